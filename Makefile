@@ -1,0 +1,78 @@
+# The verbs of this repository. `make` alone lists them.
+
+# Which Python makes the environment, and the port of JupyterLab: both can be given, as in `make lab PORT=8899`.
+# (Recipes call `.venv/bin/python -m tool`, not `.venv/bin/tool`: the latter's first line breaks on long paths and spaces.)
+PYTHON ?= python3
+PORT ?= 8888
+CHAPTERS ?=
+VENV_PYTHON := .venv/bin/python
+
+# A Python that was named is the only one tried; plain python3 may be too old where a newer one lies beside it.
+ifeq ($(origin PYTHON),file)
+CANDIDATES := $(PYTHON) python3.13 python3.12 python3.11
+else
+CANDIDATES := $(PYTHON)
+endif
+
+.PHONY: help lab test lint sync bench constraints
+.DEFAULT_GOAL := help
+
+help:  ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+# The stamp is written last, so an installation that broke off is not taken for a whole one.
+# --clear throws away a .venv that has no working pip, or whose Python is too old or gone.
+.venv/.installed: pyproject.toml constraints.txt
+	@rm -f $@; set -e; \
+	if ! $(VENV_PYTHON) -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	  found=; \
+	  for name in $(CANDIDATES); do \
+	    if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$name; break; fi; \
+	  done; \
+	  if [ -z "$$found" ]; then \
+	    echo "sr3mini needs Python 3.11 or newer, and none of these is one: $(CANDIDATES). Install one, or name it as in: make lab PYTHON=python3.12" >&2; \
+	    exit 1; \
+	  fi; \
+	  echo "Making .venv with $$("$$found" --version). The first installation takes a few minutes."; \
+	  "$$found" -m venv --clear .venv; \
+	fi; \
+	$(VENV_PYTHON) -m pip install --disable-pip-version-check --editable '.[book,train,dev]' --constraint constraints.txt; \
+	touch $@
+
+# Root needs a flag of its own (containers), and a browser is opened only where there is a screen.
+lab: .venv/.installed  ## open the book in JupyterLab; its address is printed (PORT=8899 for another port)
+	@set -- chapters/00_tour.ipynb --port=$(PORT); \
+	if [ "$$(id -u)" = 0 ]; then set -- "$$@" --allow-root; fi; \
+	if [ -z "$$DISPLAY$$WAYLAND_DISPLAY" ] && [ "$$(uname)" != Darwin ]; then set -- "$$@" --no-browser; fi; \
+	exec $(VENV_PYTHON) -m jupyterlab "$$@"
+
+test: lint  ## every check: style, types, tests, and every chapter's outputs against the stored ones
+	$(VENV_PYTHON) -m pytest tests/
+	$(VENV_PYTHON) -m pytest --nbval chapters/
+
+lint: .venv/.installed  ## style and types
+	$(VENV_PYTHON) -m ruff check
+	$(VENV_PYTHON) -m mypy
+
+sync: .venv/.installed  ## chapter texts -> notebooks, run and stored (CHAPTERS=03_sampling_gamma for one)
+	$(VENV_PYTHON) chapters/book.py sync $(CHAPTERS)
+
+bench: .venv/.installed  ## run every benchmark
+	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(VENV_PYTHON) "$$file"; done
+
+# A fresh environment without constraints tells the newest versions that go together. Torch is named here because its
+# newest version decides what the stored outputs look like and how much must be downloaded; +cpu, +cu… and the packages
+# of one GPU maker are left out, so that the file holds on every machine.
+TORCH ?= 2.13.0
+constraints:  ## write constraints.txt anew from the newest versions (TORCH=2.13.0 for another torch)
+	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	echo "torch==$(TORCH)" > "$$folder/torch.txt"; \
+	$(PYTHON) -m venv "$$folder/venv"; \
+	"$$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[book,train,dev]' --constraint "$$folder/torch.txt"; \
+	{ echo "# The exact versions that the stored outputs were made with and that CI installs: everything that"; \
+	  echo "#     pip install -e '.[book,train,dev]'"; \
+	  echo "# brings into an empty environment. \`make constraints\` writes this file anew; run \`make sync\` and \`make test\` after it."; \
+	  "$$folder/venv/bin/python" -m pip freeze --exclude-editable --exclude pip --exclude setuptools --exclude wheel \
+	    | sed -e 's/+[a-z0-9.]*$$//' | grep -v -i -E '^(nvidia|cuda|triton)'; \
+	} > "$$folder/constraints.txt"; \
+	cp "$$folder/constraints.txt" constraints.txt

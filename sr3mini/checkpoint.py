@@ -1,0 +1,69 @@
+r"""Weights on disk: one safetensors file that carries its own preset, so `load` needs nothing else.
+
+    save(path, f)      written beside its place, then renamed: there is never half a checkpoint
+    load(name)         a shipped name, a .safetensors file, or a folder that holds model.safetensors
+
+No pickle is ever read. Schedules are not stored as weights, only as three numbers of the preset: any T can be used.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from .preset import Network, Preset
+
+WEIGHTS = next(p for p in (Path(__file__).parent / "weights", Path(__file__).parent.parent / "data" / "weights") if p.is_dir() or p.parent.name == "data")
+"""Where the shipped weights lie: inside an installed package, or in data/ of a clone."""
+
+
+def shipped() -> list[str]:
+    """The names that `load` knows without a path."""
+    return sorted(p.stem for p in WEIGHTS.glob("*.safetensors"))
+
+
+def save(path: str | Path, f: Network, dtype: torch.dtype = torch.float32) -> None:
+    """Write the weights of `f` as `dtype` (float16 halves the file and keeps 11 bits) and its preset to a .safetensors file."""
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.part")
+    tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in f.state_dict().items()}
+    try:
+        save_file(tensors, beside, metadata={"preset": f.preset.to_json()})
+        beside.replace(path)
+    except (OSError, SafetensorError) as error:
+        beside.unlink(missing_ok=True)
+        raise OSError(f"{path} could not be written: {error}") from error
+
+
+def load(name: str | Path, device: str | torch.device = "cpu") -> Network:
+    """The trained f(x, y_t, gamma) of a shipped name, a file or a folder: float32, ready to sample with, `f.preset` beside it.
+
+    ValueError, in one sentence, when there is no such model or the file is not one of ours.
+    """
+    path = _find(name)
+    try:
+        with safe_open(path, framework="pt") as file:
+            written = (file.metadata() or {}).get("preset")
+            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 (safe_open is no dict)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is no readable safetensors file ({error})") from error
+    if written is None:
+        raise ValueError(f"{path} carries no preset, so it was not written by sr3mini")
+    try:
+        f = Preset.from_json(written).network()
+        f.load_state_dict(tensors)
+    except (json.JSONDecodeError, RuntimeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path} does not hold the weights that its preset describes ({str(error).splitlines()[0]})") from error
+    return f.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+
+
+def _find(name: str | Path) -> Path:
+    shipped_file = WEIGHTS / f"{name}.safetensors"
+    for path in (shipped_file, Path(name), Path(name) / "model.safetensors"):
+        if path.is_file():
+            return path
+    raise ValueError(f"no model {str(name)!r}: it is neither shipped ({', '.join(shipped()) or 'none'}) nor a .safetensors file or folder with a model.safetensors")

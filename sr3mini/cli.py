@@ -1,0 +1,134 @@
+r"""The command line: `sr3mini train`, `sr3mini upscale`, `sr3mini evaluate`. A user's mistake is one sentence and status 2."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+Positional = tyro.conf.Positional
+
+
+def train(preset: str, out: Path | None = None, data: str | None = None, seed: int = 0, steps: int | None = None) -> None:
+    """Train a preset; Ctrl-C ends early and keeps what was learnt.
+
+    Args:
+        preset: what to train, such as glyphs_8_32.
+        out: folder for model.safetensors, run.json and samples.png (default: runs/PRESET).
+        data: folder of your own pictures, for presets that ask for one.
+        seed: of the weights, the order of the data and the noise.
+        steps: number of training steps, if not the preset's own.
+    """
+    import dataclasses
+
+    from .evaluate import held_out
+    from .preset import PRESETS
+    from .train import train as run
+    from .upscale import save_grid
+
+    if preset not in PRESETS:
+        raise ValueError(f"no preset {preset!r}; there are: {', '.join(PRESETS)}")
+    chosen = PRESETS[preset] if steps is None else dataclasses.replace(PRESETS[preset], train_steps=_at_least_one("steps", steps))
+    folder = Path("runs") / preset if out is None else out
+    f = run(chosen, folder, data=data, seed=seed)
+    y, _ = held_out(data or chosen.data, f, 8)
+    save_grid(f, y, folder / "samples.png")
+    print(f"wrote {folder / 'model.safetensors'}, {folder / 'run.json'} and {folder / 'samples.png'}")
+
+
+def upscale(
+    pictures: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PICTURE…")],
+    model: str = "glyphs_8_32",
+    out: Path = Path("upscaled"),
+    steps: int | None = None,
+    seed: int = 0,
+    samples: int = 1,
+) -> None:
+    """Enlarge picture files.
+
+    Args:
+        pictures: picture files of any kind that Pillow reads.
+        model: a shipped name, a .safetensors file, or the folder of a training run.
+        out: folder for the results; a sheet beside them compares with bicubic.
+        steps: network calls a sample, if not the model's own number.
+        seed: of the first sample; the others follow.
+        samples: how many different answers to draw.
+    """
+    from .checkpoint import load
+    from .upscale import upscale_files
+
+    if not pictures:
+        raise ValueError("name at least one picture to upscale")
+    f = load(model)
+    _check_steps(steps, f.preset.schedule_steps)
+    for path in upscale_files(list(pictures), f, out, steps=steps, seed=seed, samples=_at_least_one("samples", samples), progress=True):
+        print(path)
+
+
+def evaluate(
+    model: str = "glyphs_8_32", data: str = "glyphs", count: int = 1024, samples: int = 8, steps: int | None = None, seed: int = 0, out: Path | None = None
+) -> None:
+    """Print the metrics of a model beside those of bicubic, on held-out pictures.
+
+    Args:
+        model: a shipped name, a .safetensors file, or the folder of a training run.
+        data: "glyphs" (their test split) or a folder of high-resolution pictures.
+        count: how many pictures, in an order drawn from the seed.
+        samples: samples a picture; their mean is a row of its own.
+        steps: network calls a sample, if not the model's own number.
+        seed: of the choice of pictures.
+        out: also write the figures to this JSON file.
+    """
+    from .checkpoint import load
+    from .evaluate import alphabet_legibility, held_out
+    from .evaluate import evaluate as run
+
+    f = load(model)
+    _check_steps(steps, f.preset.schedule_steps)
+    y, characters = held_out(data, f, _at_least_one("count", count), seed)
+    table, _ = run(f, y, steps=steps, samples=_at_least_one("samples", samples), progress=True)
+    if characters is not None:
+        for name, share in alphabet_legibility(f, steps=steps).items():
+            table[name]["legibility"] = share
+    columns = ["PSNR", "SSIM", "consistency", "diversity", "legibility"]
+    print(f"{len(y)} pictures of {data}, {f.preset.size // f.preset.factor} -> {f.preset.size}, {steps or f.preset.sampling_steps} steps")
+    print(f"{'':12}" + "".join(f"{c:>13}" for c in columns))
+    for name, row in table.items():
+        print(f"{name:12}" + "".join(f"{row[c]:13.3f}" if c in row else f"{'-':>13}" for c in columns))
+    if out is not None:
+        out.write_text(json.dumps({"data": data, "count": len(y), "metrics": table}, indent=2) + "\n")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of `sr3mini`."""
+    verbs = {"train": train, "upscale": upscale, "evaluate": evaluate}
+    try:
+        tyro.extras.subcommand_cli_from_dict(verbs, prog="sr3mini", args=arguments, config=(tyro.conf.OmitArgPrefixes,))
+    except (ValueError, OSError, FloatingPointError, KeyError, ImportError) as error:
+        print(f"sr3mini: {_sentence(error)}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("sr3mini: stopped", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, ImportError):
+        return f"{error}; install what this needs with pip install 'sr3mini[book,train]'"
+    return str(error.args[0]) if error.args else type(error).__name__
+
+
+def _at_least_one(name: str, value: int) -> int:
+    if value < 1:
+        raise ValueError(f"{name} = {value}, but it must be at least 1")
+    return value
+
+
+def _check_steps(steps: int | None, most: int) -> None:
+    if steps is not None and not 1 <= steps <= most:
+        raise ValueError(f"steps = {steps}, but this model can be sampled with 1 to {most} steps")

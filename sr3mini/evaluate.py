@@ -1,0 +1,73 @@
+r"""The metrics table: bicubic, one sample of SR3, and the mean of several, on the same pictures.
+
+    sr3mini evaluate --model glyphs_8_32 --data glyphs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from .data import ALPHABET, Folder, Glyphs, glyphs
+from .degrade import downsample, upsample
+from .metrics import consistency, diversity, legibility, psnr, ssim
+from .preset import Network
+from .sampler import sample
+
+Table = dict[str, dict[str, float]]
+
+
+def draw(
+    f: Network, x: Float[Tensor, "B C h w"], *, steps: int | None = None, seeds: Iterable[int], clip: bool = True, progress: bool = False
+) -> Float[Tensor, "K B C H W"]:
+    """One sample of y for every seed and every x, in [-1, 1]. A picture's sample depends on the seed and on itself alone."""
+    size = (x.shape[-2] * f.preset.factor, x.shape[-1] * f.preset.factor)
+    schedule = f.preset.sampling_schedule(steps)
+    drawn = []
+    for seed in seeds:
+        generators = [torch.Generator().manual_seed(seed) for _ in x]
+        drawn.append(sample(f, x, schedule, (len(x), x.shape[1], *size), generator=generators, clip=clip, progress=progress))
+    return torch.stack(drawn).clamp(-1, 1)
+
+
+def held_out(data: str, f: Network, count: int | None, seed: int = 0) -> tuple[Float[Tensor, "N C H W"], list[str] | None]:
+    """`count` pictures of the glyphs' test split in random order, with their characters, or of a folder, with None."""
+    preset = f.preset
+    pictures = glyphs("test", preset.size) if data == "glyphs" else Folder(data, preset.size, preset.image_channels)
+    order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(seed))[:count].tolist()
+    characters = [pictures.characters[i] for i in order] if isinstance(pictures, Glyphs) else None
+    return torch.stack([pictures[i] for i in order]), characters
+
+
+def evaluate(
+    f: Network, y: Float[Tensor, "N C H W"], *, steps: int | None = None, samples: int = 8, batch: int = 128, progress: bool = False
+) -> tuple[Table, Float[Tensor, "K N C H W"]]:
+    """The table {method: {metric: mean over the N pictures}} and the samples it was measured on."""
+    x = downsample(y, f.preset.factor)
+    chunks = tqdm(x.split(batch), disable=not progress, desc="evaluating", unit="batch")
+    drawn = torch.cat([draw(f, chunk, steps=steps, seeds=range(samples)) for chunk in chunks], dim=1)
+    table = {"bicubic": measure(upsample(x, f.preset.factor).clamp(-1, 1), y, x), "SR3": measure(drawn[0], y, x)}
+    if samples > 1:
+        table[f"mean of {samples}"] = measure(drawn.mean(0), y, x)
+        table["SR3"]["diversity"] = diversity(drawn).mean().item()
+    return table, drawn
+
+
+def measure(estimate: Float[Tensor, "N C H W"], y: Float[Tensor, "N C H W"], x: Float[Tensor, "N C h w"]) -> dict[str, float]:
+    """PSNR (dB), SSIM and consistency (MSE x 1e5), each averaged over the pictures."""
+    values = {"PSNR": psnr(estimate, y), "SSIM": ssim(estimate, y), "consistency": consistency(estimate, x)}
+    return {name: value.mean().item() for name, value in values.items()}
+
+
+def alphabet_legibility(f: Network, *, steps: int | None = None, style: str = "DejaVuSans") -> dict[str, float]:
+    """Share of the 62 held-out letters and digits of one style that are still read right: bicubic, and one SR3 sample."""
+    pictures = glyphs("test", f.preset.size)
+    known = pictures.batch([pictures.find(c, style) for c in ALPHABET])
+    x = downsample(known, f.preset.factor)
+    letters = list(ALPHABET)
+    read = {"bicubic": upsample(x, f.preset.factor), "SR3": draw(f, x, steps=steps, seeds=[0])[0]}
+    return {name: legibility(image, letters, known, letters).mean().item() for name, image in read.items()}

@@ -1,0 +1,159 @@
+r"""Every figure of the book: pure functions, numbers in, a `Picture` out: a Matplotlib figure and its description in words.
+
+Colours are the Okabe-Ito set, which colour-blind readers can tell apart.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from .forward import gamma_cdf, gamma_pdf
+from .schedule import NoiseSchedule
+
+BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#666666"
+DPI = 100
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure and its alt text. A notebook shows the PNG and stores the text beside it; `png()` gives the bytes."""
+
+    figure: Figure
+    alt: str
+
+    def png(self) -> bytes:
+        """The rendered figure."""
+        buffer = io.BytesIO()
+        FigureCanvasAgg(self.figure)
+        self.figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None, "Description": self.alt})
+        return buffer.getvalue()
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        data = {"image/png": base64.b64encode(self.png()).decode(), "text/plain": self.alt}
+        return data, {"image/png": {"alt": self.alt}}
+
+
+def image_rows(rows: Sequence[tuple[str, Float[Tensor, "N C H W"]]], alt: str, columns: Sequence[str] = (), side: float = 0.85) -> Picture:
+    """A table of images in [-1, 1]: one labelled row for each (label, images); `columns` are titles above the first row."""
+    across = max(len(images) for _, images in rows)
+    figure = Figure(figsize=(1.35 + side * across, side * len(rows) + (0.3 if columns else 0.05)), layout="constrained")
+    axes = figure.subplots(len(rows), across, squeeze=False)
+    for row, (label, images) in enumerate(rows):
+        for column in range(across):
+            ax = axes[row][column]
+            ax.set(xticks=[], yticks=[])
+            if column < len(images):
+                draw_image(ax, images[column])
+            else:
+                ax.set_visible(False)
+            if row == 0 and column < len(columns):
+                ax.set_title(columns[column], fontsize=8)
+        axes[row][0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
+    return Picture(figure, alt)
+
+
+def draw_image(ax: Axes, image: Float[Tensor, "C H W"]) -> None:
+    """One image in [-1, 1] on a Matplotlib axis, each pixel a crisp square."""
+    array = ((image.detach().float().clamp(-1, 1) + 1) / 2).permute(1, 2, 0).cpu().numpy()
+    ax.imshow(array[..., 0] if array.shape[2] == 1 else array, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    ax.set(xticks=[], yticks=[])
+
+
+def gamma_segments(schedule: NoiseSchedule) -> Picture:
+    """The levels gamma_0..gamma_T on a line, falling with t, and the T segments between neighbours."""
+    gammas = schedule.gammas.numpy()
+    figure = Figure(figsize=(6.4, 2.6), layout="constrained")
+    ax = figure.subplots()
+    ax.plot(range(len(gammas)), gammas, "o-", color=BLUE, markersize=5)
+    for t in range(1, len(gammas)):
+        ax.fill_betweenx([gammas[t], gammas[t - 1]], -0.6, t, color=ORANGE if t % 2 else GREEN, alpha=0.25, linewidth=0)
+        ax.text(-0.55, (gammas[t] + gammas[t - 1]) / 2, f"t = {t}", va="center", fontsize=8)
+    ax.set(xlabel="step t", ylabel=r"$\gamma_t$, share of signal left", xlim=(-0.6, len(gammas) - 0.7), ylim=(0, 1.03))
+    ax.set_xticks(range(len(gammas)))
+    spans = ", ".join(f"[{gammas[t]:.2f}, {gammas[t - 1]:.2f}]" for t in range(1, len(gammas)))
+    return Picture(figure, f"Gamma falls from 1 at t = 0 to {gammas[-1]:.2f} at t = {schedule.steps}. Bands between neighbours, one a step, tile the vertical axis: {spans}.")
+
+
+def gamma_law(schedule: NoiseSchedule, draws: Float[Tensor, " N"] | None = None) -> Picture:
+    """Left: the density p(gamma) as steps, with a histogram of `draws`. Right: its CDF, straight between the levels."""
+    gammas = schedule.gammas.flip(0)
+    figure = Figure(figsize=(7.2, 2.7), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    middles = (gammas[1:] + gammas[:-1]) / 2
+    height = gamma_pdf(schedule, middles)
+    if draws is not None:
+        left.hist(draws.numpy(), bins=np.linspace(0, 1, 61).tolist(), density=True, color=ORANGE, alpha=0.5, label=f"{len(draws):,} draws")
+    left.stairs(height.numpy(), gammas.numpy(), color=BLUE, label=r"density $p(\gamma)$", linewidth=1.4)
+    left.set(xlabel=r"level $\gamma$", xlim=(0, 1), ylim=(0, min(1.15 * height.max().item(), 12)))
+    left.legend(fontsize=8, loc="upper right")
+    grid = torch.linspace(0, 1, 801, dtype=torch.float64)
+    right.plot(grid, gamma_cdf(schedule, grid), color=BLUE)
+    if schedule.steps <= 30:
+        right.plot(gammas, gamma_cdf(schedule, gammas), "o", color=RED, markersize=4)
+    right.set(xlabel=r"level $\gamma$", ylabel="CDF", xlim=(0, 1), ylim=(0, 1.02))
+    middle = gamma_cdf(schedule, torch.tensor(0.5, dtype=torch.float64)).item()
+    alt = (
+        f"Density and CDF of the level for a schedule of {schedule.steps} steps that ends at gamma_T = {schedule.gammas[-1].item():.2g}. "
+        f"The density is a staircase; {middle:.0%} of the levels lie below 0.5."
+    )
+    return Picture(figure, alt)
+
+
+def root_draw(schedules: Sequence[NoiseSchedule]) -> Picture:
+    """The density of a draw uniform in sqrt(gamma) over the density of one uniform in gamma, for each schedule."""
+    figure = Figure(figsize=(6.4, 2.6), layout="constrained")
+    ax = figure.subplots()
+    worst = []
+    for schedule, colour in zip(schedules, (RED, BLUE, GREEN), strict=False):
+        high, low = schedule.gammas[:-1], schedule.gammas[1:]
+        share = torch.linspace(0, 1, 41, dtype=torch.float64)[:, None]
+        gamma = low + share * (high - low)
+        ratio = (high - low) / (2 * gamma.sqrt() * (high.sqrt() - low.sqrt()))
+        order = gamma.T.reshape(-1).argsort()
+        ax.plot(gamma.T.reshape(-1)[order], ratio.T.reshape(-1)[order], color=colour, linewidth=1, label=f"T = {schedule.steps}")
+        worst.append(f"T = {schedule.steps}: {ratio.min().item():.3f} to {ratio.max().item():.3f}")
+    ax.axhline(1, color=GREY, linewidth=0.8)
+    ax.set(xlabel=r"level $\gamma$", ylabel="density, root draw\nover plain draw", xlim=(0, 1))
+    ax.legend(fontsize=8)
+    return Picture(figure, "Within every segment a draw uniform in the square root of gamma favours the lower end. Ratio of densities, " + "; ".join(worst) + ".")
+
+
+def batch_means(per_image: Float[Tensor, " N"], per_batch: Float[Tensor, " N"], batch: int) -> Picture:
+    """Histograms of the mean level of a batch, when every image has its own t and when the batch shares one."""
+    figure = Figure(figsize=(6.4, 2.5), layout="constrained")
+    ax = figure.subplots()
+    bins = np.linspace(0, 1, 51).tolist()
+    ax.hist(per_batch.numpy(), bins, density=True, color=RED, alpha=0.6, label="one t a batch")
+    ax.hist(per_image.numpy(), bins, density=True, color=BLUE, alpha=0.6, label="one t an image")
+    ax.set(xlabel=f"mean level of a batch of {batch}", xlim=(0, 1), yticks=[])
+    ax.legend(fontsize=8)
+    alt = f"Mean level over batches of {batch}: with one t an image a narrow peak; with one t a batch it spreads over the whole range of gamma."
+    return Picture(figure, alt)
+
+
+def noised(images: Float[Tensor, "N C H W"], gammas: Sequence[float], noisy: Float[Tensor, "M N C H W"], what: str) -> Picture:
+    """Rows of images, one column a level: y_t at falling gamma."""
+    rows = [("", noisy[:, n]) for n in range(len(images))]
+    titles = [rf"$\gamma$ = {g:g}" for g in gammas]
+    return image_rows(rows, f"{what} noised at the levels gamma = {', '.join(f'{g:g}' for g in gammas)}: sharp at 1, hardly visible at the lowest.", titles, side=1.0)
+
+
+def trajectory_strip(steps: Sequence[tuple[int, Tensor, Tensor | None]], what: str) -> Picture:
+    """Above, y_t on its way from noise to image; below, y_0 as the network guessed it at that moment."""
+    titles = [f"t = {t}" for t, _, _ in steps]
+    y_t = torch.cat([y[:1] for _, y, _ in steps])
+    guesses = torch.cat([torch.zeros_like(y[:1]) if y_0 is None else y_0[:1] for _, y, y_0 in steps])
+    rows = [("$y_t$", y_t), (r"$\hat y_0$", guesses)]
+    alt = f"{what}: y_t from pure noise at {titles[0]} to the finished picture at {titles[-1]}; below it the network's guess of the clean picture, blurred first, then sharp."
+    return image_rows(rows, alt, titles)

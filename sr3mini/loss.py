@@ -1,0 +1,28 @@
+r"""The training loss: how far the predicted noise is from the noise that was added.
+
+    E || f(x, sqrt(gamma) y_0 + sqrt(1 - gamma) eps, gamma) - eps ||_p^p        SR3 eq. (6), Algorithm 1, line 5
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from .forward import diffuse
+
+NoisePredictor = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""f(x, y_t, gamma): the condition (B, c, h, w), the noisy image (B, C, H, W) and its level (B,) -> predicted noise (B, C, H, W)."""
+
+
+def denoising_loss(
+    f: NoisePredictor, x: Float[Tensor, "B ..."], y_0: Float[Tensor, "B ..."], gamma: Float[Tensor, " B"], eps: Float[Tensor, "B ..."], p: int = 2
+) -> Float[Tensor, ""]:
+    """Mean over all elements of |f(x, y_t, gamma) - eps|^p, with y_t = diffuse(y_0, gamma, eps); p is 1 or 2 (tag 6.1).
+
+    The mean over elements, not the sum that the paper prints: losses of different image sizes can then be compared.
+    """
+    if p not in (1, 2):
+        raise ValueError(f"p = {p}, but SR3's loss is defined for p = 1 (absolute error) and p = 2 (squared error)")
+    return (f(x, diffuse(y_0, gamma, eps), gamma) - eps).abs().pow(p).mean()

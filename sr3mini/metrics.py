@@ -1,0 +1,60 @@
+r"""How good is an upscaled picture? Five questions, five numbers.
+
+    PSNR, SSIM       how close to the one original?            higher is closer
+    consistency      does it shrink back to x?                  MSE x 1e5 on [0, 1], lower is better (SR3, table 1)
+    diversity        how far apart are two samples of one x?    0 for regression
+    legibility       is the nearest known glyph the right one?  share in [0, 1]
+
+Images are (B, C, H, W) in [-1, 1]. Every function returns one number an image, `(B,)`: average them as you like.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from .degrade import downsample
+
+
+def psnr(y: Float[Tensor, "B C H W"], reference: Float[Tensor, "B C H W"]) -> Float[Tensor, " B"]:
+    """Peak signal-to-noise ratio of each image in dB, the peak being the range of [-1, 1] (torchmetrics' formula)."""
+    from torchmetrics.functional.image import peak_signal_noise_ratio
+
+    return peak_signal_noise_ratio(y, reference, data_range=(-1.0, 1.0), reduction="none", dim=(1, 2, 3))
+
+
+def ssim(y: Float[Tensor, "B C H W"], reference: Float[Tensor, "B C H W"]) -> Float[Tensor, " B"]:
+    """Structural similarity of each image, at most 1 (torchmetrics: an 11 x 11 Gaussian window)."""
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    value = structural_similarity_index_measure(y, reference, data_range=(-1.0, 1.0), reduction="none")
+    assert isinstance(value, Tensor)
+    return value.reshape(-1)
+
+
+def consistency(y: Float[Tensor, "B C H W"], x: Float[Tensor, "B C h w"]) -> Float[Tensor, " B"]:
+    """Mean squared error between D y and x, on [0, 1], times 1e5, as in the paper's table 1 (tag 9.1)."""
+    difference = (downsample(y, size=(x.shape[-2], x.shape[-1])) - x) / 2
+    return difference.square().flatten(1).mean(1) * 1e5
+
+
+def diversity(samples: Float[Tensor, "K B C H W"]) -> Float[Tensor, " B"]:
+    """Standard deviation over the K >= 2 samples of each image, root-mean-squared over its elements, on [0, 1] (tag 9.2)."""
+    if len(samples) < 2:
+        raise ValueError("diversity compares samples of the same input: give at least two of them")
+    return (samples / 2).var(0).flatten(1).mean(1).sqrt()
+
+
+def nearest(y: Float[Tensor, "B C H W"], known: Float[Tensor, "N C H W"]) -> Int[Tensor, " B"]:
+    """Index of the known picture with the smallest squared distance to each image. Legibility is how often it is the right one.
+
+    In float64: `cdist` takes |a|^2 + |b|^2 - 2ab, and in float32 its rounding hides a pixel that differs by a few grey levels.
+    """
+    return torch.cdist(y.flatten(1).double(), known.flatten(1).double()).argmin(1)
+
+
+def legibility(y: Float[Tensor, "B C H W"], characters: list[str], known: Float[Tensor, "N C H W"], known_characters: list[str]) -> Float[Tensor, " B"]:
+    """1 where the nearest high-resolution glyph shows the right character, in any style, else 0 (tag 9.3)."""
+    read = [known_characters[i] for i in nearest(y, known).tolist()]
+    return torch.tensor([float(r == c) for r, c in zip(read, characters, strict=True)])

@@ -1,0 +1,109 @@
+r"""Algorithm 1 of SR3, as one loop you can read.
+
+    repeat: (x, y_0) from the data, gamma ~ p(gamma), eps ~ N(0, I), one gradient step on denoising_loss
+
+What a step draws depends on (seed, step) alone. Ctrl-C ends the run early and keeps what was learnt.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import Dataset
+from tqdm.auto import tqdm
+
+from .checkpoint import save
+from .data import Folder, Glyphs, glyphs
+from .degrade import downsample
+from .forward import sample_gamma
+from .loss import denoising_loss
+from .preset import Network, Preset
+
+
+def train(preset: Preset, out: str | Path, *, data: str | None = None, seed: int = 0, progress: bool = True) -> Network:
+    """Train a preset; write `out`/model.safetensors (the averaged weights, float16) and `out`/run.json; return the network.
+
+    `data`: a folder of pictures, for presets that ask for one. ValueError when it holds none; FloatingPointError when the
+    loss stops being finite, with the step at which it did.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    pictures = _pictures(preset, data)
+    torch.manual_seed(seed)
+    accelerator = Accelerator()
+    f = preset.network().to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(f.parameters(), preset.learning_rate, weight_decay=preset.weight_decay, fused=True)
+    warm_up = LambdaLR(optimizer, learning_rate(preset))
+    schedule = preset.training_schedule()
+    f, optimizer = accelerator.prepare(f, optimizer)
+    averaged = AveragedModel(accelerator.unwrap_model(f), multi_avg_fn=get_ema_multi_avg_fn(preset.ema_decay))
+    losses: list[float] = []
+    started = time.monotonic()
+    bar = tqdm(range(preset.train_steps), disable=not progress, desc=preset.name, unit_scale=preset.batch_size, unit="image")
+    try:
+        for step in bar:
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+            y_0 = _batch(pictures, preset.batch_size, generator)
+            gamma = sample_gamma(schedule, (len(y_0),), generator=generator)
+            eps = torch.randn(y_0.shape, generator=generator)
+            y_0, gamma, eps = (tensor.to(accelerator.device) for tensor in (y_0, gamma, eps))
+            loss = denoising_loss(f, downsample(y_0, preset.factor), y_0, gamma, eps, preset.loss_power)
+            optimizer.zero_grad()
+            accelerator.backward(loss)
+            accelerator.clip_grad_norm_(f.parameters(), 1.0)
+            optimizer.step()
+            warm_up.step()
+            averaged.update_parameters(accelerator.unwrap_model(f))
+            losses.append(loss.item())
+            if not math.isfinite(losses[-1]):
+                raise FloatingPointError(f"the loss became {losses[-1]} at step {step}; lower the learning rate ({preset.learning_rate:g}) and start again")
+            if step % 20 == 0:
+                recent = losses[-200:]
+                bar.set_postfix(loss=f"{sum(recent) / len(recent):.4f}")
+    except KeyboardInterrupt:
+        tqdm.write(f"stopped after {len(losses)} of {preset.train_steps} steps; keeping what was learnt")
+    trained = averaged.module.eval().requires_grad_(False)
+    save(out / "model.safetensors", trained, torch.float16)
+    record = {"preset": preset.name, "seed": seed, "steps": len(losses), "seconds": round(time.monotonic() - started), "machine": machine()}
+    record["final_loss"] = round(sum(losses[-200:]) / max(1, len(losses[-200:])), 5)
+    (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
+    return trained
+
+
+def learning_rate(preset: Preset) -> Callable[[int], float]:
+    """step -> the share of preset.learning_rate: a linear warm-up, then half a cosine down to 0."""
+    warmup, total = preset.warmup_steps, preset.train_steps
+    return lambda step: min(1.0, (step + 1) / max(1, warmup)) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
+
+
+def machine() -> str:
+    """The kind of machine a figure was measured on: processor, cores in use, GPU if there is one."""
+    processor = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        processor = next((line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")), processor)
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{processor}, {torch.get_num_threads()} cores{gpu}"
+
+
+def _pictures(preset: Preset, data: str | None) -> Glyphs | Folder:
+    if preset.data == "glyphs":
+        return glyphs("train", preset.size)
+    if data is None:
+        raise ValueError(f"preset {preset.name} trains on your own pictures: pass --data with the folder that holds them")
+    return Folder(data, preset.size, preset.image_channels)
+
+
+def _batch(pictures: Dataset[Tensor], size: int, generator: torch.Generator) -> Tensor:
+    rows = torch.randint(0, len(pictures), (size,), generator=generator)  # type: ignore[arg-type]
+    return pictures.batch(rows) if isinstance(pictures, Glyphs) else torch.stack([pictures[i] for i in rows.tolist()])
