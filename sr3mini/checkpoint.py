@@ -9,7 +9,9 @@ No pickle is ever read. Schedules are not stored as weights, only as three numbe
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -33,6 +35,7 @@ def save(path: str | Path, f: Network, dtype: torch.dtype = torch.float32) -> No
     tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in f.state_dict().items()}
     try:
         save_file(tensors, beside, metadata={"preset": f.preset.to_json()})
+        beside.chmod(0o666 & ~_umask())
         beside.replace(path)
     except (OSError, SafetensorError) as error:
         beside.unlink(missing_ok=True)
@@ -61,9 +64,23 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Network:
     return f.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
+def card(name: str | Path) -> dict[str, Any]:
+    """What is known about a model: the JSON beside its weights (how it was trained, what was measured); {} if there is none."""
+    path = _find(name).with_suffix(".json")
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _umask() -> int:
+    """safetensors writes files that only their owner can read; ours get the usual rights."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
 def _find(name: str | Path) -> Path:
     shipped_file = WEIGHTS / f"{name}.safetensors"
     for path in (shipped_file, Path(name), Path(name) / "model.safetensors"):
         if path.is_file():
             return path
-    raise ValueError(f"no model {str(name)!r}: it is neither shipped ({', '.join(shipped()) or 'none'}) nor a .safetensors file or folder with a model.safetensors")
+    known = ", ".join(shipped()) or "none"
+    raise ValueError(f"no model {str(name)!r}: it is neither shipped ({known}) nor a .safetensors file, nor a folder with a model.safetensors")

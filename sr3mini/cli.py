@@ -17,7 +17,7 @@ def train(preset: str, out: Path | None = None, data: str | None = None, seed: i
 
     Args:
         preset: what to train, such as glyphs_8_32.
-        out: folder for model.safetensors, run.json and samples.png (default: runs/PRESET).
+        out: folder for model.safetensors, model.json and samples.png (default: runs/PRESET).
         data: folder of your own pictures, for presets that ask for one.
         seed: of the weights, the order of the data and the noise.
         steps: number of training steps, if not the preset's own.
@@ -36,7 +36,7 @@ def train(preset: str, out: Path | None = None, data: str | None = None, seed: i
     f = run(chosen, folder, data=data, seed=seed)
     y, _ = held_out(data or chosen.data, f, 8)
     save_grid(f, y, folder / "samples.png")
-    print(f"wrote {folder / 'model.safetensors'}, {folder / 'run.json'} and {folder / 'samples.png'}")
+    print(f"wrote {folder / 'model.safetensors'}, {folder / 'model.json'} and {folder / 'samples.png'}")
 
 
 def upscale(
@@ -80,10 +80,11 @@ def evaluate(
         samples: samples a picture; their mean is a row of its own.
         steps: network calls a sample, if not the model's own number.
         seed: of the choice of pictures.
-        out: also write the figures to this JSON file.
+        out: also write the figures to this JSON file; what else it holds stays.
     """
     from .checkpoint import load
-    from .evaluate import alphabet_legibility, held_out
+    from .data import write_text
+    from .evaluate import alphabet_legibility, format_table, held_out
     from .evaluate import evaluate as run
 
     f = load(model)
@@ -93,13 +94,12 @@ def evaluate(
     if characters is not None:
         for name, share in alphabet_legibility(f, steps=steps).items():
             table[name]["legibility"] = share
-    columns = ["PSNR", "SSIM", "consistency", "diversity", "legibility"]
-    print(f"{len(y)} pictures of {data}, {f.preset.size // f.preset.factor} -> {f.preset.size}, {steps or f.preset.sampling_steps} steps")
-    print(f"{'':12}" + "".join(f"{c:>13}" for c in columns))
-    for name, row in table.items():
-        print(f"{name:12}" + "".join(f"{row[c]:13.3f}" if c in row else f"{'-':>13}" for c in columns))
+    command = f"sr3mini evaluate --model {model} --data {data} --count {len(y)} --samples {samples} --steps {steps or f.preset.sampling_steps} --seed {seed}"
+    print(f"{len(y)} held-out pictures of {data}, {f.preset.size // f.preset.factor} -> {f.preset.size}, {steps or f.preset.sampling_steps} steps")
+    print(format_table(table))
     if out is not None:
-        out.write_text(json.dumps({"data": data, "count": len(y), "metrics": table}, indent=2) + "\n")
+        known = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
+        write_text(json.dumps({**known, "evaluated": command, "metrics": table}, indent=2) + "\n", out)
 
 
 def main(arguments: list[str] | None = None) -> None:

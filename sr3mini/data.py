@@ -12,7 +12,7 @@ import tempfile
 import unicodedata
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -143,14 +143,22 @@ def write_picture(image: Float[Tensor, "C H W"], path: str | Path) -> None:
 
 def save_picture(picture: Image.Image, path: str | Path) -> None:
     """Save a Pillow picture in the format its name asks for; written beside and renamed, so never half."""
-    path = Path(path)
+    _write_whole(Path(path), lambda beside: picture.save(beside))
+
+
+def write_text(text: str, path: str | Path) -> None:
+    """Write a text file; written beside and renamed, so never half."""
+    _write_whole(Path(path), lambda beside: beside.write_text(text, encoding="utf-8"))
+
+
+def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
     beside = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        picture.save(beside)
+        write(beside)
         beside.replace(path)
-    except OSError:
+    except OSError as error:
         beside.unlink(missing_ok=True)
-        raise
+        raise OSError(f"{path} could not be written: {error.strerror or error}") from error
 
 
 def from_bytes(image: UInt8[Tensor, "..."]) -> Float[Tensor, "..."]:

@@ -71,3 +71,12 @@ def alphabet_legibility(f: Network, *, steps: int | None = None, style: str = "D
     letters = list(ALPHABET)
     read = {"bicubic": upsample(x, f.preset.factor), "SR3": draw(f, x, steps=steps, seeds=[0])[0]}
     return {name: legibility(image, letters, known, letters).mean().item() for name, image in read.items()}
+
+
+def format_table(table: Table) -> str:
+    """The table as text, a row a method; "-" where a metric makes no sense."""
+    columns = {"PSNR": 2, "SSIM": 3, "consistency": 1, "diversity": 3, "legibility": 2}
+    lines = [f"{'':10}" + "".join(f"{name:>13}" for name in columns)]
+    for method, row in table.items():
+        lines.append(f"{method:10}" + "".join(f"{row[name]:13.{digits}f}" if name in row else f"{'-':>13}" for name, digits in columns.items()))
+    return "\n".join(lines)

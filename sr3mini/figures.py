@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .forward import gamma_cdf, gamma_pdf
+from .forward import gamma_between, gamma_cdf, gamma_pdf
 from .schedule import NoiseSchedule
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#666666"
@@ -82,7 +82,8 @@ def gamma_segments(schedule: NoiseSchedule) -> Picture:
     ax.set(xlabel="step t", ylabel=r"$\gamma_t$, share of signal left", xlim=(-0.6, len(gammas) - 0.7), ylim=(0, 1.03))
     ax.set_xticks(range(len(gammas)))
     spans = ", ".join(f"[{gammas[t]:.2f}, {gammas[t - 1]:.2f}]" for t in range(1, len(gammas)))
-    return Picture(figure, f"Gamma falls from 1 at t = 0 to {gammas[-1]:.2f} at t = {schedule.steps}. Bands between neighbours, one a step, tile the vertical axis: {spans}.")
+    alt = f"Gamma falls from 1 at t = 0 to {gammas[-1]:.2f} at t = {schedule.steps}. Bands between neighbours, one a step, tile the vertical axis: {spans}."
+    return Picture(figure, alt)
 
 
 def gamma_law(schedule: NoiseSchedule, draws: Float[Tensor, " N"] | None = None) -> Picture:
@@ -96,7 +97,7 @@ def gamma_law(schedule: NoiseSchedule, draws: Float[Tensor, " N"] | None = None)
         left.hist(draws.numpy(), bins=np.linspace(0, 1, 61).tolist(), density=True, color=ORANGE, alpha=0.5, label=f"{len(draws):,} draws")
     left.stairs(height.numpy(), gammas.numpy(), color=BLUE, label=r"density $p(\gamma)$", linewidth=1.4)
     left.set(xlabel=r"level $\gamma$", xlim=(0, 1), ylim=(0, min(1.15 * height.max().item(), 12)))
-    left.legend(fontsize=8, loc="upper right")
+    left.legend(fontsize=8, loc="upper center")
     grid = torch.linspace(0, 1, 801, dtype=torch.float64)
     right.plot(grid, gamma_cdf(schedule, grid), color=BLUE)
     if schedule.steps <= 30:
@@ -110,23 +111,28 @@ def gamma_law(schedule: NoiseSchedule, draws: Float[Tensor, " N"] | None = None)
     return Picture(figure, alt)
 
 
+def root_ratio(schedule: NoiseSchedule, t: Int[Tensor, "..."], u: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Density of a draw uniform in sqrt(gamma) over that of the plain draw, a share `u` of the way up segment t (tag 3.5)."""
+    high, low = schedule.gammas[t - 1], schedule.gammas[t]
+    return (high.sqrt() + low.sqrt()) / (2 * gamma_between(schedule, t, u).sqrt())
+
+
 def root_draw(schedules: Sequence[NoiseSchedule]) -> Picture:
-    """The density of a draw uniform in sqrt(gamma) over the density of one uniform in gamma, for each schedule."""
+    """`root_ratio` over the whole range of levels, for each schedule."""
     figure = Figure(figsize=(6.4, 2.6), layout="constrained")
     ax = figure.subplots()
     worst = []
     for schedule, colour in zip(schedules, (RED, BLUE, GREEN), strict=False):
-        high, low = schedule.gammas[:-1], schedule.gammas[1:]
-        share = torch.linspace(0, 1, 41, dtype=torch.float64)[:, None]
-        gamma = low + share * (high - low)
-        ratio = (high - low) / (2 * gamma.sqrt() * (high.sqrt() - low.sqrt()))
-        order = gamma.T.reshape(-1).argsort()
-        ax.plot(gamma.T.reshape(-1)[order], ratio.T.reshape(-1)[order], color=colour, linewidth=1, label=f"T = {schedule.steps}")
+        t = torch.arange(schedule.steps, 0, -1)[:, None]
+        u = torch.linspace(0, 1, 41, dtype=torch.float64)
+        gamma, ratio = gamma_between(schedule, t, u).flatten(), root_ratio(schedule, t, u).flatten()
+        ax.plot(gamma, ratio, color=colour, linewidth=1, label=f"T = {schedule.steps}")
         worst.append(f"T = {schedule.steps}: {ratio.min().item():.3f} to {ratio.max().item():.3f}")
     ax.axhline(1, color=GREY, linewidth=0.8)
     ax.set(xlabel=r"level $\gamma$", ylabel="density, root draw\nover plain draw", xlim=(0, 1))
     ax.legend(fontsize=8)
-    return Picture(figure, "Within every segment a draw uniform in the square root of gamma favours the lower end. Ratio of densities, " + "; ".join(worst) + ".")
+    alt = "Within every segment a draw uniform in the square root of gamma favours the lower end. Ratio of densities, " + "; ".join(worst) + "."
+    return Picture(figure, alt)
 
 
 def batch_means(per_image: Float[Tensor, " N"], per_batch: Float[Tensor, " N"], batch: int) -> Picture:
@@ -146,7 +152,8 @@ def noised(images: Float[Tensor, "N C H W"], gammas: Sequence[float], noisy: Flo
     """Rows of images, one column a level: y_t at falling gamma."""
     rows = [("", noisy[:, n]) for n in range(len(images))]
     titles = [rf"$\gamma$ = {g:g}" for g in gammas]
-    return image_rows(rows, f"{what} noised at the levels gamma = {', '.join(f'{g:g}' for g in gammas)}: sharp at 1, hardly visible at the lowest.", titles, side=1.0)
+    alt = f"{what} noised at the levels gamma = {', '.join(f'{g:g}' for g in gammas)}: sharp at 1, hardly visible at the lowest."
+    return image_rows(rows, alt, titles, side=1.0)
 
 
 def trajectory_strip(steps: Sequence[tuple[int, Tensor, Tensor | None]], what: str) -> Picture:
@@ -155,5 +162,5 @@ def trajectory_strip(steps: Sequence[tuple[int, Tensor, Tensor | None]], what: s
     y_t = torch.cat([y[:1] for _, y, _ in steps])
     guesses = torch.cat([torch.zeros_like(y[:1]) if y_0 is None else y_0[:1] for _, y, y_0 in steps])
     rows = [("$y_t$", y_t), (r"$\hat y_0$", guesses)]
-    alt = f"{what}: y_t from pure noise at {titles[0]} to the finished picture at {titles[-1]}; below it the network's guess of the clean picture, blurred first, then sharp."
+    alt = f"{what}: y_t from pure noise at {titles[0]} to the picture at {titles[-1]}; below it the network's guess of the clean picture, soft first, then sharp."
     return image_rows(rows, alt, titles)

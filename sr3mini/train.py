@@ -7,6 +7,7 @@ What a step draws depends on (seed, step) alone. Ctrl-C ends the run early and k
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import platform
@@ -31,7 +32,7 @@ from .preset import Network, Preset
 
 
 def train(preset: Preset, out: str | Path, *, data: str | None = None, seed: int = 0, progress: bool = True) -> Network:
-    """Train a preset; write `out`/model.safetensors (the averaged weights, float16) and `out`/run.json; return the network.
+    """Train a preset; write `out`/model.safetensors (the averaged weights, float16) and the record `out`/model.json; return the network.
 
     `data`: a folder of pictures, for presets that ask for one. ValueError when it holds none; FloatingPointError when the
     loss stops being finite, with the step at which it did.
@@ -74,9 +75,18 @@ def train(preset: Preset, out: str | Path, *, data: str | None = None, seed: int
         tqdm.write(f"stopped after {len(losses)} of {preset.train_steps} steps; keeping what was learnt")
     trained = averaged.module.eval().requires_grad_(False)
     save(out / "model.safetensors", trained, torch.float16)
-    record = {"preset": preset.name, "seed": seed, "steps": len(losses), "seconds": round(time.monotonic() - started), "machine": machine()}
-    record["final_loss"] = round(sum(losses[-200:]) / max(1, len(losses[-200:])), 5)
-    (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
+    seconds = time.monotonic() - started
+    record = {
+        "trained": f"sr3mini train --preset {preset.name} --seed {seed} --steps {preset.train_steps}",
+        "preset": dataclasses.asdict(preset),
+        "parameters": sum(p.numel() for p in trained.parameters()),
+        "steps": len(losses),
+        "seconds": round(seconds),
+        "images_per_second": round(len(losses) * preset.batch_size / seconds, 1),
+        "machine": machine(),
+        "last_losses_mean": round(sum(losses[-200:]) / max(1, len(losses[-200:])), 5),
+    }
+    (out / "model.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return trained
 
 

@@ -1,0 +1,91 @@
+"""From y to x and back: linear, antialiased, and the same bicubic as Pillow's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from checks import check_downsample_is_linear, check_downsample_is_pillows, close, randn
+from PIL import Image
+
+from sr3mini.degrade import degradation_matrix, downsample, upsample
+
+
+def test_check_9_downsample_is_linear() -> None:
+    """Check 9: D(a y + b y') = a D y + b D y', outside [-1, 1] too."""
+    check_downsample_is_linear(downsample)
+
+
+@pytest.mark.parametrize("size", [(4, 4), (5, 7), (30, 20)])
+def test_check_9_the_gradient_is_the_adjoint(size: tuple[int, int]) -> None:
+    """Check 9: <D y, x> = <y, D^T x>, where D^T x is what backpropagation computes."""
+    y = randn(1, 2, 12, 15).requires_grad_()
+    x = randn(1, 2, *size, seed=1)
+    (adjoint,) = torch.autograd.grad(downsample(y, size=size), y, x)
+    other = randn(1, 2, 12, 15, seed=2)
+    close((downsample(other, size=size) * x).sum(), (other * adjoint).sum(), 1e-12, "<D y, x> against <y, D^T x>")
+
+
+def test_check_9_downsample_is_pillows_bicubic() -> None:
+    """Check 9: equal to Pillow's float mode, mode "F", with BICUBIC, for whole factors and for other ratios."""
+    check_downsample_is_pillows(downsample)
+
+
+def test_check_9_shrinking_by_a_whole_factor_meets_pillow_to_3e_7() -> None:
+    """Check 9: 32 x 32 to 8 x 8, the book's case; both kernels."""
+    y = randn(1, 1, 32, 32).float()
+    for mode, kernel in (("bicubic", Image.Resampling.BICUBIC), ("bilinear", Image.Resampling.BILINEAR)):
+        pillow = np.array(Image.fromarray(y[0, 0].numpy()).resize((8, 8), kernel))
+        close(downsample(y, 4, mode=mode)[0, 0], torch.from_numpy(pillow), 3e-7, mode)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (33, 41)])
+def test_check_9_upsample_is_pillows_bicubic(size: tuple[int, int]) -> None:
+    """Check 9: the same kernel the other way. Torch keeps its float32 coordinates, hence 1e-5."""
+    x = randn(1, 1, 8, 8).float()
+    pillow = np.array(Image.fromarray(x[0, 0].numpy()).resize(size[::-1], Image.Resampling.BICUBIC))
+    close(upsample(x, size=size)[0, 0], torch.from_numpy(pillow), 1e-5, f"8x8 to {size}")
+
+
+def test_the_matrix_does_what_downsample_does() -> None:
+    y = randn(3, 1, 8, 8)
+    D = degradation_matrix(8, 4)
+    assert D.shape == (4, 64)
+    close(y.flatten(1) @ D.T, downsample(y, 4).flatten(1), 1e-14, "D y")
+
+
+def test_a_flat_image_stays_flat_both_ways() -> None:
+    """Every row of weights sums to 1: no brightness is gained or lost, at the border neither."""
+    flat = torch.full((1, 1, 16, 16), 0.3, dtype=torch.float64)
+    close(downsample(flat, 4), torch.full((1, 1, 4, 4), 0.3).double(), 1e-7, "down")
+    close(degradation_matrix(16, 4).sum(1), torch.ones(16).double(), 1e-14, "rows of D")
+    close(upsample(flat, 2), torch.full((1, 1, 32, 32), 0.3).double(), 1e-7, "up")
+
+
+def test_channels_and_images_do_not_mix() -> None:
+    y = randn(2, 3, 8, 8)
+    alone = torch.stack([torch.cat([downsample(channel[None, None], 2)[0] for channel in image]) for image in y])
+    close(downsample(y, 2), alone, 1e-15, "each channel alone")
+
+
+def test_a_factor_and_a_size_are_two_ways_to_say_the_same() -> None:
+    y = randn(1, 1, 12, 20)
+    assert torch.equal(downsample(y, 4), downsample(y, size=(3, 5)))
+    assert torch.equal(upsample(y, 3), upsample(y, size=(36, 60)))
+    assert torch.equal(downsample(y, size=(12, 20)), y)
+
+
+REFUSED: list[tuple[Callable[[], object], str]] = [
+    (lambda: downsample(torch.zeros(1, 1, 10, 12), 4), r"^a 10x12 image cannot be shrunk by a factor of 4; crop it first, or pass size=\(h, w\)$"),
+    (lambda: downsample(torch.zeros(1, 1, 8, 8)), r"^pass either a factor or size=\(height, width\), and not both$"),
+    (lambda: downsample(torch.zeros(1, 1, 8, 8), 2, size=(4, 4)), r"and not both$"),
+    (lambda: upsample(torch.zeros(1, 1, 8, 8)), r"and not both$"),
+]
+
+
+@pytest.mark.parametrize(("call", "sentence"), REFUSED)
+def test_what_cannot_be_resized_is_refused_in_one_sentence(call: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        call()

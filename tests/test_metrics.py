@@ -1,0 +1,92 @@
+"""Five numbers for an upscaled picture, on pictures where each is known in closed form."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from checks import close, f64, randn
+from torch import Tensor
+
+from sr3mini.degrade import downsample
+from sr3mini.metrics import consistency, diversity, legibility, nearest, psnr, ssim
+
+
+def flat(*values: float) -> Tensor:
+    """One 16 x 16 image of a single grey for each value."""
+    return torch.tensor(values)[:, None, None, None].expand(-1, 3, 16, 16)
+
+
+def test_psnr_is_10_log10_of_4_over_the_squared_error_of_each_image() -> None:
+    """The range of [-1, 1] is 2, so the peak's square is 4."""
+    close(psnr(flat(0.1, 0.0, -0.5), flat(0.0, 0.2, 0.5)), 10 * torch.log10(4 / torch.tensor([0.01, 0.04, 1.0])), 1e-4, "PSNR")
+    assert psnr(flat(0.3), flat(0.3)).item() == math.inf
+
+
+def test_ssim_of_flat_images_is_their_luminance_term() -> None:
+    """(2ab + c)/(a^2 + b^2 + c) with c = (0.01 * 2)^2, as nothing varies; 1 for equal images, in each image of a batch."""
+    a, b, c = 0.2, 0.6, 0.02**2
+    close(ssim(flat(a, a), flat(b, a)), torch.tensor([(2 * a * b + c) / (a * a + b * b + c), 1.0]), 1e-4, "SSIM")
+
+
+def test_ssim_falls_with_noise() -> None:
+    y = randn(1, 1, 32, 32).float().clamp(-1, 1)
+    near, far = (ssim((y + s * randn(1, 1, 32, 32, seed=1).float()).clamp(-1, 1), y).item() for s in (0.1, 0.5))
+    assert 1 > near > far > 0
+
+
+def test_consistency_is_the_error_after_shrinking_on_0_to_1_times_1e5() -> None:
+    """Two greys 0.02 apart on [-1, 1] are 0.01 apart on [0, 1]: 1e-4, that is 10e-5."""
+    close(consistency(flat(0.5, 0.5), downsample(flat(0.48, 0.5), 4)), torch.tensor([10.0, 0.0]), 1e-3, "consistency")
+
+
+def test_consistency_looks_at_what_x_shows_and_at_nothing_else() -> None:
+    """A change that D does not see costs nothing: the null space of D is where SR3 is free."""
+    y = randn(1, 1, 8, 8)
+    x = downsample(y, 2)
+    _, _, rows = torch.linalg.svd(downsample(torch.eye(64).double().reshape(64, 1, 8, 8), 2).flatten(1).T)
+    unseen = rows[-1].reshape(1, 1, 8, 8)
+    assert consistency(y + unseen, x).item() < 1e-20
+    assert consistency(y + 0.1, x).item() == pytest.approx(0.05**2 * 1e5)
+
+
+def test_diversity_is_the_standard_deviation_over_samples_on_0_to_1() -> None:
+    """Two samples a distance s apart on [-1, 1]: s/2 / sqrt(2). Equal samples: 0."""
+    pairs = torch.stack([flat(-1.0, 0.3), flat(1.0, 0.3)])
+    close(diversity(pairs), torch.tensor([1 / math.sqrt(2), 0.0]), 1e-6, "diversity")
+
+
+def test_diversity_of_noise_is_its_deviation_whatever_the_number_of_samples() -> None:
+    """The variance is the unbiased one: 3 samples of deviation 0.4 say what 50 do."""
+    for k in (3, 50):
+        close(diversity(0.4 * randn(k, 2, 3, 40, 40)), f64(0.2, 0.2), 0.005, f"{k} samples")
+
+
+def test_diversity_of_one_sample_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^diversity compares samples of the same input: give at least two of them$"):
+        diversity(torch.zeros(1, 2, 1, 8, 8))
+
+
+def test_nearest_finds_a_noisy_picture_again() -> None:
+    known = randn(40, 1, 8, 8).float()
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(nearest(known[order] + 0.1 * randn(40, 1, 8, 8, seed=1).float(), known), order)
+
+
+def test_nearest_tells_pictures_apart_that_differ_in_one_pixel_by_one_grey_level() -> None:
+    """64 white pictures with one pixel each a level darker: float32 distances of 32 x 32 pictures would lose this."""
+    known = torch.ones(64, 1, 32, 32)
+    known.view(64, -1)[torch.arange(64), torch.arange(64)] -= 1 / 127.5
+    assert nearest(known, known).tolist() == list(range(64))
+
+
+def test_legibility_counts_the_right_character_in_any_style() -> None:
+    """Two styles of a, one of b: a picture near the other style of its character still reads right."""
+    known, names = flat(-0.8, 0.8, 0.0), ["a", "a", "b"]
+    assert legibility(flat(0.7, -0.7, 0.1, 0.9), ["a", "a", "b", "b"], known, names).tolist() == [1, 1, 1, 0]
+
+
+def test_legibility_wants_a_character_for_every_picture() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        legibility(flat(0.7, -0.7), ["a"], flat(-0.8), ["a"])

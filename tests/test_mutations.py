@@ -1,0 +1,192 @@
+"""Check 11: break one thing, and a named check fails. The same check passes on the room as it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import NamedTuple
+
+import checks
+import pytest
+import torch
+from rooms import Edit, room
+
+
+class Mutant(NamedTuple):
+    """What is broken, where, by which edits, and which check has to see it."""
+
+    name: str
+    room: str
+    edits: tuple[Edit, ...]
+    check: Callable[[ModuleType], None]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.check.__name__}"
+
+
+# One function per check: it picks what it tests out of the room, mutated or not.
+
+
+def running_product(schedule: ModuleType) -> None:
+    checks.check_gamma_is_the_running_product(schedule.NoiseSchedule.from_alphas)
+
+
+def diffuse_weights(forward: ModuleType) -> None:
+    checks.check_diffuse_weighs_by_the_roots(forward.diffuse)
+
+
+def inverse_cdf(forward: ModuleType) -> None:
+    checks.check_the_level_is_the_inverse_cdf(forward.gamma_between)
+
+
+def every_segment(forward: ModuleType) -> None:
+    checks.check_every_segment_is_drawn(forward.sample_gamma)
+
+
+def level_per_image(forward: ModuleType) -> None:
+    checks.check_every_image_has_its_own_level(forward.sample_gamma)
+
+
+def standard_normal(sampler: ModuleType) -> None:
+    checks.check_standard_normal_is_exact(sampler.reverse_step)
+
+
+def point_mass(sampler: ModuleType) -> None:
+    checks.check_point_mass_is_exact(sampler.posterior_step)
+
+
+def conditional_gaussian(sampler: ModuleType) -> None:
+    checks.check_conditional_gaussian(sampler.reverse_step)
+
+
+def loop(sampler: ModuleType) -> None:
+    checks.check_the_loop_is_algorithm_2(sampler.trajectory)
+
+
+def last_step(sampler: ModuleType) -> None:
+    checks.check_the_last_step_adds_no_noise(sampler.trajectory)
+
+
+def ddim_order(sampler: ModuleType) -> None:
+    checks.check_ddim_has_order_1(sampler.sample)
+
+
+def l2_floor(loss: ModuleType) -> None:
+    checks.check_the_loss_reaches_its_floor(loss.denoising_loss, 2)
+
+
+def l1_floor(loss: ModuleType) -> None:
+    checks.check_the_loss_reaches_its_floor(loss.denoising_loss, 1)
+
+
+def median_and_mean(loss: ModuleType) -> None:
+    checks.check_l1_finds_the_median_and_l2_the_mean(loss.denoising_loss)
+
+
+def oracle_median_and_mean(oracle: ModuleType) -> None:
+    checks.check_the_oracle_knows_median_and_mean(oracle.MixtureOracle)
+
+
+def mixture_score(oracle: ModuleType) -> None:
+    checks.check_the_mixture_oracle_is_the_score(oracle.MixtureOracle)
+
+
+def linear(degrade: ModuleType) -> None:
+    checks.check_downsample_is_linear(degrade.downsample)
+
+
+def pillow(degrade: ModuleType) -> None:
+    checks.check_downsample_is_pillows(degrade.downsample)
+
+
+def levels_resolved(unet: ModuleType) -> None:
+    checks.check_levels_are_resolved(unet.LevelEmbedding(8).sinusoids)
+
+
+UNGUARDED = ("def __post_init__(self)", "def never_called(self)")  # the schedule's own checks would refuse these tables first
+POSTERIOR = "(1 - gamma_t / alpha_t) * (1 - alpha_t) / (1 - gamma_t)"
+LEVELS = "return gamma_t + u * (gamma_before - gamma_t)"
+DRAW = "torch.randint(1, schedule.steps + 1, shape,"
+PAPER_NOISE = "(1 - alpha_t).sqrt().to(y_t) * z"
+MEAN = "mean = (y_t - ((1 - alpha_t) / (1 - gamma_t).sqrt()).to(y_t) * eps_hat) / alpha_t.sqrt().to(y_t)"
+SWAPPED = MEAN.replace("(1 - alpha_t) / (1 - gamma_t)", "(1 - gamma_t) / (1 - alpha_t)")
+TABLES = "alpha_t, gamma_t = schedule.alphas[t], schedule.gammas[t]\n"
+GUARD = 'if method == "ancestral" and t > 1 else None'
+DDIM = "gamma_before.sqrt().to(y_t) * predict_y_0(y_t, eps_hat, gamma_t) + (1 - gamma_before).sqrt().to(y_t) * eps_hat"
+
+MUTANTS = [
+    Mutant("the product runs to T", "schedule", (("alphas.cumprod(0)", "alphas.prod().expand_as(alphas)"), UNGUARDED), running_product),
+    Mutant("gamma shifted by one index", "schedule", (("torch.cat([table.new_ones(1), table])", "table"), UNGUARDED), running_product),
+    Mutant("gamma_t leaves alpha_t out", "schedule", (("alphas.cumprod(0)", "alphas.cumprod(0) / alphas"), UNGUARDED), running_product),
+    Mutant("signal without its root", "forward", (("gamma.sqrt()", "gamma"),), diffuse_weights),
+    Mutant("noise without its root", "forward", (("(1 - gamma).sqrt()", "(1 - gamma)"),), diffuse_weights),
+    Mutant("signal and noise swapped", "forward", (("signal * y_0 + noise * eps", "noise * y_0 + signal * eps"),), diffuse_weights),
+    Mutant("uniform in the root of gamma", "forward", ((LEVELS, "return gamma_t.sqrt().lerp(gamma_before.sqrt(), u).square()"),), inverse_cdf),
+    Mutant("uniform from the other end", "forward", ((LEVELS, "return gamma_before + u * (gamma_t - gamma_before)"),), inverse_cdf),
+    Mutant("gamma shifted by one index", "forward", ((LEVELS, "return schedule.gammas[t - 1] + u * (gamma_before - gamma_t)"),), inverse_cdf),
+    Mutant("T - 1 segments, the first never drawn", "forward", ((DRAW, "torch.randint(2, schedule.steps + 1, shape,"),), every_segment),
+    Mutant("T - 1 segments, the last never drawn", "forward", ((DRAW, "torch.randint(1, schedule.steps, shape,"),), every_segment),
+    Mutant("one t for the whole batch", "forward", ((DRAW, "torch.randint(1, schedule.steps + 1, (1,),"),), level_per_image),
+    Mutant("the variance rule flipped", "sampler", ((PAPER_NOISE, f"({POSTERIOR}).sqrt().to(y_t) * z"),), standard_normal),
+    Mutant("noise scaled by 1 - alpha, without its root", "sampler", ((PAPER_NOISE, "(1 - alpha_t).to(y_t) * z"),), standard_normal),
+    Mutant("no root under alpha", "sampler", ((MEAN, MEAN.replace("alpha_t.sqrt()", "alpha_t")),), standard_normal),
+    Mutant("no root over 1 - gamma", "sampler", ((MEAN, MEAN.replace("(1 - gamma_t).sqrt()", "(1 - gamma_t)")),), standard_normal),
+    Mutant("the variance rule flipped", "sampler", ((f"variance = {POSTERIOR}", "variance = 1 - alpha_t"),), point_mass),
+    Mutant("gamma_t for gamma_{t-1}", "sampler", (("variance = (1 - gamma_t / alpha_t)", "variance = (1 - gamma_t)"),), point_mass),
+    Mutant("no root over 1 - gamma", "sampler", ((MEAN, MEAN.replace("(1 - gamma_t).sqrt()", "(1 - gamma_t)")),), conditional_gaussian),
+    Mutant("alpha and gamma swapped", "sampler", ((MEAN, SWAPPED),), conditional_gaussian),
+    Mutant("noise scaled by 1 - alpha, without its root", "sampler", ((PAPER_NOISE, "(1 - alpha_t).to(y_t) * z"),), conditional_gaussian),
+    Mutant("gamma shifted by one index", "sampler", ((TABLES, "alpha_t, gamma_t = schedule.alphas[t], schedule.gammas[t - 1]\n"),), loop),
+    Mutant("alpha shifted by one index", "sampler", ((TABLES, "alpha_t, gamma_t = schedule.alphas[t - 1], schedule.gammas[t]\n"),), loop),
+    Mutant("the network sees another level", "sampler", (("f(x, y_t, gamma_t.expand", "f(x, y_t, gamma_t.sqrt().expand"),), loop),
+    Mutant("the variance rule flipped", "sampler", (('posterior_step if variance == "posterior"', 'posterior_step if variance == "paper"'),), loop),
+    Mutant("the start is uniform, not Gaussian", "sampler", (("torch.randn(shape", "torch.rand(shape"),), loop),
+    Mutant("the loop ends at t = 2", "sampler", (("range(schedule.steps, 0, -1)", "range(schedule.steps, 1, -1)"),), loop),
+    Mutant("noise at t = 1", "sampler", ((GUARD, 'if method == "ancestral" and t > 0 else None'),), last_step),
+    Mutant("no noise at t = 2 either", "sampler", ((GUARD, 'if method == "ancestral" and t > 2 else None'),), last_step),
+    Mutant("ancestral noise in DDIM", "sampler", (("ddim_step if method", "reverse_step if method"),), ddim_order),
+    Mutant("DDIM noise without its root", "sampler", ((DDIM, DDIM.replace("(1 - gamma_before).sqrt()", "(1 - gamma_before)")),), ddim_order),
+    Mutant("DDIM signal without its root", "sampler", ((DDIM, DDIM.replace("gamma_before.sqrt()", "gamma_before", 1)),), ddim_order),
+    Mutant("p ignored", "loss", ((".pow(p)", ""),), l2_floor),
+    Mutant("p ignored", "loss", ((".pow(p)", ".pow(2)"),), l1_floor),
+    Mutant("the loss asks for y_0", "loss", (("- eps).abs()", "- y_0).abs()"),), l2_floor),
+    Mutant("L1 is L2", "loss", ((".abs().pow(p)", ".square()"),), median_and_mean),
+    Mutant("the median replaced by the mean", "oracle", (("if self.p == 2:", "if True:"),), oracle_median_and_mean),
+    Mutant("logsumexp without its guard", "oracle", ((".logsumexp(1)", ".exp().sum(1).log()"),), mixture_score),
+    Mutant("softmax without its guard", "oracle", ((".softmax(1)  #", ".exp() / self._log_joint(flat, level).exp().sum(1, True)  #"),), mixture_score),
+    Mutant("no root over 1 - gamma", "oracle", (("means = (1 - level).sqrt()", "means = (1 - level)"),), mixture_score),
+    Mutant("the bandwidth forgotten in the density", "oracle", (("- self.means.shape[1] / 2 * (2 * math.pi * spread).log()", ""),), mixture_score),
+    Mutant("clipped", "degrade", (("align_corners=False)", "align_corners=False).clamp(-1, 1)"),), linear),
+    Mutant("rounded to 8 bits", "degrade", (("align_corners=False)", "align_corners=False).mul(127.5).round().div(127.5)"),), linear),
+    Mutant("not antialiased", "degrade", (("antialias=True", "antialias=False"),), pillow),
+    Mutant("bilinear", "degrade", (("mode=mode", 'mode="bilinear"'),), pillow),
+    Mutant("the root of gamma embedded", "unet", (("log_snr(gamma).clamp(-20, 20)", "gamma.sqrt()"),), levels_resolved),
+    Mutant("gamma embedded", "unet", (("log_snr(gamma).clamp(-20, 20)", "gamma"),), levels_resolved),
+]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=str)
+def test_check_11_a_mutant_fails_its_named_check(mutant: Mutant) -> None:
+    """Check 11: the check raises on the mutant."""
+    broken = room(mutant.room, *mutant.edits)
+    with pytest.raises(AssertionError):
+        mutant.check(broken)
+
+
+@pytest.mark.parametrize(("check", "name"), sorted({(m.check, m.room) for m in MUTANTS}, key=str), ids=lambda part: getattr(part, "__name__", part))
+def test_check_11_the_named_check_passes_on_the_room_as_it_stands(check: Callable[[ModuleType], None], name: str) -> None:
+    """Check 11: loaded in the same way, without the edit, so that the edit is what the check saw."""
+    check(room(name))
+
+
+def test_check_11_every_check_has_a_mutant_that_it_catches() -> None:
+    """Check 11: a check that nothing fails would prove nothing."""
+    used = {name for mutant in MUTANTS for name in mutant.check.__code__.co_names}
+    assert {name for name in vars(checks) if name.startswith("check_")} <= used
+
+
+def test_check_11_the_schedule_refuses_a_table_that_is_no_running_product() -> None:
+    """Check 11: with its guard in place, the slip cannot even be made."""
+    broken = room("schedule", ("alphas.cumprod(0)", "alphas.prod().expand_as(alphas)"))
+    with pytest.raises(ValueError, match="entry 0 of alphas and gammas must be 1"):
+        broken.NoiseSchedule.from_alphas(torch.tensor([0.5, 0.8]))
