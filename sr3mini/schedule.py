@@ -81,7 +81,7 @@ class NoiseSchedule:
     @classmethod
     def quadratic(cls, steps: int, start: float, end: float) -> NoiseSchedule:
         """sqrt(1 - alpha_t) rises linearly, so 1 - alpha_t rises as a parabola from `start` to `end`."""
-        return cls.from_alphas(1 - _ramp(steps, math.sqrt(start), math.sqrt(end)).square())
+        return cls.from_alphas(1 - _ramp(steps, start, end, power=2))
 
     @classmethod
     def constant(cls, steps: int, value: float) -> NoiseSchedule:
@@ -126,11 +126,12 @@ def _with_leading_one(table: Tensor) -> Tensor:
     return torch.cat([table.new_ones(1), table])
 
 
-def _ramp(steps: int, first: float, last: float) -> Tensor:
+def _ramp(steps: int, first: float, last: float, power: int = 1) -> Tensor:
+    """Noise whose `power`-th root rises linearly."""
     for name, value in (("start", first), ("end", last)):
         if not 0 < value < 1:
             raise ValueError(f"{name} = {value:.6g}, but 1 - alpha_t must lie strictly between 0 and 1")
-    return torch.linspace(first, last, _positive(steps), dtype=torch.float64)
+    return torch.linspace(first ** (1 / power), last ** (1 / power), _positive(steps), dtype=torch.float64) ** power
 
 
 def _positive(steps: int) -> int:
