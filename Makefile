@@ -60,18 +60,20 @@ sync: .venv/.installed  ## chapter texts -> notebooks, run and stored (CHAPTERS=
 bench: .venv/.installed  ## run every benchmark
 	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(VENV_PYTHON) "$$file"; done
 
-# A fresh environment without constraints tells the newest versions that go together. Torch is named here because its
-# newest version decides what the stored outputs look like and how much must be downloaded; +cpu, +cu… and the packages
-# of one GPU maker are left out, so that the file holds on every machine.
+# A fresh environment without constraints tells the newest versions that go together. Give it the oldest Python that
+# should do, since some packages ask for a newer one: `make constraints PYTHON=python3.11` on Debian 12, which has 3.11.2.
+# Torch is named here because its version decides what the stored outputs look like and how much must be downloaded.
+# Its +cpu or +cu… and the packages of one GPU maker are left out, so that the file holds on every machine.
 TORCH ?= 2.13.0
 constraints:  ## write constraints.txt anew from the newest versions (TORCH=2.13.0 for another torch)
 	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	echo "torch==$(TORCH)" > "$$folder/torch.txt"; \
 	$(PYTHON) -m venv "$$folder/venv"; \
-	"$$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[book,train,dev]' --constraint "$$folder/torch.txt"; \
+	"$$folder/venv/bin/python" -m pip install --disable-pip-version-check --editable '.[book,train,dev]' --constraint "$$folder/torch.txt"; \
 	{ echo "# The exact versions that the stored outputs were made with and that CI installs: everything that"; \
 	  echo "#     pip install -e '.[book,train,dev]'"; \
-	  echo "# brings into an empty environment. \`make constraints\` writes this file anew; run \`make sync\` and \`make test\` after it."; \
+	  echo "# brings into an empty environment of $$("$$folder/venv/bin/python" --version) (some newer versions need a newer Python)."; \
+	  echo "# \`make constraints\` writes this file anew; run \`make sync\` and \`make test\` after it."; \
 	  "$$folder/venv/bin/python" -m pip freeze --exclude-editable --exclude pip --exclude setuptools --exclude wheel \
 	    | sed -e 's/+[a-z0-9.]*$$//' | grep -v -i -E '^(nvidia|cuda|triton)'; \
 	} > "$$folder/constraints.txt"; \

@@ -57,11 +57,14 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Network:
     if written is None:
         raise ValueError(f"{path} carries no preset, so it was not written by sr3mini")
     try:
-        f = Preset.from_json(written).network()
+        preset = Preset.from_json(written)
+        with torch.device("meta"):  # shapes are compared before a network of that size asks for memory
+            preset.network().load_state_dict(tensors, assign=True)
+        f = preset.network()
         f.load_state_dict(tensors)
-    except (json.JSONDecodeError, RuntimeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{path} does not hold the weights that its preset describes ({str(error).splitlines()[0]})") from error
-    return f.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{path} does not hold the weights that its preset describes ({_line(error)})") from error
+    return f.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
 
 
 def card(name: str | Path) -> dict[str, Any]:
@@ -75,6 +78,12 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def _line(error: Exception) -> str:
+    """The first line that tells something: torch opens with a headline and lists what is wrong below it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[min(1, len(lines) - 1)].rstrip(".")
 
 
 def _find(name: str | Path) -> Path:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
-
-Positional = tyro.conf.Positional
 
 
 def train(preset: str, out: Path | None = None, data: str | None = None, seed: int = 0, steps: int | None = None) -> None:
@@ -31,16 +31,16 @@ def train(preset: str, out: Path | None = None, data: str | None = None, seed: i
 
     if preset not in PRESETS:
         raise ValueError(f"no preset {preset!r}; there are: {', '.join(PRESETS)}")
-    chosen = PRESETS[preset] if steps is None else dataclasses.replace(PRESETS[preset], train_steps=_at_least_one("steps", steps))
+    chosen = PRESETS[preset] if steps is None else dataclasses.replace(PRESETS[preset], train_steps=_between("steps", steps, 1, 10_000_000))
     folder = Path("runs") / preset if out is None else out
-    f = run(chosen, folder, data=data, seed=seed)
+    f = run(chosen, folder, data=data, seed=_between("seed", seed, 0))
     y, _ = held_out(data or chosen.data, f, 8)
     save_grid(f, y, folder / "samples.png")
     print(f"wrote {folder / 'model.safetensors'}, {folder / 'model.json'} and {folder / 'samples.png'}")
 
 
 def upscale(
-    pictures: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PICTURE…")],
+    pictures: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PICTURE…")],
     model: str = "glyphs_8_32",
     out: Path = Path("upscaled"),
     steps: int | None = None,
@@ -62,9 +62,11 @@ def upscale(
 
     if not pictures:
         raise ValueError("name at least one picture to upscale")
+    _between("samples", samples, 1)
+    _between("seed", seed, 0)
     f = load(model)
-    _check_steps(steps, f.preset.schedule_steps)
-    for path in upscale_files(list(pictures), f, out, steps=steps, seed=seed, samples=_at_least_one("samples", samples), progress=True):
+    steps = _between("steps", f.preset.sampling_steps if steps is None else steps, 1, f.preset.schedule_steps)
+    for path in upscale_files(list(pictures), f, out, steps=steps, seed=seed, samples=samples, progress=True):
         print(path)
 
 
@@ -87,26 +89,30 @@ def evaluate(
     from .evaluate import alphabet_legibility, format_table, held_out
     from .evaluate import evaluate as run
 
+    for name, value, least in (("count", count, 1), ("samples", samples, 1), ("seed", seed, 0)):
+        _between(name, value, least)
+    known = {} if out is None else _known(out)  # before the long part, so that a wrong --out costs nothing
     f = load(model)
-    _check_steps(steps, f.preset.schedule_steps)
-    y, characters = held_out(data, f, _at_least_one("count", count), seed)
-    table, _ = run(f, y, steps=steps, samples=_at_least_one("samples", samples), progress=True)
+    steps = _between("steps", f.preset.sampling_steps if steps is None else steps, 1, f.preset.schedule_steps)
+    y, characters = held_out(data, f, count, seed)
+    table, _ = run(f, y, steps=steps, samples=samples, progress=True)
     if characters is not None:
         for name, share in alphabet_legibility(f, steps=steps).items():
             table[name]["legibility"] = share
-    command = f"sr3mini evaluate --model {model} --data {data} --count {len(y)} --samples {samples} --steps {steps or f.preset.sampling_steps} --seed {seed}"
-    print(f"{len(y)} held-out pictures of {data}, {f.preset.size // f.preset.factor} -> {f.preset.size}, {steps or f.preset.sampling_steps} steps")
+    command = f"sr3mini evaluate --model {model} --data {data} --count {len(y)} --samples {samples} --steps {steps} --seed {seed}"
+    print(f"{len(y)} held-out pictures of {data}, {f.preset.size // f.preset.factor} -> {f.preset.size}, {steps} steps")
     print(format_table(table))
     if out is not None:
-        known = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
         write_text(json.dumps({**known, "evaluated": command, "metrics": table}, indent=2) + "\n", out)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of `sr3mini`."""
-    verbs = {"train": train, "upscale": upscale, "evaluate": evaluate}
+    verbs: dict[str, Callable[..., Any]] = {"train": train, "upscale": upscale, "evaluate": evaluate}
     try:
-        tyro.extras.subcommand_cli_from_dict(verbs, prog="sr3mini", args=arguments, config=(tyro.conf.OmitArgPrefixes,))
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            tyro.extras.subcommand_cli_from_dict(verbs, prog="sr3mini", args=arguments, config=(tyro.conf.OmitArgPrefixes,))
     except (ValueError, OSError, FloatingPointError, KeyError, ImportError) as error:
         print(f"sr3mini: {_sentence(error)}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -116,19 +122,33 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _sentence(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror is not None:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     if isinstance(error, ImportError):
         return f"{error}; install what this needs with pip install 'sr3mini[book,train]'"
-    return str(error.args[0]) if error.args else type(error).__name__
+    return " ".join(str(error.args[0]).split()) if error.args else type(error).__name__
 
 
-def _at_least_one(name: str, value: int) -> int:
-    if value < 1:
-        raise ValueError(f"{name} = {value}, but it must be at least 1")
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"sr3mini: {message}", file=sys.stderr)
+
+
+def _between(name: str, value: int, least: int, most: int = 2**32) -> int:
+    if not least <= value <= most:
+        raise ValueError(f"{name} = {value}, but it must lie between {least} and {most}")
     return value
 
 
-def _check_steps(steps: int | None, most: int) -> None:
-    if steps is not None and not 1 <= steps <= most:
-        raise ValueError(f"steps = {steps}, but this model can be sampled with 1 to {most} steps")
+def _known(out: Path) -> dict[str, Any]:
+    """What the JSON file `out` holds; {} if it has yet to be written."""
+    if not out.exists():
+        if not out.parent.is_dir():
+            raise ValueError(f"{out} cannot be written: there is no folder {out.parent}")
+        return {}
+    try:
+        known = json.loads(out.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{out} is there already and no JSON ({error}); name another file") from error
+    if not isinstance(known, dict):
+        raise ValueError(f"{out} is there already and no JSON object that the figures could be added to; name another file")
+    return known

@@ -101,6 +101,8 @@ class Folder(Dataset[Tensor]):
         return len(self.files)
 
     def __getitem__(self, index: int) -> Float[Tensor, "C S S"]:
+        if not -len(self.files) <= index < len(self.files):  # what ends `for picture in folder`
+            raise IndexError(f"picture {index} was asked for, but the folder {self.path} holds {len(self.files)}")
         for step in range(len(self.files)):
             file = self.files[(index + step) % len(self.files)]
             if file in self.unreadable:

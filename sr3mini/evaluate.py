@@ -24,19 +24,25 @@ Table = dict[str, dict[str, float]]
 def draw(
     f: Network, x: Float[Tensor, "B C h w"], *, steps: int | None = None, seeds: Iterable[int], clip: bool = True, progress: bool = False
 ) -> Float[Tensor, "K B C H W"]:
-    """One sample of y for every seed and every x, in [-1, 1]. A picture's sample depends on the seed and on itself alone."""
+    """One sample of y for every seed and every x, in [-1, 1]. A picture's sample depends on the seed and on itself alone.
+
+    Algorithm 2 with the posterior's variance and y_0_hat clipped: with few steps the paper's larger variance leaves
+    noise in the picture (2.6 dB at 50 steps of the shipped model).
+    """
     size = (x.shape[-2] * f.preset.factor, x.shape[-1] * f.preset.factor)
     schedule = f.preset.sampling_schedule(steps)
     drawn = []
     for seed in seeds:
         generators = [torch.Generator().manual_seed(seed) for _ in x]
-        drawn.append(sample(f, x, schedule, (len(x), x.shape[1], *size), generator=generators, clip=clip, progress=progress))
+        drawn.append(sample(f, x, schedule, (len(x), x.shape[1], *size), generator=generators, variance="posterior", clip=clip, progress=progress))
     return torch.stack(drawn).clamp(-1, 1)
 
 
 def held_out(data: str, f: Network, count: int | None, seed: int = 0) -> tuple[Float[Tensor, "N C H W"], list[str] | None]:
     """`count` pictures of the glyphs' test split in random order, with their characters, or of a folder, with None."""
     preset = f.preset
+    if data == "glyphs" and preset.image_channels != 1:
+        raise ValueError(f"the glyphs are grey, and {preset.name} wants {preset.image_channels} channels: give a folder of pictures instead")
     pictures = glyphs("test", preset.size) if data == "glyphs" else Folder(data, preset.size, preset.image_channels)
     order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(seed))[:count].tolist()
     characters = [pictures.characters[i] for i in order] if isinstance(pictures, Glyphs) else None

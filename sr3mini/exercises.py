@@ -9,12 +9,13 @@ A grader knows the usual slips: each is written down as another, wrong, formula,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .degrade import downsample, upsample
+from .degrade import upsample
 from .forward import diffuse, gamma_between, gamma_icdf
 from .metrics import consistency
 from .schedule import NoiseSchedule
@@ -41,10 +42,10 @@ def verdict(number: str, answer: Answer) -> str:
     exercise = EXERCISES[number]
     right = exercise.right(*exercise.inputs)
     try:
-        given = answer(*exercise.inputs)
+        given = answer(*deepcopy(exercise.inputs))  # an answer that works in place must not spoil the next try
     except Exception as error:  # whatever a reader's code raises becomes part of the verdict
         return f"your function raised {type(error).__name__}: {error}"
-    if given is None:
+    if given is None or given is ...:
         return "not done yet: the function returns nothing."
     if not isinstance(given, Tensor):
         return f"the function should return a tensor, and returned {type(given).__name__}."
@@ -97,7 +98,9 @@ EXERCISES: dict[str, Exercise] = {
         inputs=(_images(5, 4, 0),),
         right=lambda samples: samples.mean(0),
         slips={
-            "this is the median of each pixel; it has the lowest expected absolute error, and the question asks for the squared one": lambda s: s.median(0).values,
+            "this is the median of each pixel; it has the lowest expected absolute error, and the question asks for the squared one": (
+                lambda s: s.median(0).values
+            ),
             "this is one of the answers; it is right by itself, but the mean is closer to all the others": lambda s: s[0],
             "this is the sum; divide it by the number of answers": lambda s: s.sum(0),
         },
@@ -134,7 +137,9 @@ EXERCISES: dict[str, Exercise] = {
         inputs=(_SCHEDULE, _Q),
         right=gamma_icdf,
         slips={
-            "this counts the segments from t = 1; the lowest levels belong to t = T": lambda s, q: gamma_between(s, (q * s.steps).floor().long() + 1, q * s.steps % 1),
+            "this counts the segments from t = 1; the lowest levels belong to t = T": lambda s, q: gamma_between(
+                s, (q * s.steps).floor().long() + 1, q * s.steps % 1
+            ),
             "this falls while q rises: it is the level above which a share q lies": lambda s, q: gamma_icdf(s, 1 - q),
             "this jumps from level to level; inside a segment the CDF is a straight line, so its inverse is one too": lambda s, q: s.gammas[
                 s.steps - (q * s.steps).floor().long()

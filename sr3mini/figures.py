@@ -82,7 +82,7 @@ def gamma_segments(schedule: NoiseSchedule) -> Picture:
     ax.set(xlabel="step t", ylabel=r"$\gamma_t$, share of signal left", xlim=(-0.6, len(gammas) - 0.7), ylim=(0, 1.03))
     ax.set_xticks(range(len(gammas)))
     spans = ", ".join(f"[{gammas[t]:.2f}, {gammas[t - 1]:.2f}]" for t in range(1, len(gammas)))
-    alt = f"Gamma falls from 1 at t = 0 to {gammas[-1]:.2f} at t = {schedule.steps}. Bands between neighbours, one a step, tile the vertical axis: {spans}."
+    alt = f"Gamma falls from 1 at t = 0 to {gammas[-1]:.2f} at t = {schedule.steps}. Bands between neighbours, one per step, tile the axis: {spans}."
     return Picture(figure, alt)
 
 
@@ -94,21 +94,34 @@ def gamma_law(schedule: NoiseSchedule, draws: Float[Tensor, " N"] | None = None)
     middles = (gammas[1:] + gammas[:-1]) / 2
     height = gamma_pdf(schedule, middles)
     if draws is not None:
-        left.hist(draws.numpy(), bins=np.linspace(0, 1, 61).tolist(), density=True, color=ORANGE, alpha=0.5, label=f"{len(draws):,} draws")
+        left.hist(draws.numpy(), bins=_within(gammas, 60), density=True, color=ORANGE, alpha=0.5, label=f"{len(draws):,} draws")
     left.stairs(height.numpy(), gammas.numpy(), color=BLUE, label=r"density $p(\gamma)$", linewidth=1.4)
-    left.set(xlabel=r"level $\gamma$", xlim=(0, 1), ylim=(0, min(1.15 * height.max().item(), 12)))
+    left.set(xlabel=r"level $\gamma$", xlim=(0, 1))
+    if height.max() > 10:
+        left.set(yscale="log", ylim=(0.2, 2000))
+    else:
+        left.set(ylim=(0, 1.25 * height.max().item()))
     left.legend(fontsize=8, loc="upper center")
     grid = torch.linspace(0, 1, 801, dtype=torch.float64)
     right.plot(grid, gamma_cdf(schedule, grid), color=BLUE)
     if schedule.steps <= 30:
         right.plot(gammas, gamma_cdf(schedule, gammas), "o", color=RED, markersize=4)
-    right.set(xlabel=r"level $\gamma$", ylabel="CDF", xlim=(0, 1), ylim=(0, 1.02))
+    right.set(xlabel=r"level $\gamma$", ylabel="CDF", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     middle = gamma_cdf(schedule, torch.tensor(0.5, dtype=torch.float64)).item()
     alt = (
         f"Density and CDF of the level for a schedule of {schedule.steps} steps that ends at gamma_T = {schedule.gammas[-1].item():.2g}. "
-        f"The density is a staircase; {middle:.0%} of the levels lie below 0.5."
+        f"The density is a staircase between {height.min().item():.2g} and {height.max().item():.2g}"
+        f"{'' if draws is None else ', followed by a histogram of draws'}; "
+        f"the CDF is a chain of straight pieces between the levels; {middle:.0%} of the levels lie below 0.5."
     )
     return Picture(figure, alt)
+
+
+def _within(ends: Float[Tensor, " N"], bins: int) -> list[float]:
+    """About `bins` histogram edges on [0, 1] that never straddle one of the `ends`."""
+    neighbours = zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)
+    pieces = [torch.linspace(low, high, max(2, round((high - low) * bins) + 1))[:-1] for low, high in neighbours]
+    return [*torch.cat(pieces).tolist(), ends[-1].item()]
 
 
 def root_ratio(schedule: NoiseSchedule, t: Int[Tensor, "..."], u: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -128,8 +141,7 @@ def root_draw(schedules: Sequence[NoiseSchedule]) -> Picture:
         gamma, ratio = gamma_between(schedule, t, u).flatten(), root_ratio(schedule, t, u).flatten()
         ax.plot(gamma, ratio, color=colour, linewidth=1, label=f"T = {schedule.steps}")
         worst.append(f"T = {schedule.steps}: {ratio.min().item():.3f} to {ratio.max().item():.3f}")
-    ax.axhline(1, color=GREY, linewidth=0.8)
-    ax.set(xlabel=r"level $\gamma$", ylabel="density, root draw\nover plain draw", xlim=(0, 1))
+    ax.set(xlabel=r"level $\gamma$ (logarithmic)", ylabel="density, root draw\nover plain draw", xscale="log", xlim=(3e-5, 1.05))
     ax.legend(fontsize=8)
     alt = "Within every segment a draw uniform in the square root of gamma favours the lower end. Ratio of densities, " + "; ".join(worst) + "."
     return Picture(figure, alt)
@@ -140,11 +152,14 @@ def batch_means(per_image: Float[Tensor, " N"], per_batch: Float[Tensor, " N"], 
     figure = Figure(figsize=(6.4, 2.5), layout="constrained")
     ax = figure.subplots()
     bins = np.linspace(0, 1, 51).tolist()
-    ax.hist(per_batch.numpy(), bins, density=True, color=RED, alpha=0.6, label="one t a batch")
-    ax.hist(per_image.numpy(), bins, density=True, color=BLUE, alpha=0.6, label="one t an image")
-    ax.set(xlabel=f"mean level of a batch of {batch}", xlim=(0, 1), yticks=[])
+    ax.hist(per_batch.numpy(), bins, density=True, color=RED, alpha=0.6, label="one t per batch")
+    ax.hist(per_image.numpy(), bins, density=True, color=BLUE, alpha=0.6, label="one t per image")
+    ax.set(xlabel=f"mean level of a batch of {batch}", ylabel="share of batches", xlim=(0, 1), yticks=[])
     ax.legend(fontsize=8)
-    alt = f"Mean level over batches of {batch}: with one t an image a narrow peak; with one t a batch it spreads over the whole range of gamma."
+    alt = (
+        f"Mean level over batches of {batch}: with one t per image a narrow peak around {per_image.mean().item():.2f}; with one t per batch "
+        "it spreads over the whole range of gamma, with most batches near 0 and a small bump near 1."
+    )
     return Picture(figure, alt)
 
 
@@ -152,7 +167,7 @@ def noised(images: Float[Tensor, "N C H W"], gammas: Sequence[float], noisy: Flo
     """Rows of images, one column a level: y_t at falling gamma."""
     rows = [("", noisy[:, n]) for n in range(len(images))]
     titles = [rf"$\gamma$ = {g:g}" for g in gammas]
-    alt = f"{what} noised at the levels gamma = {', '.join(f'{g:g}' for g in gammas)}: sharp at 1, hardly visible at the lowest."
+    alt = f"{what} noised at the levels gamma = {', '.join(f'{g:g}' for g in gammas)}: sharp at 1, and lost in the noise at the lowest."
     return image_rows(rows, alt, titles, side=1.0)
 
 
@@ -162,5 +177,5 @@ def trajectory_strip(steps: Sequence[tuple[int, Tensor, Tensor | None]], what: s
     y_t = torch.cat([y[:1] for _, y, _ in steps])
     guesses = torch.cat([torch.zeros_like(y[:1]) if y_0 is None else y_0[:1] for _, y, y_0 in steps])
     rows = [("$y_t$", y_t), (r"$\hat y_0$", guesses)]
-    alt = f"{what}: y_t from pure noise at {titles[0]} to the picture at {titles[-1]}; below it the network's guess of the clean picture, soft first, then sharp."
+    alt = f"{what}: y_t from noise at {titles[0]} to the picture at {titles[-1]}; below it the network's guess of the clean picture, soft first, then sharp."
     return image_rows(rows, alt, titles)

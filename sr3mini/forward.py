@@ -20,7 +20,7 @@ def gamma_pdf(schedule: NoiseSchedule, gamma: Float[Tensor, "..."]) -> Float[Ten
 
     At a boundary gamma_t the value of segment t is returned (a single point has no mass, so any choice would do).
     """
-    t = _segment(schedule, gamma)
+    t = segment(schedule, gamma)
     width = schedule.gammas[t - 1] - schedule.gammas[t]
     inside = (gamma >= schedule.gammas[-1]) & (gamma <= 1)
     return torch.where(inside, 1 / (schedule.steps * width), 0.0)
@@ -28,7 +28,7 @@ def gamma_pdf(schedule: NoiseSchedule, gamma: Float[Tensor, "..."]) -> Float[Ten
 
 def gamma_cdf(schedule: NoiseSchedule, gamma: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """P(level <= `gamma`), same shape, in [0, 1]: piecewise linear with F(gamma_t) = 1 - t/T (tag 3.3)."""
-    t = _segment(schedule, gamma)
+    t = segment(schedule, gamma)
     gamma_t, gamma_before = schedule.gammas[t], schedule.gammas[t - 1]
     u = (gamma - gamma_t) / (gamma_before - gamma_t)
     return ((schedule.steps - t + u) / schedule.steps).clamp(0, 1)
@@ -73,8 +73,8 @@ def per_image(values: Tensor, like: Tensor) -> Tensor:
     return values.to(like).reshape(-1, *[1] * (like.ndim - 1))
 
 
-def _segment(schedule: NoiseSchedule, gamma: Tensor) -> Tensor:
-    """The t in 1..T with gamma_t <= gamma < gamma_{t-1}; the nearest end outside [gamma_T, 1)."""
+def segment(schedule: NoiseSchedule, gamma: Float[Tensor, "..."]) -> Int[Tensor, "..."]:
+    """The step t in 1..T with gamma_t <= gamma < gamma_{t-1}, same shape; the nearest one outside [gamma_T, 1)."""
     rising = schedule.gammas.flip(0)
     below = torch.searchsorted(rising, gamma.to(rising), right=True) - 1
     return (schedule.steps - below).clamp(1, schedule.steps)

@@ -99,10 +99,8 @@ class MixtureOracle:
         share = self._log_joint(flat, level).softmax(1)  # (B, K): which component y_t came from
         spread = level * self.variances + 1 - level  # (B, K)
         means = (1 - level).sqrt()[..., None] * (flat[:, None] - level.sqrt()[..., None] * self.means) / spread[..., None]
-        if self.p == 2:
-            best = (share[..., None] * means).sum(1)
-        else:
-            best = _median(share, means, (level * self.variances / spread).sqrt())
+        deviations = (level * self.variances / spread).sqrt()
+        best = (share[..., None] * means).sum(1) if self.p == 2 else _median(share, means, deviations)
         return best.reshape(y_t.shape).to(y_t)
 
     def _log_joint(self, y_t: Tensor, level: Tensor) -> Tensor:

@@ -10,14 +10,29 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from .schedule import NoiseSchedule
 from .unet import UNet
 
+_RANGES: dict[str, tuple[float, float]] = {  # far beyond what anybody trains: a file from elsewhere must not ask for a network that fills the machine
+    **dict.fromkeys(("train_steps", "batch_size", "schedule_steps", "sampling_steps"), (1, 10_000_000)),
+    **dict.fromkeys(("size", "channels", "groups"), (1, 4096)),
+    **dict.fromkeys(("factor", "multipliers"), (1, 64)),
+    **dict.fromkeys(("blocks", "attention"), (0, 16)),
+    "image_channels": (1, 4),
+    "warmup_steps": (0, 10_000_000),
+    "loss_power": (1, 2),
+    **dict.fromkeys(("dropout", "ema_decay", "schedule_start", "schedule_end", "learning_rate", "weight_decay"), (0.0, 1.0)),
+}
+
 
 @dataclass(frozen=True)
 class Preset:
-    """Names and numbers of one training run; `to_json` and `from_json` carry them into a checkpoint and back."""
+    """Names and numbers of one training run; `to_json` and `from_json` carry them into a checkpoint and back.
+
+    Raises ValueError, in one sentence, when a value makes no sense.
+    """
 
     name: str
     data: str  # "glyphs", or "folder": the reader's own pictures
@@ -33,7 +48,7 @@ class Preset:
     schedule_steps: int = 2000  # T in training; 1 - alpha_t rises linearly from start to end
     schedule_start: float = 1e-6
     schedule_end: float = 1e-2
-    sampling_steps: int = 100  # T in use, unless asked otherwise
+    sampling_steps: int = 25  # T in use, unless asked otherwise
     loss_power: int = 2  # p of L_p
     train_steps: int = 10_000
     batch_size: int = 64
@@ -41,6 +56,20 @@ class Preset:
     warmup_steps: int = 200
     weight_decay: float = 0.01
     ema_decay: float = 0.999
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or self.data not in ("glyphs", "folder"):
+            raise ValueError(f"a preset has a name, and data = 'glyphs' or 'folder'; got {self.name!r} and {self.data!r}")
+        for field in dataclasses.fields(self)[2:]:
+            value, (least, most) = getattr(self, field.name), _RANGES[field.name]
+            values = value if isinstance(value, tuple) and "tuple" in str(field.type) else (value,)
+            if not all(isinstance(v, (int, type(least))) and least <= v <= most for v in values):
+                raise ValueError(f"{field.name} = {value!r}, but it must be {type(least).__name__} and lie between {least} and {most}")
+        depths = len(self.multipliers)
+        if not 1 <= depths <= 8 or (isinstance(self.blocks, tuple) and len(self.blocks) != depths):
+            raise ValueError(f"multipliers = {self.multipliers} and blocks = {self.blocks}: there must be 1 to 8 depths, and one number a depth in each")
+        if self.size % self.factor:
+            raise ValueError(f"size = {self.size} is no multiple of factor = {self.factor}, so x would have no whole number of pixels")
 
     def network(self) -> Network:
         """A U-Net of this preset's layout with fresh random weights."""
@@ -59,12 +88,13 @@ class Preset:
 
     @classmethod
     def from_json(cls, text: str) -> Preset:
-        """ValueError when a field is unknown or missing."""
-        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
+        """ValueError, in one sentence, when the text is no JSON object, a field is unknown or missing, or a value makes no sense."""
         try:
+            written: dict[str, Any] = json.loads(text)
+            fields: dict[str, Any] = {field: tuple(value) if isinstance(value, list) else value for field, value in written.items()}
             return cls(**fields)
-        except TypeError as error:
-            raise ValueError(f"this preset was written by another version of sr3mini ({error})") from error
+        except (TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"this preset was not written by this version of sr3mini ({error})") from error
 
 
 class Network(UNet):

@@ -11,6 +11,7 @@ import dataclasses
 import json
 import math
 import platform
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from .checkpoint import save
-from .data import Folder, Glyphs, glyphs
+from .data import Folder, Glyphs, glyphs, write_text
 from .degrade import downsample
 from .forward import sample_gamma
 from .loss import denoising_loss
@@ -34,15 +35,18 @@ from .preset import Network, Preset
 def train(preset: Preset, out: str | Path, *, data: str | None = None, seed: int = 0, progress: bool = True) -> Network:
     """Train a preset; write `out`/model.safetensors (the averaged weights, float16) and the record `out`/model.json; return the network.
 
-    `data`: a folder of pictures, for presets that ask for one. ValueError when it holds none; FloatingPointError when the
-    loss stops being finite, with the step at which it did.
+    `data`: a folder of pictures, for presets that ask for one. Raises ValueError when it holds none, OSError when `out`
+    cannot be written, FloatingPointError when the loss stops being finite, with the step at which it did, and
+    KeyboardInterrupt when stopped before the first step was done: then nothing is written.
     """
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
     pictures = _pictures(preset, data)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=out):
+        pass  # a folder that cannot be written is told now, not after the training
     torch.manual_seed(seed)
     accelerator = Accelerator()
-    f = preset.network().to(memory_format=torch.channels_last)
+    f = preset.network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(f.parameters(), preset.learning_rate, weight_decay=preset.weight_decay, fused=True)
     warm_up = LambdaLR(optimizer, learning_rate(preset))
     schedule = preset.training_schedule()
@@ -59,25 +63,29 @@ def train(preset: Preset, out: str | Path, *, data: str | None = None, seed: int
             eps = torch.randn(y_0.shape, generator=generator)
             y_0, gamma, eps = (tensor.to(accelerator.device) for tensor in (y_0, gamma, eps))
             loss = denoising_loss(f, downsample(y_0, preset.factor), y_0, gamma, eps, preset.loss_power)
+            value = loss.item()
+            if not math.isfinite(value):
+                raise FloatingPointError(f"the loss became {value} at step {step}; lower the learning rate ({preset.learning_rate:g}) and start again")
             optimizer.zero_grad()
             accelerator.backward(loss)
             accelerator.clip_grad_norm_(f.parameters(), 1.0)
             optimizer.step()
             warm_up.step()
             averaged.update_parameters(accelerator.unwrap_model(f))
-            losses.append(loss.item())
-            if not math.isfinite(losses[-1]):
-                raise FloatingPointError(f"the loss became {losses[-1]} at step {step}; lower the learning rate ({preset.learning_rate:g}) and start again")
+            losses.append(value)
             if step % 20 == 0:
                 recent = losses[-200:]
                 bar.set_postfix(loss=f"{sum(recent) / len(recent):.4f}")
     except KeyboardInterrupt:
+        if not losses:
+            raise
         tqdm.write(f"stopped after {len(losses)} of {preset.train_steps} steps; keeping what was learnt")
     trained = averaged.module.eval().requires_grad_(False)
+    assert isinstance(trained, Network)
     save(out / "model.safetensors", trained, torch.float16)
     seconds = time.monotonic() - started
     record = {
-        "trained": f"sr3mini train --preset {preset.name} --seed {seed} --steps {preset.train_steps}",
+        "trained": f"sr3mini train --preset {preset.name} --seed {seed} --steps {preset.train_steps}" + (f" --data {data}" if data else ""),
         "preset": dataclasses.asdict(preset),
         "parameters": sum(p.numel() for p in trained.parameters()),
         "steps": len(losses),
@@ -86,7 +94,7 @@ def train(preset: Preset, out: str | Path, *, data: str | None = None, seed: int
         "machine": machine(),
         "last_losses_mean": round(sum(losses[-200:]) / max(1, len(losses[-200:])), 5),
     }
-    (out / "model.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_text(json.dumps(record, indent=2) + "\n", out / "model.json")
     return trained
 
 
@@ -108,6 +116,8 @@ def machine() -> str:
 
 def _pictures(preset: Preset, data: str | None) -> Glyphs | Folder:
     if preset.data == "glyphs":
+        if data is not None:
+            raise ValueError(f"preset {preset.name} trains on glyphs, not on a folder: leave --data out")
         return glyphs("train", preset.size)
     if data is None:
         raise ValueError(f"preset {preset.name} trains on your own pictures: pass --data with the folder that holds them")

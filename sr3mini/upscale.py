@@ -6,6 +6,7 @@ eye hardly sees detail in them.
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from .degrade import downsample, upsample
 from .evaluate import draw
 from .preset import Network
 
-LARGEST = 4_000_000  # pixels of a result: measured below
+LARGEST = 4_000_000  # pixels of a result: glyphs_8_32 takes 0.26 GB and 0.75 GB a megapixel (peak of the process on a CPU: 3.2 GB at 2000x2000)
 
 
 def upscale(
@@ -29,12 +30,8 @@ def upscale(
 
     ValueError when the result would have more than LARGEST pixels.
     """
-    factor, (channels, height, width) = f.preset.factor, x.shape
-    if height * width * factor**2 > LARGEST:
-        raise ValueError(
-            f"a {width}x{height} picture would become {width * factor}x{height * factor}, over the {LARGEST / 1e6:.0f} megapixels that fit in memory; crop or shrink it first"
-        )
-    seeds = range(seed, seed + samples)
+    _check_size(f, x)
+    factor, channels, seeds = f.preset.factor, x.shape[0], range(seed, seed + samples)
     if channels == f.preset.image_channels:
         return draw(f, x[None], steps=steps, seeds=seeds, progress=progress)[:, 0]
     if channels == 1:
@@ -49,25 +46,36 @@ def upscale_files(
 ) -> list[Path]:
     """Upscale every file into folder `out`: NAME_x4_1.png … and NAME_x4_sheet.png beside bicubic. Returns what was written.
 
-    All files are read before anything is computed or written, so a broken one leaves nothing behind.
+    All files are read before anything is computed, and the results get their places together at the end: what goes wrong leaves nothing behind.
     ValueError for a picture that is missing, broken or too large; OSError when `out` cannot be written.
     """
     channels = None if f.preset.image_channels == 1 else 3
     pictures = [read_picture(file, channels) for file in files]
+    for x in pictures:
+        _check_size(f, x)
     names = [file.stem for file in files]
     names = [file.name.replace(".", "_") if names.count(file.stem) > 1 else file.stem for file in files]
     if len(set(names)) < len(names):
         raise ValueError("two of the pictures have the same name, so their results would overwrite each other; upscale them into different folders")
     out.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, x in zip(names, pictures, strict=True):
-        drawn = upscale(f, x, steps=steps, seed=seed, samples=samples, progress=progress)
-        for k, y in enumerate(drawn, start=1):
-            written.append(out / f"{name}_x{f.preset.factor}_{k}.png")
-            write_picture(y, written[-1])
-        written.append(out / f"{name}_x{f.preset.factor}_sheet.png")
-        save_picture(sheet(x, drawn), written[-1])
-    return written
+    with tempfile.TemporaryDirectory(dir=out, prefix=".sr3mini-") as beside:
+        written = []
+        for name, x in zip(names, pictures, strict=True):
+            drawn = upscale(f, x, steps=steps, seed=seed, samples=samples, progress=progress)
+            for k, y in enumerate(drawn, start=1):
+                written.append(f"{name}_x{f.preset.factor}_{k}.png")
+                write_picture(y, Path(beside) / written[-1])
+            written.append(f"{name}_x{f.preset.factor}_sheet.png")
+            save_picture(sheet(x, drawn), Path(beside) / written[-1])
+        return [(Path(beside) / name).replace(out / name) for name in written]
+
+
+def _check_size(f: Network, x: Tensor) -> None:
+    width, height = x.shape[-1] * f.preset.factor, x.shape[-2] * f.preset.factor
+    if width * height > LARGEST:
+        raise ValueError(
+            f"a {x.shape[-1]}x{x.shape[-2]} picture would become {width}x{height}, over the limit of {LARGEST / 1e6:.0f} megapixels; crop or shrink it first"
+        )
 
 
 def sheet(x: Float[Tensor, "C h w"], drawn: Float[Tensor, "K C H W"], caption: str = "SR3") -> Image.Image:

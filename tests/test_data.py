@@ -267,6 +267,9 @@ def test_a_folder_of_everything_gives_one_size(tmp_path: Path) -> None:
     pixel = folder[folder.files.index(tmp_path / "pixel.png")]
     assert torch.equal(pixel, torch.tensor(RED)[:, None, None].expand(3, 8, 8).float())
     assert Folder(tmp_path, 8, channels=1)[0].shape == (1, 8, 8)
+    assert torch.equal(folder[-1], folder[len(folder) - 1])
+    with pytest.raises(IndexError, match=rf"^picture {len(folder)} was asked for, but the folder .* holds {len(folder)}$"):
+        folder[len(folder)]
 
 
 def test_two_names_that_differ_before_the_last_dot_are_two_pictures(tmp_path: Path) -> None:

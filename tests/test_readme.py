@@ -28,7 +28,7 @@ def test_every_link_leads_somewhere(target: str) -> None:
 
 def test_every_chapter_that_is_written_is_in_the_table_and_no_other() -> None:
     written = {f"chapters/{path.name}" for path in (ROOT / "chapters").glob("[0-9]*.ipynb")}
-    assert written == {target for target in re.findall(r"\]\(([^)]+\.ipynb)\)", README)}
+    assert written == set(re.findall(r"\]\(([^)]+\.ipynb)\)", README))
 
 
 @pytest.mark.parametrize("verb", ["lab", "test", "sync"])

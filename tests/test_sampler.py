@@ -62,7 +62,7 @@ def test_check_3_the_conditional_gaussian_converges_with_order_1_and_obeys_x_exa
     check_conditional_gaussian(reverse_step)
 
 
-def test_check_3_even_five_steps_obey_x() -> None:
+def test_check_3_even_25_steps_obey_x() -> None:
     """Check 3: with the exact f, D y_0 = x at any T: the last step lands on it, whatever the steps before got wrong."""
     D, x, _, oracle = conditional_problem()
     end = conditional_end(reverse_step, 25)
@@ -80,7 +80,7 @@ def test_check_7_ddim_is_exact_for_a_point_mass() -> None:
     """Check 7: where the path is straight, one step is enough."""
     m = f64(0.4, -0.7)
     y_0 = sample(GaussianOracle(m, torch.zeros(2, 2)), torch.zeros(3, 1).double(), NoiseSchedule.constant(1, 0.9), (3, 2), method="ddim", y_T=randn(3, 2))
-    close(y_0, m.expand(3, 2), 1e-15, "y_0")
+    close(y_0, m.expand(3, 2), 5e-15, "y_0")
 
 
 def test_check_10_a_sample_does_not_depend_on_its_batch() -> None:
