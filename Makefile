@@ -39,9 +39,10 @@ help:  ## list the verbs
 	$(VENV_PYTHON) -m pip install --disable-pip-version-check --editable '.[book,train,dev]' --constraint constraints.txt; \
 	touch $@
 
-# Root needs a flag of its own (containers), and a browser is opened only where there is a screen.
+# default_url, where a file name would do, puts the chapter into the printed address as well. Root needs a flag of its own
+# (containers), and a browser is opened only where there is a screen.
 lab: .venv/.installed  ## open the book in JupyterLab; its address is printed (PORT=8899 for another port)
-	@set -- chapters/00_tour.ipynb --port=$(PORT); \
+	@set -- --LabApp.default_url=/lab/tree/chapters/00_tour.ipynb --port=$(PORT); \
 	if [ "$$(id -u)" = 0 ]; then set -- "$$@" --allow-root; fi; \
 	if [ -z "$$DISPLAY$$WAYLAND_DISPLAY" ] && [ "$$(uname)" != Darwin ]; then set -- "$$@" --no-browser; fi; \
 	exec $(VENV_PYTHON) -m jupyterlab "$$@"

@@ -11,8 +11,8 @@ from sr3mini.checkpoint import load
 from sr3mini.data import glyphs, write_picture
 from sr3mini.evaluate import draw
 
-LETTERS = [("R", "DejaVuSerif"), ("a", "DejaVuSans"), ("g", "DejaVuSerif-Italic"), ("8", "DejaVuSans-Bold"), ("Q", "DejaVuSans")]
-LETTERS += [("k", "DejaVuSerif-Bold"), ("S", "DejaVuSansMono"), ("5", "DejaVuSerif"), ("e", "DejaVuSans-BoldOblique"), ("W", "DejaVuSans")]
+LETTERS = [("R", "DejaVuSerif"), ("a", "DejaVuSans"), ("g", "DejaVuSerif-Italic"), ("8", "DejaVuSans"), ("Ä", "DejaVuSerif")]
+LETTERS += [("k", "DejaVuSerif-Bold"), ("S", "DejaVuSansMono"), ("5", "DejaVuSerif"), ("m", "DejaVuSansMono"), ("W", "DejaVuSans")]
 
 
 def main() -> None:

@@ -128,6 +128,7 @@ def read_picture(path: str | Path, channels: int | None = None) -> Float[Tensor,
         raise ValueError(f"{path} is a folder, not a picture")
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's remarks on a damaged file do not name it; the error below does
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as opened:
                 picture = ImageOps.exif_transpose(opened)
@@ -208,7 +209,7 @@ def _all_glyphs(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     key = hashlib.sha256(f"{size} {matplotlib.__version__} {PIL.__version__} {Path(__file__).read_text()}".encode()).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sr3mini" / f"glyphs_{size}_{key}.npz"
     try:
-        with np.load(cache) as stored:
+        with cache.open("rb") as file, np.load(file) as stored:  # np.load alone leaves a damaged file open
             return stored["images"], stored["code_points"], stored["styles"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         pass  # no cache yet, or a damaged one: render again

@@ -151,7 +151,7 @@ MUTANTS = [
     Mutant("p ignored", "loss", ((".pow(p)", ".pow(2)"),), l1_floor),
     Mutant("the loss asks for y_0", "loss", (("- eps).abs()", "- y_0).abs()"),), l2_floor),
     Mutant("L1 is L2", "loss", ((".abs().pow(p)", ".square()"),), median_and_mean),
-    Mutant("the median replaced by the mean", "oracle", (("if self.p == 2:", "if True:"),), oracle_median_and_mean),
+    Mutant("the median replaced by the mean", "oracle", (("if self.p == 2 else _median", "if True else _median"),), oracle_median_and_mean),
     Mutant("logsumexp without its guard", "oracle", ((".logsumexp(1)", ".exp().sum(1).log()"),), mixture_score),
     Mutant("softmax without its guard", "oracle", ((".softmax(1)  #", ".exp() / self._log_joint(flat, level).exp().sum(1, True)  #"),), mixture_score),
     Mutant("no root over 1 - gamma", "oracle", (("means = (1 - level).sqrt()", "means = (1 - level)"),), mixture_score),

@@ -1,0 +1,140 @@
+"""The metrics table: on pictures that are drawn the same way every time, of values that are known in advance."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from checks import seeded
+from tiny import TINY, Clairvoyant, network, pictures
+from torch import Tensor
+
+from sr3mini.data import ALPHABET, glyphs
+from sr3mini.degrade import downsample, upsample
+from sr3mini.evaluate import alphabet_legibility, draw, evaluate, format_table, held_out, measure
+
+GLYPHS = dataclasses.replace(TINY, data="glyphs", size=32)
+
+
+def noise(*shape: int) -> Tensor:
+    return torch.rand(shape, generator=seeded(0)) * 2 - 1
+
+
+# Draws ---------------------------------------------------------------------------------------------------------------
+
+
+def test_draws_are_factor_times_as_large_and_in_range() -> None:
+    drawn = draw(network(), 3 * noise(2, 1, 3, 5), seeds=[0, 1, 2])
+    assert drawn.shape == (3, 2, 1, 12, 20)
+    assert drawn.abs().max() <= 1
+
+
+def test_a_seed_repeats_exactly_and_another_differs() -> None:
+    f, x = network(), noise(2, 1, 4, 4)
+    together = draw(f, x, seeds=[3, 4])
+    assert torch.equal(together[1], draw(f, x, seeds=[4])[0])
+    assert not torch.equal(together[0], together[1])
+
+
+def test_check_10_a_pictures_sample_does_not_depend_on_its_batch() -> None:
+    f, x = network(), noise(3, 1, 4, 4)
+    together = draw(f, x, seeds=[5])[0]
+    for i in range(3):
+        torch.testing.assert_close(draw(f, x[i : i + 1], seeds=[5])[0], together[i : i + 1], rtol=0, atol=1e-5)
+
+
+def test_the_number_of_steps_is_the_number_of_network_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    f = network()
+    levels: list[float] = []
+    monkeypatch.setattr(type(f), "forward", lambda self, x, y_t, gamma: (levels.append(gamma[0].item()), 0 * y_t)[1])
+    draw(f, noise(1, 1, 4, 4), steps=3, seeds=[0])
+    draw(f, noise(1, 1, 4, 4), seeds=[0])
+    assert len(levels) == 3 + TINY.sampling_steps
+    assert levels[:3] == TINY.sampling_schedule(3).gammas.flip(0)[:3].tolist()
+
+
+# Which pictures ------------------------------------------------------------------------------------------------------
+
+
+def test_held_out_glyphs_are_the_same_every_time_and_keep_their_characters() -> None:
+    f = network(GLYPHS)
+    y, characters = held_out("glyphs", f, 20, seed=1)
+    again, _ = held_out("glyphs", f, 20, seed=1)
+    other, _ = held_out("glyphs", f, 20, seed=2)
+    assert y.shape == (20, 1, 32, 32)
+    assert torch.equal(y, again)
+    assert not torch.equal(y, other)
+    test, train = glyphs("test"), glyphs("train")
+    assert characters is not None
+    assert set(characters).isdisjoint(train.characters)
+    for picture, character in zip(y, characters, strict=True):
+        assert any(torch.equal(picture, test[i]) for i, c in enumerate(test.characters) if c == character)
+
+
+def test_held_out_of_a_folder_is_all_of_it_when_no_count_is_given(tmp_path: Path) -> None:
+    folder = str(pictures(tmp_path / "pictures", count=7))
+    y, characters = held_out(folder, network(), None)
+    assert y.shape == (7, 1, 16, 16)
+    assert characters is None
+    assert len(held_out(folder, network(), 3)[0]) == 3
+
+
+def test_a_model_of_colour_pictures_is_not_shown_glyphs() -> None:
+    with pytest.raises(ValueError, match="glyphs are grey, and tiny wants 3 channels"):
+        held_out("glyphs", network(dataclasses.replace(TINY, image_channels=3)), 1)
+
+
+# Numbers -------------------------------------------------------------------------------------------------------------
+
+
+def test_measure_on_values_known_in_advance() -> None:
+    """0.2 too bright on a range of 2: PSNR 10 log10(4 / 0.04) = 20 dB; shrunk, 0.1 on [0, 1]: 1e5 x 0.01 = 1000."""
+    y = noise(3, 1, 16, 16) / 2
+    x = downsample(y, 4)
+    brighter = measure(y + 0.2, y, x)
+    assert brighter["PSNR"] == pytest.approx(20, abs=1e-3)
+    assert brighter["consistency"] == pytest.approx(1000, rel=1e-4)
+    assert brighter["SSIM"] < 0.9
+    assert measure(y, y, x)["SSIM"] == pytest.approx(1, abs=1e-6)
+    assert measure(y, y, x)["consistency"] == 0
+
+
+def test_the_table_of_a_network_that_knows_the_answer() -> None:
+    y = noise(4, 1, 16, 16)
+    table, drawn = evaluate(Clairvoyant(TINY, y), y, samples=3, steps=20)
+    assert list(table) == ["bicubic", "SR3", "mean of 3"]
+    assert drawn.shape == (3, 4, 1, 16, 16)
+    assert table["SR3"]["PSNR"] > 60
+    assert table["SR3"]["diversity"] < 1e-3
+    x = downsample(y, 4)
+    assert table["bicubic"] == measure(upsample(x, 4).clamp(-1, 1), y, x)
+
+
+def test_the_batch_size_of_an_evaluation_changes_nothing() -> None:
+    y, f = noise(5, 1, 16, 16), network()
+    torch.testing.assert_close(evaluate(f, y, samples=2, batch=2)[1], evaluate(f, y, samples=2, batch=5)[1], rtol=0, atol=1e-5)
+
+
+def test_of_one_sample_there_is_no_mean_and_no_diversity() -> None:
+    table, _ = evaluate(network(), noise(2, 1, 16, 16), samples=1)
+    assert list(table) == ["bicubic", "SR3"]
+    assert "diversity" not in table["SR3"]
+
+
+def test_a_network_that_knows_the_alphabet_is_read_without_a_mistake() -> None:
+    test = glyphs("test")
+    y = test.batch([test.find(c, "DejaVuSerif") for c in ALPHABET])
+    legible = alphabet_legibility(Clairvoyant(GLYPHS, y), steps=10, style="DejaVuSerif")
+    assert legible["SR3"] == 1
+    assert 0 < legible["bicubic"] < 1
+
+
+def test_format_table_has_a_column_a_metric_and_a_dash_where_there_is_nothing() -> None:
+    table = {"bicubic": {"PSNR": 16.456, "SSIM": 0.5, "consistency": 106.04}, "SR3": {"PSNR": 24.0, "diversity": 0.0816, "legibility": 0.919}}
+    head, bicubic, sr3 = format_table(table).splitlines()
+    assert head.split() == ["PSNR", "SSIM", "consistency", "diversity", "legibility"]
+    assert bicubic.split() == ["bicubic", "16.46", "0.500", "106.0", "-", "-"]
+    assert sr3.split() == ["SR3", "24.00", "-", "-", "0.082", "0.92"]
+    assert len({len(line) for line in (head, bicubic, sr3)}) == 1

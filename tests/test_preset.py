@@ -1,0 +1,77 @@
+"""A preset goes into a checkpoint and comes back; what makes no sense is refused in one sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+import torch
+from rooms import room
+from tiny import TINY
+
+from sr3mini.preset import PRESETS, Preset
+from sr3mini.schedule import NoiseSchedule
+
+
+@pytest.mark.parametrize("preset", [TINY, *PRESETS.values()], ids=lambda preset: preset.name)
+def test_json_leads_back_to_the_same_preset(preset: Preset) -> None:
+    assert Preset.from_json(preset.to_json()) == preset
+
+
+def test_the_shipped_presets_go_by_their_own_names() -> None:
+    assert {name: preset.name for name, preset in PRESETS.items()} == {name: name for name in PRESETS}
+    assert "glyphs_8_32" in PRESETS
+
+
+def test_the_network_has_the_presets_layout_and_carries_it() -> None:
+    f = TINY.network()
+    assert f.preset is TINY
+    assert (f.stem.in_channels, f.stem.out_channels, f.middle[0].block.conv1.out_channels) == (2, 8, 16)
+
+
+def test_the_training_schedule_is_the_papers_unless_told_otherwise() -> None:
+    assert torch.equal(TINY.training_schedule().gammas, NoiseSchedule.linear(2000, 1e-6, 1e-2).gammas)
+
+
+@pytest.mark.parametrize(("asked", "steps"), [(None, 4), (1, 1), (7, 7), (2000, 2000)])
+def test_the_sampling_schedule_takes_its_levels_from_training_and_ends_at_the_same_one(asked: int | None, steps: int) -> None:
+    training, sampling = TINY.training_schedule(), TINY.sampling_schedule(asked)
+    assert sampling.steps == steps
+    assert torch.isin(sampling.gammas, training.gammas).all()
+    assert sampling.gammas[-1] == training.gammas[-1]
+
+
+UNHOOKED = room("preset").Preset
+ABSURD: dict[str, Any] = {
+    "channels": [0, -8, 10**9, 8.5, "8", None, [8, 8]],
+    "multipliers": [[], [0], [1] * 9, [1, "2"], 4, "12"],
+    "blocks": [[1], [1, 1, 1], -1, 10**6],
+    "attention": [[-1], "all"],
+    "groups": [0, 10**9],
+    "factor": [0, 3, 10**9],
+    "size": [0, 10**6],
+    "image_channels": [0, 10**6],
+    "data": ["else", None],
+    "name": [None, 3],
+    "loss_power": [0, 3, 1.5],
+    "schedule_steps": [0, 10**12],
+    "schedule_end": [2, -1, float("nan"), "a"],
+    "learning_rate": [float("inf")],
+    "dropout": [1.5],
+}
+
+
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in ABSURD.items() for value in values])
+def test_a_value_that_makes_no_sense_is_refused_in_one_line(field: str, value: object) -> None:
+    """By the preset itself: the room is loaded as users have it, without the checks of types that tests add."""
+    with pytest.raises(ValueError, match=field) as refused:
+        UNHOOKED.from_json(json.dumps({**dataclasses.asdict(TINY), field: value}))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["", "no json", "[]", "3", "null", "{}", "[" * 100_000, '{"name": "tiny"}', json.dumps({**dataclasses.asdict(TINY), "colour": 1})])
+def test_a_text_that_is_no_preset_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="preset|line 1"):
+        UNHOOKED.from_json(text)
