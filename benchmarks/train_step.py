@@ -26,7 +26,7 @@ from sr3mini.train import machine
 
 def training_step(preset: Preset) -> Callable[[], None]:
     """One step of train.py's loop on a fixed batch of random pictures."""
-    f = preset.network().to(memory_format=torch.channels_last)
+    f = preset.network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(f.parameters(), preset.learning_rate, weight_decay=preset.weight_decay, fused=True)
     averaged = AveragedModel(f, multi_avg_fn=get_ema_multi_avg_fn(preset.ema_decay))
     schedule = preset.training_schedule()

@@ -65,7 +65,7 @@ class Preset:
             values = value if isinstance(value, tuple) and "tuple" in str(field.type) else (value,)
             if not all(isinstance(v, (int, type(least))) and least <= v <= most for v in values):
                 raise ValueError(f"{field.name} = {value!r}, but it must be {type(least).__name__} and lie between {least} and {most}")
-        depths = len(self.multipliers)
+        depths = len(self.multipliers) if isinstance(self.multipliers, tuple) else 0
         if not 1 <= depths <= 8 or (isinstance(self.blocks, tuple) and len(self.blocks) != depths):
             raise ValueError(f"multipliers = {self.multipliers} and blocks = {self.blocks}: there must be 1 to 8 depths, and one number a depth in each")
         if self.size % self.factor:

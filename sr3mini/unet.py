@@ -29,6 +29,8 @@ class LevelEmbedding(nn.Module):
     no sinusoid with a frequency of order 1 can see. The log-SNR moves by at least 0.004 everywhere.
     """
 
+    frequencies: Tensor
+
     def __init__(self, width: int, features: int = 64, lowest: float = 0.1, highest: float = 100.0) -> None:
         super().__init__()
         frequencies = torch.logspace(math.log10(lowest), math.log10(highest), features // 2)
@@ -165,7 +167,7 @@ class UNet(nn.Module):
         self.norm = nn.GroupNorm(groups, width)
         self.head = nn.Conv2d(width, image_channels, 3, padding=1)
         nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]  # torch: a bias may be None; not this one
 
     def forward(self, x: Float[Tensor, "B c h w"], y_t: Float[Tensor, "B C H W"], gamma: Float[Tensor, " B"]) -> Float[Tensor, "B C H W"]:
         height, width = y_t.shape[-2:]

@@ -83,7 +83,7 @@ def sheet(x: Float[Tensor, "C h w"], drawn: Float[Tensor, "K C H W"], caption: s
     size = drawn.shape[-2:]
     nearest = torch.nn.functional.interpolate(x[None], size=size, mode="nearest")[0]
     bicubic = upsample(x[None], size=(size[0], size[1]))[0].clamp(-1, 1)
-    samples = [(f"{caption} {k}", y) for k, y in enumerate(drawn, start=1)]
+    samples = [(f"{caption} #{k}", y) for k, y in enumerate(drawn, start=1)]
     panels = [("input", nearest), ("bicubic", bicubic), *samples]
     scale = max(1, 128 // max(size))  # small results are shown with larger pixels, so that the captions fit
     height, width = max(size[0] * scale, 1), max(size[1] * scale, 64)

@@ -13,7 +13,13 @@ from sr3mini.preset import Network, Preset
 
 TINY = Preset(
     *("tiny", "folder", 16, 4, 1, 8, (1, 2)),
-    **dict(groups=4, sampling_steps=4, train_steps=30, batch_size=8, learning_rate=5e-3, warmup_steps=5, ema_decay=0.9),  # type: ignore[arg-type]
+    groups=4,
+    sampling_steps=4,
+    train_steps=30,
+    batch_size=8,
+    learning_rate=5e-3,
+    warmup_steps=5,
+    ema_decay=0.9,
 )
 
 
