@@ -94,7 +94,8 @@ def gamma_law(schedule: NoiseSchedule, draws: Float[Tensor, " N"] | None = None)
     middles = (gammas[1:] + gammas[:-1]) / 2
     height = gamma_pdf(schedule, middles)
     if draws is not None:
-        left.hist(draws.numpy(), bins=_within(gammas, 60), density=True, color=ORANGE, alpha=0.5, label=f"{len(draws):,} draws")
+        bins = _within(gammas, 60) if schedule.steps <= 60 else np.linspace(0, 1, 61).tolist()
+        left.hist(draws.numpy(), bins=bins, density=True, color=ORANGE, alpha=0.5, label=f"{len(draws):,} draws")
     left.stairs(height.numpy(), gammas.numpy(), color=BLUE, label=r"density $p(\gamma)$", linewidth=1.4)
     left.set(xlabel=r"level $\gamma$", xlim=(0, 1))
     if height.max() > 10:
@@ -120,8 +121,8 @@ def gamma_law(schedule: NoiseSchedule, draws: Float[Tensor, " N"] | None = None)
 def _within(ends: Float[Tensor, " N"], bins: int) -> list[float]:
     """About `bins` histogram edges on [0, 1] that never straddle one of the `ends`."""
     neighbours = zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)
-    pieces = [torch.linspace(low, high, max(2, round((high - low) * bins) + 1))[:-1] for low, high in neighbours]
-    return [*torch.cat(pieces).tolist(), ends[-1].item()]
+    pieces = [np.linspace(low, high, max(2, round((high - low) * bins) + 1))[:-1] for low, high in neighbours]
+    return [*np.concatenate(pieces).tolist(), ends[-1].item()]
 
 
 def root_ratio(schedule: NoiseSchedule, t: Int[Tensor, "..."], u: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

@@ -58,7 +58,7 @@ def posterior_step(
 def ddim_step(
     y_t: Float[Tensor, "B ..."], eps_hat: Float[Tensor, "B ..."], alpha_t: Float[Tensor, ""], gamma_t: Float[Tensor, ""], z: Float[Tensor, "B ..."] | None = None
 ) -> Float[Tensor, "B ..."]:
-    """The same noise at the next level, none added (`z` is not looked at): sqrt(gamma_{t-1}) y_0_hat + sqrt(1 - gamma_{t-1}) eps_hat (DDIM eq. 12, tag 8.1)."""
+    """The same noise at the next level, `z` ignored: sqrt(gamma_{t-1}) y_0_hat + sqrt(1 - gamma_{t-1}) eps_hat (DDIM eq. 12, tag 8.1)."""
     gamma_before = (gamma_t / alpha_t).clamp(max=1)
     return gamma_before.sqrt().to(y_t) * predict_y_0(y_t, eps_hat, gamma_t) + (1 - gamma_before).sqrt().to(y_t) * eps_hat
 

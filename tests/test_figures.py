@@ -35,7 +35,7 @@ FIGURES: dict[str, tuple[Callable[[], Picture], tuple[str, ...]]] = {  # and som
     "gamma_law of draws": (lambda: figures.gamma_law(PAPER, sample_gamma(PAPER, (500,), generator=seeded(0))), ("2000 steps", "histogram")),
     "root_draw": (lambda: figures.root_draw([SHORT, PAPER]), ("T = 5:", "T = 2000:")),
     "batch_means": (lambda: figures.batch_means(torch.rand(50) / 9 + 0.4, torch.rand(50), 8), ("batches of 8", "narrow peak")),
-    "noised": (lambda: figures.noised(noise(2, 1, 8, 8), [1, 0.5], noise(2, 2, 1, 8, 8), "Two squares"), ("Two squares", "0.5")),
+    "noised": (lambda: figures.noised(noise(2, 1, 8, 8), [1.0, 0.5], noise(2, 2, 1, 8, 8), "Two squares"), ("Two squares", "0.5")),
     "trajectory_strip": (lambda: figures.trajectory_strip(stored_steps(), "A letter"), ("A letter", "t = 10", "t = 0")),
 }
 
