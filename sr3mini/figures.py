@@ -44,7 +44,7 @@ class Picture:
         return data, {"image/png": {"alt": self.alt}}
 
 
-def image_rows(rows: Sequence[tuple[str, Float[Tensor, "N C H W"]]], alt: str, columns: Sequence[str] = (), side: float = 0.85) -> Picture:
+def image_rows(rows: Sequence[tuple[str, Float[Tensor, "_N _C _H _W"]]], alt: str, columns: Sequence[str] = (), side: float = 0.85) -> Picture:
     """A table of images in [-1, 1]: one labelled row for each (label, images); `columns` are titles above the first row."""
     across = max(len(images) for _, images in rows)
     figure = Figure(figsize=(1.35 + side * across, side * len(rows) + (0.3 if columns else 0.05)), layout="constrained")

@@ -56,7 +56,11 @@ def posterior_step(
 
 
 def ddim_step(
-    y_t: Float[Tensor, "B ..."], eps_hat: Float[Tensor, "B ..."], alpha_t: Float[Tensor, ""], gamma_t: Float[Tensor, ""], z: Float[Tensor, "B ..."] | None = None
+    y_t: Float[Tensor, "B ..."],
+    eps_hat: Float[Tensor, "B ..."],
+    alpha_t: Float[Tensor, ""],
+    gamma_t: Float[Tensor, ""],
+    z: Float[Tensor, "B ..."] | None = None,
 ) -> Float[Tensor, "B ..."]:
     """The same noise at the next level, `z` ignored: sqrt(gamma_{t-1}) y_0_hat + sqrt(1 - gamma_{t-1}) eps_hat (DDIM eq. 12, tag 8.1)."""
     gamma_before = (gamma_t / alpha_t).clamp(max=1)
