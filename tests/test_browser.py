@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -115,15 +116,23 @@ def test_dragging_a_slider_changes_the_picture(server, page):
     cells = nbformat.read(CHAPTER, as_version=4).cells
     code = sum(cell.cell_type == "code" for cell in cells)
     meant_to_fail = sum("raises-exception" in cell.metadata.get("tags", []) for cell in cells)
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+    prompts = page.locator(".jp-CodeCell .jp-InputPrompt")
+
+    def running():
+        """Asked again when JupyterLab let the first request fall, as it does while it is still connecting to the kernel."""
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        page.wait_for_timeout(3000)
+        return prompts.filter(has_text=re.compile(r"\[[*0-9]+\]")).count()
+
+    wait_for(running, "the cells to run")
 
     def all_run():
         error = page.locator("[data-mime-type='application/vnd.jupyter.error']")
         if error.count() > meant_to_fail:
             pytest.fail(f"a cell failed:\n{error.last.inner_text()}")
-        return page.locator(".jp-CodeCell .jp-InputPrompt").filter(has_text=f"[{code}]:").count()
+        return prompts.filter(has_text=f"[{code}]:").count()
 
     wait_for(all_run, f"code cell {code} to have run")
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
