@@ -8,6 +8,7 @@ No pickle is ever read. Schedules are not stored as weights, only as three numbe
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -38,8 +39,10 @@ def save(path: str | Path, f: Network, dtype: torch.dtype = torch.float32) -> No
         beside.chmod(0o666 & ~_umask())
         beside.replace(path)
     except (OSError, SafetensorError) as error:
-        beside.unlink(missing_ok=True)
-        raise OSError(f"{path} could not be written: {error}") from error
+        raise OSError(f"{path} could not be written: {getattr(error, 'strerror', None) or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def load(name: str | Path, device: str | torch.device = "cpu") -> Network:

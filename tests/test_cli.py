@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import pickle
+import re
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib.cbook
 import numpy as np
 import pytest
+import tiny
 import torch
+from accelerate.state import AcceleratorState
 from PIL import Image
 from safetensors.torch import save_file
+from tiny import TINY as TINY_PRESET
 
-from sr3mini import cli
+from sr3mini import cli, preset, train
+from sr3mini.checkpoint import load
 from sr3mini.data import read_picture
 
 TINY = ("--steps", "2")
@@ -25,12 +34,16 @@ def run(*arguments: object) -> None:
 
 
 def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The one sentence that a mistake is answered with; only a progress bar may stand above it."""
     with pytest.raises(SystemExit) as stop:
         run(*arguments)
     assert stop.value.code == 2
-    said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert said.startswith("sr3mini: ")
-    return said
+    printed = capsys.readouterr()
+    said = [line for line in printed.err.splitlines() if line.strip() and not line.startswith(("sampling:", "tiny:"))]
+    assert len(said) == 1, printed.err
+    assert said[0].startswith("sr3mini: ")
+    assert printed.out == ""
+    return said[0]
 
 
 @pytest.fixture
@@ -100,9 +113,13 @@ def test_a_picture_that_is_missing_broken_or_none_stops_everything(picture: Path
 
 def test_a_model_that_is_none(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "cut.safetensors").write_bytes(b"\x20\x00\x00\x00\x00\x00\x00\x00{")
+    (tmp_path / "pickle.safetensors").write_bytes(pickle.dumps({"a": 1}))
     save_file({"a": torch.zeros(2)}, tmp_path / "other.safetensors")
-    for model, word in [("no_such", "neither shipped"), (tmp_path / "cut.safetensors", "safetensors"), (tmp_path / "other.safetensors", "no preset")]:
-        assert word in fails(capsys, "upscale", picture, "--model", model, "--out", tmp_path / "out")
+    wrong = {"no_such": "neither shipped", "cut.safetensors": "safetensors", "pickle.safetensors": "safetensors", "other.safetensors": "no preset"}
+    for model, word in wrong.items():
+        path = model if model == "no_such" else tmp_path / model
+        assert word in fails(capsys, "upscale", picture, "--model", path, "--out", tmp_path / "out")
+        assert word in fails(capsys, "evaluate", "--model", path)
     assert not (tmp_path / "out").exists()
 
 
@@ -117,9 +134,33 @@ def test_a_folder_that_cannot_be_written(picture: Path, tmp_path: Path, capsys: 
     assert list((tmp_path / "full").iterdir()) == []
 
 
-@pytest.mark.parametrize(("option", "value"), [("--steps", 0), ("--steps", 5000), ("--samples", 0)])
-def test_numbers_out_of_range(option: str, value: int, picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert f"{option[2:]} = {value}" in fails(capsys, "upscale", picture, option, value)
+@pytest.mark.parametrize(
+    ("verb", "option", "value"),
+    [
+        *(("upscale", "--steps", 0), ("upscale", "--steps", 5000), ("upscale", "--samples", 0), ("upscale", "--seed", -1), ("upscale", "--seed", 10**30)),
+        *(("evaluate", "--steps", 5000), ("evaluate", "--samples", 0), ("evaluate", "--count", 0), ("evaluate", "--seed", -1)),
+        *(("train", "--steps", 0), ("train", "--seed", 10**30)),
+    ],
+)
+def test_numbers_out_of_range(verb: str, option: str, value: int, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    arguments = {"upscale": (picture, "--out", tmp_path / "out"), "evaluate": (), "train": ("--preset", "glyphs_8_32", "--out", tmp_path / "out")}[verb]
+    assert f"{option[2:]} = {value}, but it must lie between" in fails(capsys, verb, *arguments, option, value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("arguments", [(), ("no_verb",), ("upscale", "--colour", "x"), ("upscale", "a.png", "--steps", "many")])
+def test_what_the_command_line_does_not_know_is_status_2(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run(*arguments)
+    assert stop.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_no_picture_and_a_file_in_the_place_of_the_folder(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "name at least one picture" in fails(capsys, "upscale")
+    assert "letter.png" in fails(capsys, "upscale", picture, "--out", picture)
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_result_too_large_for_memory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,7 +172,106 @@ def test_other_verbs_say_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFix
     (tmp_path / "empty").mkdir()
     assert "no preset 'none'" in fails(capsys, "train", "--preset", "none")
     assert "no picture below" in fails(capsys, "evaluate", "--data", tmp_path / "empty")
-    assert "count = 0" in fails(capsys, "evaluate", "--count", 0)
+    assert "is not a folder" in fails(capsys, "evaluate", "--data", tmp_path / "none")
+
+
+@pytest.mark.parametrize(("name", "holds"), [("text.json", "no json"), ("list.json", "[1]"), ("none/card.json", None), ("", None)])
+def test_evaluate_looks_at_out_before_the_long_part(
+    name: str, holds: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / name
+    if holds is not None:
+        out.write_text(holds)
+    monkeypatch.setattr("sr3mini.evaluate.evaluate", lambda *_, **__: pytest.fail("the evaluation began"))
+    assert str(out) in fails(capsys, "evaluate", "--out", out)
+    assert holds is None or out.read_text() == holds
+
+
+# Training ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of pictures, and a preset "tiny" that is trained on it in a moment."""
+    monkeypatch.setitem(preset.PRESETS, "tiny", dataclasses.replace(TINY_PRESET, train_steps=3))
+    yield tiny.pictures(tmp_path / "own")
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_train_writes_a_model_its_record_and_samples(own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("train", "--preset", "tiny", "--data", own, "--out", tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["model.json", "model.safetensors", "samples.png"]
+    assert capsys.readouterr().out.startswith("wrote ")
+    run("upscale", own / "00.png", "--model", tmp_path / "out", "--out", tmp_path / "large", *TINY)
+    assert read_picture(tmp_path / "large" / "00_x4_1.png").shape == (1, 64, 64)
+    run("evaluate", "--model", tmp_path / "out", "--data", own, "--samples", 1, *TINY)
+    assert "12 held-out pictures" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("default:skipped")  # as outside of tests
+def test_a_picture_that_cannot_be_read_is_named_in_a_plain_line(own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (own / "05.png").write_text("no picture")
+    run("train", "--preset", "tiny", "--data", own, "--out", tmp_path / "out", "--steps", 12)
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("sr3mini: ")]
+    assert said == [f"sr3mini: skipped: {own / '05.png'} could not be read as a picture (no known picture format)"]
+
+
+def test_what_goes_wrong_in_training_is_one_sentence(own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    assert "pass --data" in fails(capsys, "train", "--preset", "tiny", "--out", out)
+    assert "leave --data out" in fails(capsys, "train", "--preset", "glyphs_8_32", "--data", own, "--out", out)
+    assert "00.png" in fails(capsys, "train", "--preset", "tiny", "--data", own, "--out", own / "00.png")
+    assert not out.exists()
+    monkeypatch.setattr(train, "denoising_loss", lambda *_: torch.tensor(float("nan")))
+    assert "became nan at step 0" in fails(capsys, "train", "--preset", "tiny", "--data", own, "--out", out)
+    assert list(out.iterdir()) == []
+
+
+def test_ctrl_c_before_anything_was_learnt_is_status_130(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "denoising_loss", interrupt)
+    with pytest.raises(SystemExit) as stop:
+        run("train", "--preset", "tiny", "--data", own, "--out", tmp_path / "out")
+    assert stop.value.code == 130
+    assert "sr3mini: stopped" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+ENDLESS = """
+import dataclasses, sys
+from sr3mini import cli, preset
+preset.PRESETS["tiny"] = dataclasses.replace(preset.Preset.from_json(sys.argv[1]), train_steps=10**6)
+cli.main(sys.argv[2:])
+"""
+
+
+def test_ctrl_c_keeps_what_was_learnt(tmp_path: Path) -> None:
+    """The real signal, to a real process, once its progress bar shows steps."""
+    own, out = tiny.pictures(tmp_path / "own"), tmp_path / "out"
+    arguments = [sys.executable, "-c", ENDLESS, TINY_PRESET.to_json(), "train", "--preset", "tiny", "--data", str(own), "--out", str(out)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        shown = ""
+        while "loss=" not in shown:
+            character = process.stderr.read(1)
+            assert character, shown
+            shown += character
+        process.send_signal(signal.SIGINT)
+        said, complained = process.communicate(timeout=60)
+    assert process.returncode == 0, complained
+    steps = json.loads((out / "model.json").read_text())["steps"]
+    assert steps >= 1
+    assert re.search(rf"stopped after {steps} of 1000000 steps; keeping what was learnt", said + complained)
+    assert "Traceback" not in complained
+    assert load(out).preset.name == "tiny"
+    assert sorted(p.name for p in out.iterdir()) == ["model.json", "model.safetensors", "samples.png"]
+
+
+# Evaluation ----------------------------------------------------------------------------------------------------------
 
 
 def test_evaluate_prints_the_table_and_adds_it_to_a_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
