@@ -1,6 +1,6 @@
 """How much of the processor a training step uses: its arithmetic rate over that of a large matrix product, measured turn by turn.
 
-    python benchmarks/train_step.py [--preset glyphs_8_32] [--rounds 7] [--json FILE]
+    python benchmarks/train_step.py [--preset glyphs_8_32] [--batch 128] [--rounds 7] [--json FILE]
 
 Both rates are medians over rounds of (product, steps, product, steps, ...) in one process, so a machine that speeds up or
 slows down does so for both. The step is a whole one: degrading, drawing levels, forward, backward, clipping, AdamW, average.
@@ -9,6 +9,7 @@ slows down does so for both. The step is a whole one: degrading, drawing levels,
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import statistics
 import time
@@ -54,11 +55,14 @@ def seconds(action: Callable[[], object], repeats: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="glyphs_8_32", choices=PRESETS)
+    parser.add_argument("--batch", type=int, help="pictures a step, if not the preset's own number")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--side", type=int, default=2048, help="of the square matrices")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     preset = PRESETS[options.preset]
+    if options.batch:
+        preset = dataclasses.replace(preset, batch_size=options.batch)
     step = training_step(preset)
     with FlopCounterMode(display=False) as counter:
         step()
