@@ -89,8 +89,8 @@ def gamma_segments(schedule: NoiseSchedule) -> Picture:
 def gamma_law(schedule: NoiseSchedule, draws: Float[Tensor, " N"] | None = None) -> Picture:
     """Left: the density p(gamma) as steps, with a histogram of `draws`. Right: its CDF, straight between the levels."""
     gammas = schedule.gammas.flip(0)
-    figure = Figure(figsize=(7.2, 2.7), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure = Figure(figsize=(7.2, 2.7))  # margins by hand: "constrained" lays everything out twice, and a slider draws this
+    left, right = figure.subplots(1, 2, gridspec_kw={"left": 0.075, "right": 0.98, "bottom": 0.19, "top": 0.96, "wspace": 0.26})
     middles = (gammas[1:] + gammas[:-1]) / 2
     height = gamma_pdf(schedule, middles)
     if draws is not None:
@@ -99,7 +99,8 @@ def gamma_law(schedule: NoiseSchedule, draws: Float[Tensor, " N"] | None = None)
     left.stairs(height.numpy(), gammas.numpy(), color=BLUE, label=r"density $p(\gamma)$", linewidth=1.4)
     left.set(xlabel=r"level $\gamma$", xlim=(0, 1))
     if height.max() > 10:
-        left.set(yscale="log", ylim=(0.2, 2000))
+        left.set(yscale="log", ylim=(0.2, 2000), yticks=[1, 10, 100, 1000], yticklabels=["1", "10", "100", "1000"])
+        left.minorticks_off()
     else:
         left.set(ylim=(0, 1.25 * height.max().item()))
     left.legend(fontsize=8, loc="upper center")
@@ -107,7 +108,7 @@ def gamma_law(schedule: NoiseSchedule, draws: Float[Tensor, " N"] | None = None)
     right.plot(grid, gamma_cdf(schedule, grid), color=BLUE)
     if schedule.steps <= 30:
         right.plot(gammas, gamma_cdf(schedule, gammas), "o", color=RED, markersize=4)
-    right.set(xlabel=r"level $\gamma$", ylabel="CDF", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    right.set(xlabel=r"level $\gamma$", ylabel="CDF", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), yticks=[0, 0.25, 0.5, 0.75, 1])
     middle = gamma_cdf(schedule, torch.tensor(0.5, dtype=torch.float64)).item()
     alt = (
         f"Density and CDF of the level for a schedule of {schedule.steps} steps that ends at gamma_T = {schedule.gammas[-1].item():.2g}. "

@@ -14,6 +14,7 @@ from torch import Tensor
 from sr3mini.data import ALPHABET, glyphs
 from sr3mini.degrade import downsample, upsample
 from sr3mini.evaluate import alphabet_legibility, draw, evaluate, format_table, held_out, measure
+from sr3mini.metrics import diversity
 
 GLYPHS = dataclasses.replace(TINY, data="glyphs", size=32)
 
@@ -115,6 +116,15 @@ def test_the_table_of_a_network_that_knows_the_answer() -> None:
 def test_the_batch_size_of_an_evaluation_changes_nothing() -> None:
     y, f = noise(5, 1, 16, 16), network()
     torch.testing.assert_close(evaluate(f, y, samples=2, batch=2)[1], evaluate(f, y, samples=2, batch=5)[1], rtol=0, atol=1e-5)
+
+
+def test_each_row_is_measured_on_what_its_name_says() -> None:
+    y = noise(3, 1, 16, 16)
+    table, drawn = evaluate(network(), y, samples=2)
+    x = downsample(y, 4)
+    assert table["mean of 2"] == measure(drawn.mean(0), y, x)
+    assert table["SR3"] == {**measure(drawn[0], y, x), "diversity": pytest.approx(diversity(drawn).mean().item())}
+    assert table["mean of 2"] != measure(drawn[0], y, x)
 
 
 def test_of_one_sample_there_is_no_mean_and_no_diversity() -> None:
