@@ -24,10 +24,11 @@ def train(preset: str, out: Path | None = None, data: str | None = None, seed: i
     """
     import dataclasses
 
+    from .data import write_picture
     from .evaluate import held_out
     from .preset import PRESETS
     from .train import train as run
-    from .upscale import save_grid
+    from .upscale import grid
 
     if preset not in PRESETS:
         raise ValueError(f"no preset {preset!r}; there are: {', '.join(PRESETS)}")
@@ -35,7 +36,7 @@ def train(preset: str, out: Path | None = None, data: str | None = None, seed: i
     folder = Path("runs") / preset if out is None else out
     f = run(chosen, folder, data=data, seed=_between("seed", seed, 0))
     y, _ = held_out(data or chosen.data, f, 8)
-    save_grid(f, y, folder / "samples.png")
+    write_picture(grid(f, y), folder / "samples.png")
     print(f"wrote {folder / 'model.safetensors'}, {folder / 'model.json'} and {folder / 'samples.png'}")
 
 

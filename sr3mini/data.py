@@ -6,6 +6,7 @@ low-resolution ones are made from them by `degrade.downsample`, in batches, wher
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -160,8 +161,10 @@ def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
         write(beside)
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise OSError(f"{path} could not be written: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):  # below a file that is no folder there is nothing to clear up, and no way to
+            beside.unlink(missing_ok=True)
 
 
 def from_bytes(image: UInt8[Tensor, "..."]) -> Float[Tensor, "..."]:

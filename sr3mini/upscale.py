@@ -78,12 +78,12 @@ def _check_size(f: Network, x: Tensor) -> None:
         )
 
 
-def sheet(x: Float[Tensor, "C h w"], drawn: Float[Tensor, "K C H W"], caption: str = "SR3") -> Image.Image:
+def sheet(x: Float[Tensor, "C h w"], drawn: Float[Tensor, "K C H W"]) -> Image.Image:
     """Side by side: the input with its pixels enlarged, bicubic, and every sample, each under its name."""
     size = drawn.shape[-2:]
     nearest = torch.nn.functional.interpolate(x[None], size=size, mode="nearest")[0]
     bicubic = upsample(x[None], size=(size[0], size[1]))[0].clamp(-1, 1)
-    samples = [(f"{caption} #{k}", y) for k, y in enumerate(drawn, start=1)]
+    samples = [(f"SR3 #{k}", y) for k, y in enumerate(drawn, start=1)]
     panels = [("input", nearest), ("bicubic", bicubic), *samples]
     scale = max(1, 128 // max(size))  # small results are shown with larger pixels, so that the captions fit
     height, width = max(size[0] * scale, 1), max(size[1] * scale, 64)
@@ -98,14 +98,13 @@ def sheet(x: Float[Tensor, "C h w"], drawn: Float[Tensor, "K C H W"], caption: s
     return canvas
 
 
-def save_grid(f: Network, y: Float[Tensor, "N C H W"], path: Path, samples: int = 3) -> None:
-    """A picture with one column a y: input, bicubic, `samples` SR3 samples, original."""
+def grid(f: Network, y: Float[Tensor, "N C H W"], samples: int = 3) -> Float[Tensor, "C rows columns"]:
+    """One picture with a column for each y: input, bicubic, `samples` SR3 samples, original; two white pixels around each."""
     x = downsample(y, f.preset.factor)
-    drawn = draw(f, x, seeds=range(samples))
     nearest = torch.nn.functional.interpolate(x, size=y.shape[-2:], mode="nearest")
-    rows = torch.cat([nearest[None], upsample(x, f.preset.factor)[None], drawn, y[None]])  # (rows, N, C, H, W)
-    grid = rows.permute(2, 0, 3, 1, 4).reshape(y.shape[1], len(rows) * y.shape[2], -1)
-    write_picture(grid, path)
+    rows = torch.cat([nearest[None], upsample(x, f.preset.factor)[None], draw(f, x, seeds=range(samples)), y[None]])
+    rows = torch.nn.functional.pad(rows, (2, 2, 2, 2), value=1.0)  # (rows, N, C, H, W)
+    return rows.permute(2, 0, 3, 1, 4).reshape(y.shape[1], len(rows) * rows.shape[-2], -1)
 
 
 _TO_YCC = torch.tensor([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])  # ITU-R BT.601, as in JPEG

@@ -390,3 +390,9 @@ def test_a_name_that_asks_for_no_known_format_leaves_nothing(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="unknown file extension"):
         save_picture(Image.new("RGB", (4, 4)), tmp_path / "a.xyz")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_below_a_file_the_error_names_the_place_that_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(OSError, match=r"picture\.png could not be written"):
+        write_picture(torch.zeros(1, 4, 4), tmp_path / "file" / "picture.png")

@@ -19,7 +19,7 @@ from sr3mini import upscale as room
 from sr3mini.data import read_picture, to_bytes
 from sr3mini.degrade import upsample
 from sr3mini.preset import Network
-from sr3mini.upscale import from_luma_chroma, save_grid, sheet, to_luma_chroma, upscale, upscale_files
+from sr3mini.upscale import from_luma_chroma, grid, sheet, to_luma_chroma, upscale, upscale_files
 
 COLOUR = dataclasses.replace(TINY, image_channels=3)
 
@@ -175,9 +175,9 @@ def test_a_sheet_shows_the_input_with_its_pixels_and_every_sample() -> None:
     assert (canvas[22 : 22 + 16, 8 : 8 + 16] == to_bytes(x)[:, 0, 0].numpy()).all()
 
 
-def test_the_grid_has_a_row_a_method_and_a_column_a_picture(f: Network, tmp_path: Path) -> None:
+def test_the_grid_has_a_row_a_method_and_a_column_a_picture(f: Network) -> None:
     y = noise(3, 1, 16, 16)
-    save_grid(f, y, tmp_path / "grid.png", samples=2)
-    grid = read_picture(tmp_path / "grid.png")
-    assert grid.shape == (1, 5 * 16, 3 * 16)
-    close(grid[:, -16:, 16:32], y[1], 1 / 127.5, "the original, in the last row")
+    picture = grid(f, y, samples=2)
+    assert picture.shape == (1, 5 * 20, 3 * 20)  # 16 pixels and a white margin of 2 on every side
+    assert (picture[:, :2] == 1).all()
+    close(picture[:, -18:-2, 22:38], y[1], 1e-6, "the original, in the last row")
