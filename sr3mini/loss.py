@@ -26,3 +26,13 @@ def denoising_loss(
     if p not in (1, 2):
         raise ValueError(f"p = {p}, but SR3's loss is defined for p = 1 (absolute error) and p = 2 (squared error)")
     return (f(x, diffuse(y_0, gamma, eps), gamma) - eps).abs().pow(p).mean()
+
+
+def regress(f: NoisePredictor, x: Float[Tensor, "B ..."], shape: tuple[int, ...]) -> Float[Tensor, "B ..."]:
+    """The picture that f, trained with `regression_loss`, gives for x in one call: y_t = 0 and gamma = 0 tell it nothing (tag 9.4)."""
+    return f(x, x.new_zeros(shape), x.new_zeros(shape[0]))
+
+
+def regression_loss(f: NoisePredictor, x: Float[Tensor, "B ..."], y_0: Float[Tensor, "B ..."], p: int = 2) -> Float[Tensor, ""]:
+    """Mean over all elements of |f(x, 0, 0) - y_0|^p: SR3's regression baseline, the same network asked for the picture itself (tag 9.4)."""
+    return (regress(f, x, tuple(y_0.shape)) - y_0).abs().pow(p).mean()

@@ -50,6 +50,7 @@ class Preset:
     schedule_end: float = 1e-2
     sampling_steps: int = 25  # T in use, unless asked otherwise
     loss_power: int = 2  # p of L_p
+    objective: str = "noise"  # or "regression": one call gives the picture, which makes SR3's baseline of the same size
     train_steps: int = 10_000
     batch_size: int = 64
     learning_rate: float = 2e-3
@@ -60,7 +61,9 @@ class Preset:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or self.data not in ("glyphs", "folder"):
             raise ValueError(f"a preset has a name, and data = 'glyphs' or 'folder'; got {self.name!r} and {self.data!r}")
-        for field in dataclasses.fields(self)[2:]:
+        if self.objective not in ("noise", "regression"):
+            raise ValueError(f"objective = {self.objective!r}, but a network is trained for 'noise' or for 'regression'")
+        for field in (field for field in dataclasses.fields(self) if field.name in _RANGES):
             value, (least, most) = getattr(self, field.name), _RANGES[field.name]
             values = value if isinstance(value, tuple) and "tuple" in str(field.type) else (value,)
             if not all(isinstance(v, (int, type(least))) and least <= v <= most for v in values):
@@ -126,4 +129,6 @@ _GLYPHS_8_32 = Preset(
     batch_size=32,
 )
 
-PRESETS = {preset.name: preset for preset in (_GLYPHS_8_32,)}
+_GLYPHS_8_32_REGRESSION = dataclasses.replace(_GLYPHS_8_32, name="glyphs_8_32_regression", objective="regression")
+
+PRESETS = {preset.name: preset for preset in (_GLYPHS_8_32, _GLYPHS_8_32_REGRESSION)}

@@ -28,7 +28,7 @@ from .checkpoint import save
 from .data import Folder, Glyphs, glyphs, write_text
 from .degrade import downsample
 from .forward import sample_gamma
-from .loss import denoising_loss
+from .loss import denoising_loss, regression_loss
 from .preset import Network, Preset
 
 
@@ -62,7 +62,11 @@ def train(preset: Preset, out: str | Path, *, data: str | None = None, seed: int
             gamma = sample_gamma(schedule, (len(y_0),), generator=generator)
             eps = torch.randn(y_0.shape, generator=generator)
             y_0, gamma, eps = (tensor.to(accelerator.device) for tensor in (y_0, gamma, eps))
-            loss = denoising_loss(f, downsample(y_0, preset.factor), y_0, gamma, eps, preset.loss_power)
+            x = downsample(y_0, preset.factor)
+            if preset.objective == "regression":
+                loss = regression_loss(f, x, y_0, preset.loss_power)
+            else:
+                loss = denoising_loss(f, x, y_0, gamma, eps, preset.loss_power)
             value = loss.item()
             if not math.isfinite(value):
                 raise FloatingPointError(f"the loss became {value} at step {step}; lower the learning rate ({preset.learning_rate:g}) and start again")

@@ -4,40 +4,20 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from checks import f64, seeded
+from checks import f64
+from examples import PAPER, SHORT, all_figures
 from PIL import Image
 
 from sr3mini import figures
-from sr3mini.figures import Picture, root_ratio
-from sr3mini.forward import gamma_between, gamma_cdf, sample_gamma
-from sr3mini.schedule import NoiseSchedule
+from sr3mini.figures import root_ratio
+from sr3mini.figures.ch03 import _within
+from sr3mini.forward import gamma_between, gamma_cdf
 
-SHORT, PAPER = NoiseSchedule.linear(5, 0.1, 0.7), NoiseSchedule.linear(2000, 1e-6, 1e-2)
-
-
-def noise(*shape: int) -> torch.Tensor:
-    return torch.rand(shape, generator=seeded(0)) * 2 - 1
-
-
-def stored_steps() -> list[tuple[int, torch.Tensor, torch.Tensor | None]]:
-    return [(10, noise(2, 1, 8, 8), None), (5, noise(2, 1, 8, 8), noise(2, 1, 8, 8)), (0, noise(2, 1, 8, 8), noise(2, 1, 8, 8))]
-
-
-FIGURES: dict[str, tuple[Callable[[], Picture], tuple[str, ...]]] = {  # and some words that the description must hold
-    "image_rows": (lambda: figures.image_rows([("given", noise(3, 1, 4, 4)), ("y", noise(2, 3, 8, 8))], "Noise of two sizes.", ["a", "b"]), ("Noise",)),
-    "gamma_segments": (lambda: figures.gamma_segments(SHORT), ("falls from 1", "t = 5", "[0.90, 1.00]")),
-    "gamma_law": (lambda: figures.gamma_law(SHORT), ("Density", "CDF", "5 steps")),
-    "gamma_law of draws": (lambda: figures.gamma_law(PAPER, sample_gamma(PAPER, (500,), generator=seeded(0))), ("2000 steps", "histogram")),
-    "root_draw": (lambda: figures.root_draw([SHORT, PAPER]), ("T = 5:", "T = 2000:")),
-    "batch_means": (lambda: figures.batch_means(torch.rand(50) / 9 + 0.4, torch.rand(50), 8), ("batches of 8", "narrow peak")),
-    "noised": (lambda: figures.noised(noise(2, 1, 8, 8), [1.0, 0.5], noise(2, 2, 1, 8, 8), "Two squares"), ("Two squares", "0.5")),
-    "trajectory_strip": (lambda: figures.trajectory_strip(stored_steps(), "A letter"), ("A letter", "t = 10", "t = 0")),
-}
+FIGURES = all_figures()
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -94,7 +74,7 @@ def test_the_numbers_in_the_text_of_gamma_law_are_those_of_the_schedule() -> Non
 
 def test_the_bins_of_the_histogram_never_straddle_a_level() -> None:
     ends = SHORT.gammas.flip(0)
-    bins = figures._within(ends, 60)
+    bins = _within(ends, 60)
     assert set(ends.tolist()) <= set(bins)
     assert bins == sorted(set(bins))
 

@@ -21,13 +21,18 @@ ORDER = (
 )
 KEPT_OUT = ("train", "figures", "widgets", "exercises", "cli")
 FOLDER = Path(sr3mini.__file__).parent
-ROOMS = sorted(file.stem for file in FOLDER.glob("*.py") if file.stem not in ("__init__", "__main__"))
+ROOMS = sorted({path.relative_to(FOLDER).parts[0].removesuffix(".py") for path in FOLDER.rglob("*.py")} - {"__init__", "__main__"})  # modules and packages
 
 
-def imported_rooms(source: str) -> Iterator[str]:
-    """Every room that a room imports, inside functions too: from .room import, from . import room, import sr3mini.room."""
+def imported_rooms(source: str, level: int = 1) -> Iterator[str]:
+    """Every room that a room imports, inside functions too: from .room import, from . import room, import sr3mini.room.
+
+    `level`: how many dots lead to sr3mini; 2 inside a room that is a package, where one dot stays in the room.
+    """
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom):
+            if 0 < node.level < level:
+                continue
             path = (["sr3mini"] if node.level else []) + (node.module.split(".") if node.module else [])
             if path == ["sr3mini"]:
                 yield from (alias.name for alias in node.names)
@@ -38,15 +43,17 @@ def imported_rooms(source: str) -> Iterator[str]:
             yield from (path[1] for path in paths if path[0] == "sr3mini" and len(path) > 1)
 
 
-def imports_from_below(name: str, source: str) -> list[str]:
+def imports_from_below(name: str, source: str, level: int = 1) -> list[str]:
     """The rooms that `name` imports although they do not stand above it."""
-    return [other for other in imported_rooms(source) if other not in ORDER[: ORDER.index(name)]]
+    return [other for other in imported_rooms(source, level) if other not in ORDER[: ORDER.index(name)]]
 
 
 @pytest.mark.parametrize("name", ROOMS)
 def test_a_room_imports_only_from_the_rooms_above_it(name: str) -> None:
     assert name in ORDER, f"sr3mini/{name}.py has no place in the order of rooms: give it one"
-    assert imports_from_below(name, (FOLDER / f"{name}.py").read_text(encoding="utf-8")) == []
+    package = FOLDER / name
+    for file in package.glob("*.py") if package.is_dir() else [FOLDER / f"{name}.py"]:
+        assert imports_from_below(name, file.read_text(encoding="utf-8"), 1 + package.is_dir()) == [], file
 
 
 @pytest.mark.parametrize(
@@ -64,6 +71,12 @@ def test_a_room_imports_only_from_the_rooms_above_it(name: str) -> None:
 def test_an_import_from_below_is_seen_however_it_is_written(line: str) -> None:
     assert imports_from_below("degrade", line) == ["unet"]
     assert imports_from_below("sampler", line) == []
+
+
+def test_inside_a_package_one_dot_stays_in_the_room_and_two_dots_leave_it() -> None:
+    assert imports_from_below("degrade", "from .unet import UNet\nfrom . import unet", 2) == []
+    assert imports_from_below("degrade", "from ..unet import UNet", 2) == ["unet"]
+    assert imports_from_below("degrade", "from .. import unet", 2) == ["unet"]
 
 
 @pytest.fixture(scope="module")

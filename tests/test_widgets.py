@@ -1,71 +1,67 @@
-"""Sliders: moving one changes the picture, quickly, and a reader with no kernel sees a still one."""
+"""Things to play with: moving a control changes the picture, quickly, and a reader with no kernel sees a still one."""
 
 from __future__ import annotations
 
 import time
 
 import pytest
-import torch
-from checks import seeded
-from ipywidgets import HTML, IntSlider
+from examples import all_playables
+from ipywidgets import HTML, Dropdown, Widget
 
-from sr3mini.schedule import NoiseSchedule
-from sr3mini.widgets import Playable, gamma_law_slider, trajectory_slider
+from sr3mini import widgets
+from sr3mini.widgets import Playable
 
-PAPER = NoiseSchedule.linear(2000, 1e-6, 1e-2)
-
-
-def noise(*shape: int) -> torch.Tensor:
-    return torch.rand(shape, generator=seeded(0)) * 2 - 1
+PLAYABLES = all_playables()
 
 
-def trajectory() -> Playable:
-    steps = [(t, noise(2, 1, 8, 8) * t / 4, None if t == 4 else noise(2, 1, 8, 8)) for t in range(4, -1, -1)]
-    return trajectory_slider(steps, noise(2, 1, 8, 8))
-
-
-@pytest.fixture(params=["gamma law", "trajectory"])
+@pytest.fixture(params=PLAYABLES)
 def playable(request: pytest.FixtureRequest) -> Playable:
-    return gamma_law_slider(PAPER) if request.param == "gamma law" else trajectory()
+    return PLAYABLES[request.param]()
 
 
-def parts(playable: Playable) -> tuple[IntSlider, HTML]:
-    slider, picture = playable.children
-    assert isinstance(slider, IntSlider)
-    assert isinstance(picture, HTML)
-    return slider, picture
+def test_everything_to_play_with_is_tested_here() -> None:
+    makers = {name for name, value in vars(widgets).items() if getattr(value, "__annotations__", {}).get("return") == "Playable"}
+    assert makers == {name.split()[0] for name in PLAYABLES}
 
 
-def test_moving_the_slider_changes_the_picture_and_its_text_and_moving_back_restores_them(playable: Playable) -> None:
-    slider, picture = parts(playable)
-    first, place = picture.value, slider.value
-    slider.value = place + 1
-    moved = picture.value
-    slider.value = place
+def picture(playable: Playable) -> str:
+    shown = playable.children[-1]
+    assert isinstance(shown, HTML)
+    return shown.value
+
+
+def elsewhere(control: Widget) -> list[object]:
+    """Other positions of a control: the ends of a slider, every option of a menu."""
+    positions = [value for _, value in control._options_full] if isinstance(control, Dropdown) else [control.min, control.max]
+    return [value for value in positions if value != control.value]
+
+
+def test_moving_any_control_changes_the_picture_and_its_text_and_moving_back_restores_them(playable: Playable) -> None:
+    first = picture(playable)
     assert first.startswith("<img alt=")
-    assert moved.startswith("<img alt=")
-    assert moved.split('src="')[0] != first.split('src="')[0]
-    assert moved.split('src="')[1] != first.split('src="')[1]
-    assert picture.value.split('src="')[0] == first.split('src="')[0]
+    for name, control in playable.controls.items():
+        place = control.value
+        for position in elsewhere(control):
+            control.value = position
+            moved = picture(playable)
+            assert moved.startswith("<img alt=")
+            assert moved.split('src="')[1] != first.split('src="')[1], f"{name} = {position} changes nothing"
+            assert moved.split('src="')[0] != first.split('src="')[0], f"{name} = {position}: the text stays that of {place}"
+            assert len(moved) > 1000
+        control.value = place
+        assert picture(playable).split('src="')[0] == first.split('src="')[0]
 
 
-def test_both_ends_of_the_slider_show_a_picture(playable: Playable) -> None:
-    slider, picture = parts(playable)
-    for end in (slider.min, slider.max):
-        slider.value = end
-        assert len(picture.value) > 1000
-
-
-def test_the_slider_of_gamma_law_follows_the_hand() -> None:
+def test_the_picture_follows_the_hand(playable: Playable) -> None:
     """Under 0.15 s on an idle machine; a second is allowed on a busy one."""
-    slider, _ = parts(gamma_law_slider(PAPER))
-    fastest = min(_timed(slider, steps) for steps in (7, 60))
+    control = next(iter(playable.controls.values()))
+    fastest = min(_timed(control, position) for position in [*elsewhere(control), control.value])
     assert fastest < 1
 
 
-def _timed(slider: IntSlider, value: int) -> float:
+def _timed(control: Widget, value: object) -> float:
     started = time.perf_counter()
-    slider.value = value
+    control.value = value
     return time.perf_counter() - started
 
 
@@ -78,7 +74,8 @@ def test_the_notebook_stores_the_live_view_the_still_picture_and_its_text(playab
 
 
 def test_the_slider_of_a_trajectory_starts_half_way_and_names_the_step() -> None:
-    slider, picture = parts(trajectory())
-    assert (slider.min, slider.value, slider.max) == (0, 2, 4)
-    slider.value = 4
-    assert "t = 4 of 4" in picture.value
+    playable = PLAYABLES["trajectory_slider"]()
+    control = playable.controls["t"]
+    assert (control.min, control.value, control.max) == (0, 2, 4)
+    control.value = 4
+    assert "t = 4 of 4" in picture(playable)

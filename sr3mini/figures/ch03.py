@@ -1,73 +1,18 @@
-r"""Every figure of the book: pure functions, numbers in, a `Picture` out: a Matplotlib figure and its description in words.
-
-Colours are the Okabe-Ito set, which colour-blind readers can tell apart.
-"""
+"""Figures of chapter 3: the law of the level, and levels made visible."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .forward import gamma_between, gamma_cdf, gamma_pdf
-from .schedule import NoiseSchedule
-
-BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#666666"
-DPI = 100
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure and its alt text. A notebook shows the PNG and stores the text beside it; `png()` gives the bytes."""
-
-    figure: Figure
-    alt: str
-
-    def png(self) -> bytes:
-        """The rendered figure."""
-        buffer = io.BytesIO()
-        FigureCanvasAgg(self.figure)
-        self.figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None, "Description": self.alt})
-        return buffer.getvalue()
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-        data = {"image/png": base64.b64encode(self.png()).decode(), "text/plain": self.alt}
-        return data, {"image/png": {"alt": self.alt}}
-
-
-def image_rows(rows: Sequence[tuple[str, Float[Tensor, "_N _C _H _W"]]], alt: str, columns: Sequence[str] = (), side: float = 0.85) -> Picture:
-    """A table of images in [-1, 1]: one labelled row for each (label, images); `columns` are titles above the first row."""
-    across = max(len(images) for _, images in rows)
-    figure = Figure(figsize=(1.35 + side * across, side * len(rows) + (0.3 if columns else 0.05)), layout="constrained")
-    axes = figure.subplots(len(rows), across, squeeze=False)
-    for row, (label, images) in enumerate(rows):
-        for column in range(across):
-            ax = axes[row][column]
-            ax.set(xticks=[], yticks=[])
-            if column < len(images):
-                draw_image(ax, images[column])
-            else:
-                ax.set_visible(False)
-            if row == 0 and column < len(columns):
-                ax.set_title(columns[column], fontsize=8)
-        axes[row][0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
-    return Picture(figure, alt)
-
-
-def draw_image(ax: Axes, image: Float[Tensor, "C H W"]) -> None:
-    """One image in [-1, 1] on a Matplotlib axis, each pixel a crisp square."""
-    array = ((image.detach().float().clamp(-1, 1) + 1) / 2).permute(1, 2, 0).cpu().numpy()
-    ax.imshow(array[..., 0] if array.shape[2] == 1 else array, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    ax.set(xticks=[], yticks=[])
+from ..forward import gamma_between, gamma_cdf, gamma_pdf
+from ..schedule import NoiseSchedule
+from .base import BLUE, GREEN, ORANGE, RED, Picture, image_rows
 
 
 def gamma_segments(schedule: NoiseSchedule) -> Picture:
@@ -171,13 +116,3 @@ def noised(images: Float[Tensor, "N C H W"], gammas: Sequence[float], noisy: Flo
     titles = [rf"$\gamma$ = {g:g}" for g in gammas]
     alt = f"{what} noised at the levels gamma = {', '.join(f'{g:g}' for g in gammas)}: sharp at 1, and lost in the noise at the lowest."
     return image_rows(rows, alt, titles, side=1.0)
-
-
-def trajectory_strip(steps: Sequence[tuple[int, Tensor, Tensor | None]], what: str) -> Picture:
-    """Above, y_t on its way from noise to image; below, y_0 as the network guessed it at that moment."""
-    titles = [f"t = {t}" for t, _, _ in steps]
-    y_t = torch.cat([y[:1] for _, y, _ in steps])
-    guesses = torch.cat([torch.zeros_like(y[:1]) if y_0 is None else y_0[:1] for _, y, y_0 in steps])
-    rows = [("$y_t$", y_t), (r"$\hat y_0$", guesses)]
-    alt = f"{what}: y_t from noise at {titles[0]} to the picture at {titles[-1]}; below it the network's guess of the clean picture, soft first, then sharp."
-    return image_rows(rows, alt, titles)

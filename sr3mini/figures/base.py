@@ -1,0 +1,65 @@
+r"""What all figures share: the `Picture`, tables of images, the colours.
+
+Colours are the Okabe-Ito set, which colour-blind readers can tell apart.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
+
+BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#666666"
+DPI = 100
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure and its alt text. A notebook shows the PNG and stores the text beside it; `png()` gives the bytes."""
+
+    figure: Figure
+    alt: str
+
+    def png(self) -> bytes:
+        """The rendered figure."""
+        buffer = io.BytesIO()
+        FigureCanvasAgg(self.figure)
+        self.figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None, "Description": self.alt})
+        return buffer.getvalue()
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        data = {"image/png": base64.b64encode(self.png()).decode(), "text/plain": self.alt}
+        return data, {"image/png": {"alt": self.alt}}
+
+
+def image_rows(rows: Sequence[tuple[str, Float[Tensor, "_N _C _H _W"]]], alt: str, columns: Sequence[str] = (), side: float = 0.85) -> Picture:
+    """A table of images in [-1, 1]: one labelled row for each (label, images); `columns` are titles above the first row."""
+    across = max(len(images) for _, images in rows)
+    figure = Figure(figsize=(1.35 + side * across, side * len(rows) + (0.3 if columns else 0.05)), layout="constrained")
+    axes = figure.subplots(len(rows), across, squeeze=False)
+    for row, (label, images) in enumerate(rows):
+        for column in range(across):
+            ax = axes[row][column]
+            ax.set(xticks=[], yticks=[])
+            if column < len(images):
+                draw_image(ax, images[column])
+            else:
+                ax.set_visible(False)
+            if row == 0 and column < len(columns):
+                ax.set_title(columns[column], fontsize=8)
+        axes[row][0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
+    return Picture(figure, alt)
+
+
+def draw_image(ax: Axes, image: Float[Tensor, "C H W"]) -> None:
+    """One image in [-1, 1] on a Matplotlib axis, each pixel a crisp square."""
+    array = ((image.detach().float().clamp(-1, 1) + 1) / 2).permute(1, 2, 0).cpu().numpy()
+    ax.imshow(array[..., 0] if array.shape[2] == 1 else array, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    ax.set(xticks=[], yticks=[])
