@@ -2,6 +2,7 @@
 
     python chapters/book.py sync [NN_name ...]      text -> notebook: add the shared cells, run it, drop what changes from run to run
     python chapters/book.py check [NN_name ...]     say what is wrong with the stored notebooks; exit with 1 if anything is
+    python chapters/book.py index                   write the index of equations into symbols.md
 
 The text always wins: an edit made in the .ipynb is lost at the next sync. (File times are never looked at: a checkout
 sets them at random.) The shared cells, that is the navigation at both ends and the set-up before the first code, are
@@ -12,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import ast
+import importlib
+import inspect
 import os
 import pkgutil
 import re
@@ -21,6 +24,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import jupytext
 import nbformat
@@ -47,6 +51,9 @@ if not find_spec("sr3mini"):
 
 SHARED = {"nav", "setup"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
+ROOMS = ("schedule", "forward", "degrade", "oracle", "unet", "loss", "sampler", "metrics", "data")  # what chapters 1 to 9 explain
+BEGIN, END = "<!-- equations: begin -->", "<!-- equations: end -->"  # around the index in symbols.md
+_TAG = re.compile(r"\\tag\{([^{}]*)\}")
 LARGEST = 1_000_000  # bytes: more than that, and pages that show notebooks give up
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -81,7 +88,7 @@ def _is_shared(cell: NotebookNode) -> bool:
 def _nav(text: Path) -> NotebookNode:
     chapters = texts(text.parent)
     here = chapters.index(text)
-    links = ["[contents](../README.md)"]
+    links = ["[contents](../README.md)", "[symbols](symbols.md)"]
     if here > 0:
         links.insert(0, f"[← {_title(chapters[here - 1])}]({chapters[here - 1].stem}.ipynb)")
     if here + 1 < len(chapters):
@@ -245,6 +252,15 @@ def check_size(path: Path) -> Iterator[str]:
         yield f"the notebook is {size / 1e6:.1f} MB; at most {LARGEST / 1e6:.0f} MB, so make its figures fewer or smaller"
 
 
+# -- the book as a whole
+
+
+def whole_book() -> Iterator[str]:
+    """Everything wrong with what chapters share and refer to."""
+    for check in (check_equations, check_index, check_references, check_public_names, check_docstrings):
+        yield from check()
+
+
 # -- equations
 
 
@@ -272,7 +288,7 @@ def check_equations(folder: Path = CHAPTERS, root: Path = CHAPTERS.parent) -> It
 def tags(text: Path) -> list[str]:
     """The tags of a text's equations, as often as they occur."""
     cells = jupytext.read(text, fmt="md:myst").cells
-    return [tag for cell in cells if cell.cell_type == "markdown" for tag in re.findall(r"\\tag\{([^{}]*)\}", cell.source)]
+    return [tag for cell in cells if cell.cell_type == "markdown" for tag in _TAG.findall(cell.source)]
 
 
 def _is_function(name: str) -> bool:
@@ -291,19 +307,130 @@ def _is_test(name: str, root: Path) -> bool:
     return any(isinstance(node, ast.FunctionDef) and node.name == function for node in tree.body)
 
 
+def index(folder: Path = CHAPTERS) -> str:
+    """The index of equations, a row a tag: where it stands, what it says, and the function that computes it."""
+    registry = tomllib.loads((folder / "equations.toml").read_text(encoding="utf-8"))
+    places = {tag: (text, heading) for text in texts(folder) for heading, body in sections(text) for tag in _TAG.findall(body)}
+    rows = ["| equation | says | computed by |", "|---|---|---|"]
+    for tag in sorted(places, key=lambda tag: [int(number) for number in tag.split(".")]):
+        text, heading = places[tag]
+        entry = registry.get(tag, {"what": "", "function": ""})
+        rows.append(f"| [({tag})]({text.stem}.ipynb#{anchor(heading)}) | {entry['what']} | `{entry['function'].removeprefix('sr3mini.')}` |")
+    return "\n".join(rows)
+
+
+def write_index(folder: Path = CHAPTERS) -> None:
+    """Put the index of equations between the marks of symbols.md."""
+    page = folder / "symbols.md"
+    before, after = page.read_text(encoding="utf-8").split(BEGIN)[0], page.read_text(encoding="utf-8").split(END)[1]
+    page.write_text(f"{before}{BEGIN}\n{index(folder)}\n{END}{after}", encoding="utf-8")
+
+
+def check_index(folder: Path = CHAPTERS) -> Iterator[str]:
+    """The index in symbols.md is the one that would be written now."""
+    if f"{BEGIN}\n{index(folder)}\n{END}" not in (folder / "symbols.md").read_text(encoding="utf-8"):
+        yield "the index of equations in symbols.md is out of date; run `python chapters/book.py index`"
+
+
+# -- references: chapters, sections, equations, pages
+
+
+def sections(text: Path) -> list[tuple[str, str]]:
+    """Each heading of a text with the words and formulas below it, code left out."""
+    words = "\n".join(cell.source for cell in jupytext.read(text, fmt="md:myst").cells if cell.cell_type == "markdown")
+    _, *parts = re.split(r"^#+ +(.*)$", words, flags=re.MULTILINE)
+    return list(zip(parts[::2], parts[1::2], strict=True))
+
+
+def anchor(heading: str) -> str:
+    """What a link to a heading ends with, in JupyterLab and in the pages that nbconvert writes."""
+    return heading.strip().replace(" ", "-")
+
+
+def check_references(folder: Path = CHAPTERS, root: Path = CHAPTERS.parent) -> Iterator[str]:
+    """Every "chapter 3", "section 3.5", "(3.2)" and link of a text leads somewhere."""
+    planned = {int(number) for number in re.findall(r"^\| (\d+) \|", (root / "README.md").read_text(encoding="utf-8"), re.MULTILINE)}
+    headings = {text: [heading for heading, _ in sections(text)] for text in texts(folder)}
+    numbered = {heading.split()[0] for known in headings.values() for heading in known}
+    tagged = {tag for text in texts(folder) for tag in tags(text)}
+    for text in texts(folder):
+        words = re.sub(r"\$\$.*?\$\$|\$[^$]*\$|`[^`]*`", " ", "\n".join(f"{heading}\n{body}" for heading, body in sections(text)), flags=re.DOTALL)
+        for found in re.findall(r"[Cc]hapter \d+|[Cc]hapters \d+(?:(?:–|, | and | to )\d+)*", words):
+            yield from (f"{text.name}: there is no chapter {number}" for number in re.findall(r"\d+", found) if int(number) not in planned)
+        for number in re.findall(r"[Ss]ections? (\d+\.\d+)", words):
+            if number not in numbered:
+                yield f"{text.name}: there is no section {number}"
+        for tag in re.findall(r"\((\d+\.\d+)\)", words):
+            if tag not in tagged:
+                yield f"{text.name}: there is no equation ({tag})"
+        yield from (f"{text.name}: {problem}" for problem in broken_links("\n".join(body for _, body in sections(text)), folder))
+    yield from (f"symbols.md: {problem}" for problem in broken_links((folder / "symbols.md").read_text(encoding="utf-8"), folder))
+
+
+def broken_links(words: str, folder: Path) -> Iterator[str]:
+    """The links between files of the book that lead to no file, or to no heading of it."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", words):
+        file, _, place = target.partition("#")
+        if re.match(r"https?://|mailto:", target):
+            continue
+        if file and not (folder / file).exists():
+            yield f"the link to {file} leads nowhere"
+        elif place and file.endswith(".ipynb") and place not in {anchor(heading) for heading, _ in sections((folder / file).with_suffix(".md"))}:
+            yield f"{file} has no heading for the link to #{place}"
+
+
+# -- the package in the book
+
+
+def check_public_names(folder: Path = CHAPTERS) -> Iterator[str]:
+    """Every public function of the rooms that chapters 1 to 9 explain is named in the book's code, or in its text `like this`."""
+    book = "\n".join(_code(text) for text in texts(folder))
+    for room in ROOMS:
+        for name in public_names(importlib.import_module(f"sr3mini.{room}")):
+            if not re.search(rf"\b{name.rsplit('.')[-1]}\b", book):
+                yield f"sr3mini.{room}.{name} appears in no chapter"
+
+
+def public_names(module: ModuleType) -> Iterator[str]:
+    """Functions and classes that a room defines, and the named constructors of its classes."""
+    for name, value in vars(module).items():
+        if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__ and (inspect.isfunction(value) or inspect.isclass(value)):
+            yield name
+            if inspect.isclass(value):
+                yield from (f"{name}.{method}" for method, kind in vars(value).items() if isinstance(kind, classmethod))
+
+
+def _code(text: Path) -> str:
+    """What a text says in code: its code cells, and what stands between backticks in its words."""
+    cells = jupytext.read(text, fmt="md:myst").cells
+    return "\n".join(cell.source if cell.cell_type == "code" else "\n".join(re.findall(r"`([^`]+)`", cell.source)) for cell in cells)
+
+
+def check_docstrings(folder: Path = CHAPTERS, package: Path = CHAPTERS.parent / "sr3mini") -> Iterator[str]:
+    """Every equation that the package's docstrings refer to is in the book."""
+    tagged = {tag for text in texts(folder) for tag in tags(text)}
+    for file in sorted(package.rglob("*.py")):
+        for tag in re.findall(r"\btag (\d+\.\d+)", file.read_text(encoding="utf-8")):
+            if tag not in tagged:
+                yield f"{file.relative_to(package.parent)} refers to equation ({tag}), which no chapter has"
+
+
 # -- the command
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=["sync", "check"])
-    parser.add_argument("names", nargs="*", metavar="NN_name", help="chapters; all of them when none is named")
+    parser.add_argument("verb", choices=["sync", "check", "index"])
+    parser.add_argument("names", nargs="*", metavar="NN_name", help="chapters; when none is named, all of them, and what they share")
     given = parser.parse_args(arguments)
     chapters = _named(given.names)
     if given.verb == "sync" and not all(_sync_aloud(text) for text in chapters):
         return 1
+    if given.verb == "index":
+        write_index()
     wrong = [f"{text.stem}: {problem}" for text in chapters for problem in problems(text)]
-    wrong += [f"equations: {problem}" for problem in check_equations()]
+    if not given.names:
+        wrong += [f"the book: {problem}" for problem in whole_book()]
     for line in wrong:
         print(line, file=sys.stderr)
     return 1 if wrong else 0

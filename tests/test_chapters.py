@@ -27,8 +27,9 @@ def test_every_chapter_is_named_by_its_number():
     assert [name for name in names if not re.fullmatch(r"\d\d_\w+", name)] == []
 
 
-def test_every_equation_has_a_function_and_a_test():
-    assert list(book.check_equations()) == []
+@pytest.mark.parametrize("check", [book.check_equations, book.check_index, book.check_references, book.check_public_names, book.check_docstrings])
+def test_the_book_is_whole(check):
+    assert list(check()) == []
 
 
 # -- a made-up book of three chapters, the middle one with everything that a chapter may hold
@@ -101,7 +102,7 @@ def test_shared_cells_are_generated(text):
     assert list(book.problems(text)) == []
     cells = stored(text).cells
     assert [cell.id for cell in cells] == [f"cell-{i:02d}" for i in range(7)]
-    assert cells[0].source == cells[-1].source == "[← 02 before](02_before.ipynb) · [contents](../README.md) · [10 after →](10_after.ipynb)"
+    assert cells[0].source == cells[-1].source == "[← 02 before](02_before.ipynb) · [contents](../README.md) · [symbols](symbols.md) · [10 after →](10_after.ipynb)"
     assert cells[3].cell_type == "code"
     assert cells[3].metadata.tags == ["setup"]
     assert book.WIDGET not in cells[5].outputs[0].data
@@ -256,12 +257,74 @@ def test_registry_wants_each_tag_once(text):
     assert any("(3.1) is tagged 2 times" in problem for problem in book.check_equations(text.parent, text.parent))
 
 
+# -- references, index, and the package in the book
+
+
+def with_words(text, words):
+    """The made-up book with these words at the end of its middle chapter, a README that plans chapters 2, 3 and 10, and a page of symbols."""
+    folder = text.parent
+    text.write_text(TEXT.replace("# A chapter", "# A chapter\n\n## 3.1 The first part") + "\n" + words + "\n", encoding="utf-8")
+    (folder / "README.md").write_text("| 2 | before |\n| 3 | middle |\n| 10 | after |\n", encoding="utf-8")
+    (folder / "equations.toml").write_text(ENTRY, encoding="utf-8")
+    (folder / "symbols.md").write_text(f"# Symbols\n\n{book.BEGIN}\n{book.END}\n", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("See chapter 2, chapters 2 and 10, section 3.1, equation (3.1), and [there](03_middle.ipynb#3.1-The-first-part).", None),
+        ("Numbers are no references: $f(0.5)$ and `f(0.5)`.", None),
+        ("See chapter 4.", "there is no chapter 4"),
+        ("See chapters 2, 5 and 10.", "there is no chapter 5"),
+        ("See section 3.2.", "there is no section 3.2"),
+        ("By (3.7), this holds.", "there is no equation (3.7)"),
+        ("See [here](04_gone.ipynb).", "the link to 04_gone.ipynb leads nowhere"),
+        ("See [here](03_middle.ipynb#3.1-The-last-part).", "has no heading for the link to #3.1-The-last-part"),
+    ],
+)
+def test_references_are_followed(text, words, said):
+    folder = with_words(text, words)
+    found = list(book.check_references(folder, folder))
+    assert found == [] if said is None else any(said in problem for problem in found), found
+
+
+def test_the_index_names_each_equation_its_place_and_its_function_and_knows_when_it_is_old(text):
+    folder = with_words(text, "")
+    assert len(list(book.check_index(folder))) == 1
+    book.write_index(folder)
+    assert list(book.check_index(folder)) == []
+    assert "| [(3.1)](03_middle.ipynb#3.1-The-first-part) | an identity | `forward.gamma_pdf` |" in (folder / "symbols.md").read_text(encoding="utf-8")
+    assert list(book.check_references(folder, folder)) == []
+    (folder / "equations.toml").write_text(ENTRY.replace("identity", "equality"), encoding="utf-8")
+    assert len(list(book.check_index(folder))) == 1
+
+
+def test_a_public_function_that_the_book_never_names_is_found(text):
+    folder = with_words(text, "")
+    missing = list(book.check_public_names(folder))
+    assert "sr3mini.forward.gamma_pdf appears in no chapter" in missing
+    assert "sr3mini.schedule.NoiseSchedule.linear appears in no chapter" in missing
+    with_words(text, "Prose about linear things and gamma_pdf does not count; `gamma_pdf` and `NoiseSchedule.linear(…)` do.")
+    assert set(missing) - set(book.check_public_names(folder)) == {
+        "sr3mini.forward.gamma_pdf appears in no chapter",
+        "sr3mini.schedule.NoiseSchedule appears in no chapter",
+        "sr3mini.schedule.NoiseSchedule.linear appears in no chapter",
+    }
+
+
+def test_a_docstring_that_refers_to_no_equation_is_found(text):
+    folder = with_words(text, "")
+    (folder / "sr3mini").mkdir()
+    (folder / "sr3mini" / "room.py").write_text('"""As (tag 3.1) and (tag 3.9) say."""', encoding="utf-8")
+    assert list(book.check_docstrings(folder, folder / "sr3mini")) == ["sr3mini/room.py refers to equation (3.9), which no chapter has"]
+
+
 # -- the command
 
 
 def test_command_says_what_is_wrong_and_exits_with_1(text, monkeypatch, capsys):
     monkeypatch.setattr(book, "CHAPTERS", text.parent)
-    monkeypatch.setattr(book, "check_equations", lambda: iter(()))
     monkeypatch.setattr(book.texts, "__defaults__", (text.parent,))
     assert book.main(["check", "03_middle"]) == 0
     spoil(text, lambda nb: nb.cells[1].update(source="# Another"))
