@@ -21,7 +21,7 @@ from torch import Tensor
 class NoiseSchedule:
     """The tables alpha_0..alpha_T and gamma_0..gamma_T, both `(T+1,)` float64, with entry 0 equal to 1.
 
-    Make one with `linear`, `cosine`, `quadratic`, `constant`, `warmup`, `fibonacci`, `from_alphas` or `from_gammas`.
+    Make one with `linear`, `cosine`, `quadratic`, `constant`, `warmup`, `fibonacci`, `from_alphas`, `from_gammas` or `from_betas`.
     Raises ValueError unless 0 < alpha_t < 1 for every t >= 1 and gamma stays above 0.
     """
 
@@ -72,6 +72,11 @@ class NoiseSchedule:
         gammas = _with_leading_one(gammas)
         alphas = torch.cat([gammas[:1], gammas[1:] / gammas[:-1]])
         return cls(alphas, gammas)
+
+    @classmethod
+    def from_betas(cls, betas: Float[Tensor, " T"]) -> NoiseSchedule:
+        """DDPM's table beta_1..beta_T, each in (0, 1), `(T,)`, whose entry 0 is step 1. alpha_t = 1 - beta_t, and gamma_t is DDPM's alpha-bar (tag 1.5)."""
+        return cls.from_alphas(1 - torch.as_tensor(betas).to("cpu", torch.float64))
 
     @classmethod
     def linear(cls, steps: int, start: float, end: float) -> NoiseSchedule:

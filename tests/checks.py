@@ -234,6 +234,56 @@ def check_gamma_is_the_running_product(from_alphas: Function) -> None:
     close(schedule.alphas, f64(1, 0.5, 0.8, 0.9), 0, "alpha_0..alpha_3")
 
 
+def check_betas_are_what_is_not_kept(from_betas: Function) -> None:
+    """alpha_t = 1 - beta_t, and gamma_t is DDPM's running product, where entry 0 of `betas` is step 1."""
+    schedule = from_betas(f64(0.5, 0.2, 0.1))
+    close(schedule.alphas, f64(1, 0.5, 0.8, 0.9), 1e-16, "alpha_0..alpha_3")
+    close(schedule.gammas, f64(1, 0.5, 0.4, 0.36), 1e-16, "gamma_0..gamma_3")
+
+
+DDPM = """
+def sigma_q(t):
+    return torch.sqrt(betas[t - 1] * (1 - alpha_bars[t - 2]) / (1 - alpha_bars[t - 1]))
+
+def denoise(x_t, t, noise):
+    i = t - 1
+    mu = (x_t - betas[i] / torch.sqrt(1 - alpha_bars[i]) * eps_theta(x_t, t)) / torch.sqrt(alphas[i])
+    return mu + sigma_q(t) * noise
+"""
+
+
+def both_versions(to_sr3: Function) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the code above defines when it runs as it is, on DDPM's tables, and translated, on those of a schedule."""
+    betas = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
+    alpha_bars, schedule = torch.cumprod(1 - betas, 0), NoiseSchedule.from_betas(betas)
+
+    def f(x: Tensor, y_t: Tensor, gamma: Tensor) -> Tensor:
+        return 0.3 * y_t + x + gamma
+
+    def eps_theta(x_t: Tensor, t: int) -> Tensor:
+        return f(torch.ones(()), x_t, alpha_bars[t - 1])
+
+    ddpm = {"torch": torch, "betas": betas, "alphas": 1 - betas, "alpha_bars": alpha_bars, "eps_theta": eps_theta}
+    sr3 = {"torch": torch, "alphas": schedule.alphas, "gammas": schedule.gammas, "f": f, "x": torch.ones(())}
+    exec(DDPM, ddpm)
+    exec(to_sr3(DDPM), sr3)
+    return ddpm, sr3
+
+
+def posterior_deviations(to_sr3: Function, t: int) -> tuple[Tensor, Tensor]:
+    """sigma_q(t) by DDPM's code and by its translation."""
+    ddpm, sr3 = both_versions(to_sr3)
+    return ddpm["sigma_q"](t), sr3["sigma_q"](t)
+
+
+def check_translated_code_computes_the_same(to_sr3: Function) -> None:
+    """A whole reverse step, mean, deviation and network call, at every step from 2 on."""
+    ddpm, sr3 = both_versions(to_sr3)
+    x_t, noise = randn(5), randn(5, seed=1)
+    for t in (2, 3, 10, 500, 999, 1000):
+        close(sr3["denoise"](x_t, t, noise), ddpm["denoise"](x_t, t, noise), 1e-12, f"the reverse step at t = {t}")
+
+
 def check_diffuse_weighs_by_the_roots(diffuse: Function) -> None:
     """The signal gets sqrt(gamma) and the noise sqrt(1 - gamma), each image its own: together they keep the power."""
     gamma, one = f64(0.0, 0.04, 0.36, 1.0), torch.ones(4, 3).double()

@@ -16,10 +16,10 @@ from jaxtyping import TypeCheckError
 import sr3mini
 
 ORDER = (
-    *("schedule", "forward", "degrade", "oracle", "unet", "loss", "sampler", "metrics", "data", "preset", "checkpoint", "janspiry", "plan"),
+    *("schedule", "translate", "forward", "degrade", "oracle", "unet", "loss", "sampler", "metrics", "data", "preset", "checkpoint", "janspiry", "plan"),
     *("evaluate", "upscale", "train", "figures", "widgets", "exercises", "cli"),
 )
-KEPT_OUT = ("train", "figures", "widgets", "exercises", "cli")
+KEPT_OUT = ("translate", "train", "figures", "widgets", "exercises", "cli")
 FOLDER = Path(sr3mini.__file__).parent
 ROOMS = sorted({path.relative_to(FOLDER).parts[0].removesuffix(".py") for path in FOLDER.rglob("*.py")} - {"__init__", "__main__"})  # modules and packages
 

@@ -31,6 +31,14 @@ def running_product(schedule: ModuleType) -> None:
     checks.check_gamma_is_the_running_product(schedule.NoiseSchedule.from_alphas)
 
 
+def noise_of_a_step(schedule: ModuleType) -> None:
+    checks.check_betas_are_what_is_not_kept(schedule.NoiseSchedule.from_betas)
+
+
+def translated_code(translate: ModuleType) -> None:
+    checks.check_translated_code_computes_the_same(translate.to_sr3)
+
+
 def diffuse_weights(forward: ModuleType) -> None:
     checks.check_diffuse_weighs_by_the_roots(forward.diffuse)
 
@@ -118,6 +126,11 @@ MUTANTS = [
     Mutant("the product runs to T", "schedule", (("alphas.cumprod(0)", "alphas.prod().expand_as(alphas)"), UNGUARDED), running_product),
     Mutant("gamma shifted by one index", "schedule", (("torch.cat([table.new_ones(1), table])", "table"), UNGUARDED), running_product),
     Mutant("gamma_t leaves alpha_t out", "schedule", (("alphas.cumprod(0)", "alphas.cumprod(0) / alphas"), UNGUARDED), running_product),
+    Mutant("beta is taken for alpha", "schedule", (("1 - torch.as_tensor(betas)", "torch.as_tensor(betas)"),), noise_of_a_step),
+    Mutant("the index stays", "translate", (("_moved(self.visit(node.slice), 1)", "self.visit(node.slice)"),), translated_code),
+    Mutant("beta is taken for alpha", "translate", (('if name == "betas" else entry', 'if name == "" else entry'),), translated_code),
+    Mutant("alpha-bar is taken for alpha", "translate", (('"alpha_bars": "gammas"', '"alpha_bars": "alphas"'),), translated_code),
+    Mutant("the network is told the level after", "translate", (("_moved(t, self.shift)", "_moved(t, self.shift - 1)"),), translated_code),
     Mutant("signal without its root", "forward", (("gamma.sqrt()", "gamma"),), diffuse_weights),
     Mutant("noise without its root", "forward", (("(1 - gamma).sqrt()", "(1 - gamma)"),), diffuse_weights),
     Mutant("signal and noise swapped", "forward", (("signal * y_0 + noise * eps", "noise * y_0 + signal * eps"),), diffuse_weights),

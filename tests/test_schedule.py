@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from checks import check_gamma_is_the_running_product, close, f64
+from checks import check_betas_are_what_is_not_kept, check_gamma_is_the_running_product, close, f64
 from rooms import room
 
 from sr3mini.schedule import NoiseSchedule, log_snr
@@ -21,6 +21,7 @@ FAMILIES = {
     "fibonacci": lambda: NoiseSchedule.fibonacci(),
     "from_alphas": lambda: NoiseSchedule.from_alphas(f64(0.9, 0.5, 0.7)),
     "from_gammas": lambda: NoiseSchedule.from_gammas(f64(0.9, 0.5, 0.1)),
+    "from_betas": lambda: NoiseSchedule.from_betas(f64(0.1, 0.5, 0.3)),
     "one step": lambda: NoiseSchedule.linear(1, 0.3, 0.3),
 }
 
@@ -51,6 +52,17 @@ def test_tables_of_alphas_and_of_gammas_are_two_ways_to_the_same_schedule() -> N
     again = NoiseSchedule.from_gammas(schedule.gammas[1:])
     close(again.alphas, schedule.alphas, 1e-15, "alphas")
     assert torch.equal(again.gammas, schedule.gammas)
+
+
+def test_a_table_of_betas_is_ddpms() -> None:
+    check_betas_are_what_is_not_kept(NoiseSchedule.from_betas)
+
+
+def test_betas_make_the_linear_schedule_of_the_same_ends() -> None:
+    """(1.5): a float32 table, as DDPM code has it, is widened before the subtraction, so a small beta keeps its digits."""
+    ddpm, linear = NoiseSchedule.from_betas(torch.linspace(1e-4, 0.02, 1000)), NoiseSchedule.linear(1000, 1e-4, 0.02)
+    close(ddpm.alphas, linear.alphas, 2e-9, "alphas")
+    close(ddpm.gammas / linear.gammas, torch.ones(1001).double(), 1e-6, "gammas")
 
 
 def test_a_float32_table_is_taken_in_and_continued_in_float64() -> None:
@@ -139,6 +151,7 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: NoiseSchedule.from_alphas(f64(0.9, 1.2)), r"^alpha_2 = 1\.2, but"),
     (lambda: NoiseSchedule.from_alphas(f64(0.9, 0.0)), r"^alpha_2 = 0, but"),
     (lambda: NoiseSchedule.from_alphas(f64(0.9, math.nan)), r"^alpha_2 = nan, but"),
+    (lambda: NoiseSchedule.from_betas(f64(0.1, 1.0)), r"^alpha_2 = 0, but"),
     (lambda: NoiseSchedule.from_gammas(f64(0.5, 0.6)), r"^alpha_2 = 1\.2, but"),
     (lambda: NoiseSchedule.from_alphas(torch.full((400,), 0.1)), r"^gamma must fall strictly from 1 and stay above 0; it ends at gamma_T = 0$"),
     (lambda: NoiseSchedule(torch.ones(3), torch.ones(3)), r"^alphas and gammas must be float64"),
