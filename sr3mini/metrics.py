@@ -18,19 +18,24 @@ from .degrade import downsample
 
 
 def psnr(y: Float[Tensor, "B C H W"], reference: Float[Tensor, "B C H W"]) -> Float[Tensor, " B"]:
-    """Peak signal-to-noise ratio of each image in dB, the peak being the range of [-1, 1] (torchmetrics' formula)."""
+    """Peak signal-to-noise ratio of each image in dB, the peak being the range of [-1, 1], that is 2 (tag 9.5; torchmetrics' formula)."""
     from torchmetrics.functional.image import peak_signal_noise_ratio
 
     return peak_signal_noise_ratio(y, reference, data_range=(-1.0, 1.0), reduction="none", dim=(1, 2, 3))
 
 
 def ssim(y: Float[Tensor, "B C H W"], reference: Float[Tensor, "B C H W"]) -> Float[Tensor, " B"]:
-    """Structural similarity of each image, at most 1 (torchmetrics: an 11 x 11 Gaussian window)."""
+    """Structural similarity of each image, at most 1 (tag 9.6; torchmetrics: an 11 x 11 Gaussian window).
+
+    On [0, 1], as it is published: it compares brightness by a ratio, which makes sense where black is 0 and not where grey is.
+    In float64: a window's variance is a small difference of large numbers, and in float32 flat areas would be off by 6e-4.
+    """
     from torchmetrics.functional.image import structural_similarity_index_measure
 
-    value = structural_similarity_index_measure(y, reference, data_range=(-1.0, 1.0), reduction="none")
+    on_0_to_1 = [(image.double() + 1) / 2 for image in (y, reference)]
+    value = structural_similarity_index_measure(*on_0_to_1, data_range=(0.0, 1.0), reduction="none")
     assert isinstance(value, Tensor)
-    return value.reshape(-1)
+    return value.reshape(-1).to(y)
 
 
 def consistency(y: Float[Tensor, "B C H W"], x: Float[Tensor, "B C h w"]) -> Float[Tensor, " B"]:

@@ -25,9 +25,37 @@ def test_psnr_is_10_log10_of_4_over_the_squared_error_of_each_image() -> None:
 
 
 def test_ssim_of_flat_images_is_their_luminance_term() -> None:
-    """(2ab + c)/(a^2 + b^2 + c) with c = (0.01 * 2)^2, as nothing varies; 1 for equal images, in each image of a batch."""
-    a, b, c = 0.2, 0.6, 0.02**2
-    close(ssim(flat(a, a), flat(b, a)), torch.tensor([(2 * a * b + c) / (a * a + b * b + c), 1.0]), 1e-4, "SSIM")
+    """(2ab + c)/(a^2 + b^2 + c) with c = 0.01^2, as nothing varies, and a, b on [0, 1]; 1 for equal images, in each image of a batch."""
+    a, b, c = 0.6, 0.8, 0.01**2
+    close(ssim(flat(2 * a - 1, 2 * a - 1), flat(2 * b - 1, 2 * a - 1)), torch.tensor([(2 * a * b + c) / (a * a + b * b + c), 1.0]), 1e-4, "SSIM")
+
+
+def test_ssim_of_two_greys_on_either_side_of_the_middle_is_high() -> None:
+    """On [-1, 1] their means would have opposite signs, and the brightness term would be negative."""
+    assert ssim(flat(0.1), flat(-0.1)).item() > 0.97
+
+
+def published_ssim(a: Tensor, b: Tensor) -> float:
+    """(9.6) written out on [0, 1]: Gaussian windows of deviation 1.5 and 11 x 11 pixels, reflected at the edge, averaged over the picture."""
+    place = torch.arange(-5, 6, dtype=torch.float64)
+    bell = (-place.square() / (2 * 1.5**2)).exp()
+    window = (bell[:, None] * bell / bell.sum() ** 2)[None, None]
+
+    def mean(image: Tensor) -> Tensor:
+        return torch.nn.functional.conv2d(torch.nn.functional.pad(image, (5, 5, 5, 5), mode="reflect"), window)
+
+    a, b = (a + 1) / 2, (b + 1) / 2
+    m_a, m_b = mean(a), mean(b)
+    v_a, v_b, v_ab = mean(a * a) - m_a**2, mean(b * b) - m_b**2, mean(a * b) - m_a * m_b
+    brightness = (2 * m_a * m_b + 0.01**2) / (m_a**2 + m_b**2 + 0.01**2)
+    return (brightness * (2 * v_ab + 0.03**2) / (v_a + v_b + 0.03**2)).mean().item()
+
+
+def test_ssim_is_the_published_formula() -> None:
+    y = randn(3, 1, 32, 32).tanh()
+    other = (0.8 * y + 0.3 * randn(3, 1, 32, 32, seed=1)).clamp(-1, 1)
+    wanted = torch.tensor([published_ssim(a[None], b[None]) for a, b in zip(y, other, strict=True)], dtype=torch.float64)
+    close(ssim(y, other), wanted, 1e-6, "SSIM")
 
 
 def test_ssim_falls_with_noise() -> None:
