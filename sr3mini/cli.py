@@ -7,9 +7,12 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
+
+if TYPE_CHECKING:
+    from .preset import Network
 
 
 def train(preset: str, out: Path | None = None, data: str | None = None, seed: int = 0, steps: int | None = None) -> None:
@@ -59,6 +62,7 @@ def upscale(
         samples: how many different answers to draw.
     """
     from .checkpoint import load
+    from .evaluate import method
     from .upscale import upscale_files
 
     if not pictures:
@@ -66,7 +70,9 @@ def upscale(
     _between("samples", samples, 1)
     _between("seed", seed, 0)
     f = load(model)
-    steps = _between("steps", f.preset.sampling_steps if steps is None else steps, 1, f.preset.schedule_steps)
+    steps = _calls(f, steps)
+    if samples > 1 and method(f) == "regression":
+        raise ValueError(f"{model} is a regression network and gives one answer to a picture: leave --samples out")
     for path in upscale_files(list(pictures), f, out, steps=steps, seed=seed, samples=samples, progress=True):
         print(path)
 
@@ -94,14 +100,15 @@ def evaluate(
         _between(name, value, least)
     known = {} if out is None else _known(out)  # before the long part, so that a wrong --out costs nothing
     f = load(model)
-    steps = _between("steps", f.preset.sampling_steps if steps is None else steps, 1, f.preset.schedule_steps)
+    steps = _calls(f, steps)
     y, characters = held_out(data, f, count, seed)
     table, _ = run(f, y, steps=steps, samples=samples, progress=True)
     if characters is not None:
-        for name, share in alphabet_legibility(f, steps=steps).items():
+        for name, share in alphabet_legibility(f, steps=steps, samples=samples).items():
             table[name]["legibility"] = share
     command = f"sr3mini evaluate --model {model} --data {data} --count {len(y)} --samples {samples} --steps {steps} --seed {seed}"
-    print(f"{len(y)} held-out pictures of {data}, {f.preset.size // f.preset.factor} -> {f.preset.size}, {steps} steps")
+    calls = "1 network call" if steps == 1 else f"{steps} network calls"
+    print(f"{len(y)} held-out pictures of {data}, {f.preset.size // f.preset.factor} -> {f.preset.size}, {calls} a picture")
     print(format_table(table))
     if out is not None:
         write_text(json.dumps({**known, "evaluated": command, "metrics": table}, indent=2) + "\n", out)
@@ -138,6 +145,12 @@ def _between(name: str, value: int, least: int, most: int = 2**32) -> int:
     if not least <= value <= most:
         raise ValueError(f"{name} = {value}, but it must lie between {least} and {most}")
     return value
+
+
+def _calls(f: Network, steps: int | None) -> int:
+    """Network calls a picture: those asked for, or the model's own number. A regression network is called once."""
+    own, most = (1, 1) if f.preset.objective == "regression" else (f.preset.sampling_steps, f.preset.schedule_steps)
+    return _between("steps", own if steps is None else steps, 1, most)
 
 
 def _known(out: Path) -> dict[str, Any]:

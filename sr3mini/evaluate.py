@@ -1,4 +1,4 @@
-r"""The metrics table: bicubic, one sample of SR3, and the mean of several, on the same pictures.
+r"""The metrics table: bicubic, one sample of SR3, and the mean of several, on the same pictures. Or bicubic and SR3's regression baseline.
 
     sr3mini evaluate --model glyphs_8_32 --data glyphs
 """
@@ -14,11 +14,17 @@ from tqdm.auto import tqdm
 
 from .data import ALPHABET, Folder, Glyphs, glyphs
 from .degrade import downsample, upsample
+from .loss import regress
 from .metrics import consistency, diversity, legibility, psnr, ssim
 from .preset import Network
 from .sampler import sample
 
 Table = dict[str, dict[str, float]]
+
+
+def method(f: Network) -> str:
+    """What the table calls a network: "SR3", or "regression" when it was trained to give the picture itself."""
+    return "regression" if f.preset.objective == "regression" else "SR3"
 
 
 def draw(
@@ -27,9 +33,14 @@ def draw(
     """One sample of y for every seed and every x, in [-1, 1]. A picture's sample depends on the seed and on itself alone.
 
     Algorithm 2 with the posterior's variance and y_0_hat clipped: with few steps the paper's larger variance leaves
-    noise in the picture (2.6 dB at 50 steps of the shipped model).
+    noise in the picture (2.6 dB at 50 steps of the shipped model). A regression network is called once, and gives every
+    seed the same picture (tag 9.4).
     """
     size = (x.shape[-2] * f.preset.factor, x.shape[-1] * f.preset.factor)
+    if method(f) == "regression":
+        with torch.no_grad():
+            answer = regress(f, x, (len(x), x.shape[1], *size)).clamp(-1, 1)
+        return torch.stack([answer for _ in seeds])
     schedule = f.preset.sampling_schedule(steps)
     drawn = []
     for seed in seeds:
@@ -52,14 +63,19 @@ def held_out(data: str, f: Network, count: int | None, seed: int = 0) -> tuple[F
 def evaluate(
     f: Network, y: Float[Tensor, "N C H W"], *, steps: int | None = None, samples: int = 8, batch: int = 128, progress: bool = False
 ) -> tuple[Table, Float[Tensor, "K N C H W"]]:
-    """The table {method: {metric: mean over the N pictures}} and the samples it was measured on."""
+    """The table {method: {metric: mean over the N pictures}} and the samples it was measured on.
+
+    A regression network has no row for the mean of its samples: they are all the same.
+    """
     x = downsample(y, f.preset.factor)
     chunks = tqdm(x.split(batch), disable=not progress, desc="evaluating", unit="batch")
     drawn = torch.cat([draw(f, chunk, steps=steps, seeds=range(samples)) for chunk in chunks], dim=1)
-    table = {"bicubic": measure(upsample(x, f.preset.factor).clamp(-1, 1), y, x), "SR3": measure(drawn[0], y, x)}
+    name = method(f)
+    table = {"bicubic": measure(upsample(x, f.preset.factor).clamp(-1, 1), y, x), name: measure(drawn[0], y, x)}
     if samples > 1:
+        table[name]["diversity"] = diversity(drawn).mean().item()
+    if samples > 1 and name == "SR3":
         table[f"mean of {samples}"] = measure(drawn.mean(0), y, x)
-        table["SR3"]["diversity"] = diversity(drawn).mean().item()
     return table, drawn
 
 
@@ -69,13 +85,16 @@ def measure(estimate: Float[Tensor, "N C H W"], y: Float[Tensor, "N C H W"], x: 
     return {name: value.mean().item() for name, value in values.items()}
 
 
-def alphabet_legibility(f: Network, *, steps: int | None = None, style: str = "DejaVuSans") -> dict[str, float]:
-    """Share of the 62 held-out letters and digits of one style that are still read right: bicubic, and one SR3 sample."""
+def alphabet_legibility(f: Network, *, steps: int | None = None, samples: int = 1, style: str = "DejaVuSans") -> dict[str, float]:
+    """Share of the 62 held-out letters and digits of one style that are still read right, for each row of `evaluate`'s table."""
     pictures = glyphs("test", f.preset.size)
     known = pictures.batch([pictures.find(c, style) for c in ALPHABET])
     x = downsample(known, f.preset.factor)
     letters = list(ALPHABET)
-    read = {"bicubic": upsample(x, f.preset.factor), "SR3": draw(f, x, steps=steps, seeds=[0])[0]}
+    drawn = draw(f, x, steps=steps, seeds=range(samples))
+    read = {"bicubic": upsample(x, f.preset.factor), method(f): drawn[0]}
+    if samples > 1 and method(f) == "SR3":
+        read[f"mean of {samples}"] = drawn.mean(0)
     return {name: legibility(image, letters, known, letters).mean().item() for name, image in read.items()}
 
 

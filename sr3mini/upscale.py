@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .data import read_picture, save_picture, to_bytes, write_picture
 from .degrade import downsample, upsample
-from .evaluate import draw
+from .evaluate import draw, method
 from .preset import Network
 
 LARGEST = 4_000_000  # pixels of a result: glyphs_8_32 takes 0.26 GB and 0.75 GB a megapixel (peak of the process on a CPU: 3.2 GB at 2000x2000)
@@ -66,7 +66,7 @@ def upscale_files(
                 written.append(f"{name}_x{f.preset.factor}_{k}.png")
                 write_picture(y, Path(beside) / written[-1])
             written.append(f"{name}_x{f.preset.factor}_sheet.png")
-            save_picture(sheet(x, drawn), Path(beside) / written[-1])
+            save_picture(sheet(x, drawn, method(f)), Path(beside) / written[-1])
         return [(Path(beside) / name).replace(out / name) for name in written]
 
 
@@ -78,12 +78,12 @@ def _check_size(f: Network, x: Tensor) -> None:
         )
 
 
-def sheet(x: Float[Tensor, "C h w"], drawn: Float[Tensor, "K C H W"]) -> Image.Image:
+def sheet(x: Float[Tensor, "C h w"], drawn: Float[Tensor, "K C H W"], name: str = "SR3") -> Image.Image:
     """Side by side: the input with its pixels enlarged, bicubic, and every sample, each under its name."""
     size = drawn.shape[-2:]
     nearest = torch.nn.functional.interpolate(x[None], size=size, mode="nearest")[0]
     bicubic = upsample(x[None], size=(size[0], size[1]))[0].clamp(-1, 1)
-    samples = [(f"SR3 #{k}", y) for k, y in enumerate(drawn, start=1)]
+    samples = [(f"{name} #{k}" if len(drawn) > 1 else name, y) for k, y in enumerate(drawn, start=1)]
     panels = [("input", nearest), ("bicubic", bicubic), *samples]
     scale = max(1, 128 // max(size))  # small results are shown with larger pixels, so that the captions fit
     height, width = max(size[0] * scale, 1), max(size[1] * scale, 64)
@@ -99,10 +99,10 @@ def sheet(x: Float[Tensor, "C h w"], drawn: Float[Tensor, "K C H W"]) -> Image.I
 
 
 def grid(f: Network, y: Float[Tensor, "N C H W"], samples: int = 3) -> Float[Tensor, "C rows columns"]:
-    """One picture with a column for each y: input, bicubic, `samples` SR3 samples, original; two white pixels around each."""
+    """One picture with a column for each y: input, bicubic, `samples` SR3 samples (or one regression), original; two white pixels around each."""
     x = downsample(y, f.preset.factor)
     nearest = torch.nn.functional.interpolate(x, size=y.shape[-2:], mode="nearest")
-    rows = torch.cat([nearest[None], upsample(x, f.preset.factor)[None], draw(f, x, seeds=range(samples)), y[None]])
+    rows = torch.cat([nearest[None], upsample(x, f.preset.factor)[None], draw(f, x, seeds=range(samples if method(f) == "SR3" else 1)), y[None]])
     rows = torch.nn.functional.pad(rows, (2, 2, 2, 2), value=1.0)  # (rows, N, C, H, W)
     return rows.permute(2, 0, 3, 1, 4).reshape(y.shape[1], len(rows) * rows.shape[-2], -1)
 

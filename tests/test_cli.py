@@ -286,6 +286,33 @@ def test_evaluate_prints_the_table_and_adds_it_to_a_card(tmp_path: Path, capsys:
         assert f"{row['PSNR']:.2f}" in printed
 
 
+def test_a_regression_preset_trains_saves_loads_draws_and_is_measured(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same commands as for SR3; one call, one answer, a row of its own, and no steps or samples to choose."""
+    monkeypatch.setitem(preset.PRESETS, "tiny", dataclasses.replace(TINY_PRESET, train_steps=3, objective="regression"))
+    out, card = tmp_path / "out", tmp_path / "card.json"
+    run("train", "--preset", "tiny", "--data", own, "--out", out)
+    assert json.loads((out / "model.json").read_text())["preset"]["objective"] == load(out).preset.objective == "regression"
+    run("upscale", own / "00.png", "--model", out, "--out", tmp_path / "large")
+    assert {p.name for p in (tmp_path / "large").iterdir()} == {"00_x4_1.png", "00_x4_sheet.png"}
+    capsys.readouterr()
+    run("evaluate", "--model", out, "--data", own, "--count", 5, "--out", card)
+    printed, stored = capsys.readouterr().out, json.loads(card.read_text())
+    assert "5 held-out pictures" in printed
+    assert "1 network call a picture" in printed
+    assert set(stored["metrics"]) == {"bicubic", "regression"}
+    assert stored["metrics"]["regression"]["diversity"] == 0
+    assert stored["evaluated"].endswith("--samples 8 --steps 1 --seed 0")
+    assert "one answer to a picture: leave --samples out" in fails(capsys, "upscale", own / "00.png", "--model", out, "--samples", 2)
+    assert "steps = 3, but it must lie between 1 and 1" in fails(capsys, "upscale", own / "00.png", "--model", out, "--steps", 3)
+
+
+def test_evaluate_says_how_many_calls_a_picture_took(capsys: pytest.CaptureFixture[str]) -> None:
+    run("evaluate", "--count", 2, "--samples", 1, *TINY)
+    assert "2 network calls a picture" in capsys.readouterr().out
+
+
 def test_the_installed_command() -> None:
     done = subprocess.run([Path(sys.executable).with_name("sr3mini"), "--help"], capture_output=True, text=True, check=True)
     assert {"train", "upscale", "evaluate"} <= set(done.stdout.replace("{", " ").replace("}", " ").replace(",", " ").split())

@@ -9,7 +9,7 @@ import torch
 from checks import check_l1_finds_the_median_and_l2_the_mean, check_the_loss_reaches_its_floor, close, f64, gaussian_problem, randn
 from torch import Tensor
 
-from sr3mini.loss import denoising_loss
+from sr3mini.loss import denoising_loss, regress, regression_loss
 
 
 def nothing(x: Tensor, y_t: Tensor, gamma: Tensor) -> Tensor:
@@ -82,3 +82,32 @@ def test_a_perfect_prediction_costs_nothing_and_the_gradient_points_there() -> N
 def test_another_p_is_refused(p: int) -> None:
     with pytest.raises(ValueError, match=rf"^p = {p}, but SR3's loss is defined for p = 1 \(absolute error\) and p = 2 \(squared error\)$"):
         denoising_loss(nothing, torch.zeros(1, 1), torch.zeros(1, 1), f64(0.5), torch.zeros(1, 1), p=p)
+
+
+# The regression baseline ---------------------------------------------------------------------------------------------
+
+
+def test_a_regression_network_is_shown_x_and_nothing_else() -> None:
+    """(9.4): y_t = 0 and gamma = 0, in the shape and the number of x's batch."""
+    seen: list[Tensor] = []
+    x = randn(2, 1, 2, 2)
+    answer = regress(lambda *shown: (seen.extend(shown), shown[1] + 0.25)[1], x, (2, 1, 4, 4))
+    assert seen[0] is x
+    close(seen[1], torch.zeros(2, 1, 4, 4).double(), 0, "y_t")
+    close(seen[2], f64(0, 0), 0, "gamma")
+    close(answer, torch.full((2, 1, 4, 4), 0.25).double(), 0, "the answer, as the network gave it")
+
+
+def test_the_regression_loss_is_the_mean_distance_to_the_picture() -> None:
+    y_0 = f64(0.5, -0.5, 1.0, 0.0).reshape(2, 1, 1, 2)
+    for p, wanted in ((1, (0.25 + 0.75 + 0.75 + 0.25) / 4), (2, (0.0625 + 0.5625 + 0.5625 + 0.0625) / 4)):
+        assert regression_loss(lambda x, y_t, gamma: y_t + 0.25, y_0, y_0, p).item() == pytest.approx(wanted)
+    assert regression_loss(lambda x, y_t, gamma: y_0, y_0, y_0) == 0
+
+
+def test_of_all_answers_to_one_x_the_mean_has_the_lowest_regression_loss() -> None:
+    """Seven pictures fit one x in ten cases, three fit in the others: the best single answer is their mean, 0.4."""
+    y_0 = f64(*[1] * 7, *[-1] * 3)[:, None]
+    grid = [i / 100 for i in range(-100, 101)]
+    assert min(grid, key=lambda c: regression_loss(lambda x, y_t, gamma: y_t + c, 0 * y_0, y_0).item()) == 0.4
+    assert min(grid, key=lambda c: regression_loss(lambda x, y_t, gamma: y_t + c, 0 * y_0, y_0, p=1).item()) == 1.0

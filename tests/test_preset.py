@@ -25,6 +25,13 @@ def test_the_shipped_presets_go_by_their_own_names() -> None:
     assert "glyphs_8_32" in PRESETS
 
 
+def test_the_regression_baseline_differs_from_sr3_in_its_objective_and_name_alone() -> None:
+    """So both have the same network, the same pictures, the same number of steps."""
+    sr3, baseline = PRESETS["glyphs_8_32"], PRESETS["glyphs_8_32_regression"]
+    assert dataclasses.replace(baseline, name=sr3.name, objective="noise") == sr3
+    assert baseline.objective == "regression"
+
+
 def test_the_network_has_the_presets_layout_and_carries_it() -> None:
     f = TINY.network()
     assert f.preset is TINY
@@ -54,6 +61,7 @@ ABSURD: dict[str, Any] = {
     "size": [0, 10**6],
     "image_channels": [0, 10**6],
     "data": ["else", None],
+    "objective": ["gan", "", None],
     "name": [None, 3],
     "loss_power": [0, 3, 1.5],
     "schedule_steps": [0, 10**12],

@@ -175,6 +175,24 @@ def test_a_sheet_shows_the_input_with_its_pixels_and_every_sample() -> None:
     assert (canvas[22 : 22 + 16, 8 : 8 + 16] == to_bytes(x)[:, 0, 0].numpy()).all()
 
 
+def test_a_sheet_of_a_regression_names_it(tmp_path: Path) -> None:
+    """The caption is written with the method's name: the same sheet under another name looks different."""
+    x, drawn = noise(1, 8, 8), noise(1, 1, 32, 32)
+    assert np.array_equal(np.asarray(sheet(x, drawn)), np.asarray(sheet(x, drawn, "SR3")))
+    assert not np.array_equal(np.asarray(sheet(x, drawn)), np.asarray(sheet(x, drawn, "regression")))
+    f = network(dataclasses.replace(TINY, objective="regression"))
+    picture = save(noise(1, 2, 3), tmp_path / "a.png")
+    written = upscale_files([picture], f, tmp_path / "out")
+    with Image.open(written[1]) as shown:
+        wanted = sheet(read_picture(picture), upscale(f, read_picture(picture)), "regression")
+        assert np.array_equal(np.asarray(shown), np.asarray(wanted))
+
+
+def test_the_grid_of_a_regression_shows_its_one_answer_once() -> None:
+    y = noise(3, 1, 16, 16)
+    assert grid(network(dataclasses.replace(TINY, objective="regression")), y, samples=3).shape == (1, 4 * 20, 3 * 20)
+
+
 def test_the_grid_has_a_row_a_method_and_a_column_a_picture(f: Network) -> None:
     y = noise(3, 1, 16, 16)
     picture = grid(f, y, samples=2)
