@@ -1,7 +1,7 @@
 r"""From a high-resolution image y to the low-resolution x, and from x back to the size of y.
 
-    x = D y          antialiased bicubic; a linear map, so x(a y + b y') = a x(y) + b x(y')
-    x_up = U x       the same kernel the other way: what the U-Net sees beside y_t
+    x = D y          antialiased bicubic; a linear map, D(a y + b y') = a D y + b D y'      tags 4.1, 4.3
+    x_up = U x       the same kernel the other way: what the U-Net sees beside y_t          tag 4.2
 
 One bicubic in both directions: the a = -0.5 kernel of Pillow and of MATLAB's `imresize`.
 Nothing is clipped and nothing is rounded to 8 bits, so D stays linear and the Gaussian oracle exact.
@@ -43,6 +43,17 @@ def degradation_matrix(size: int, factor: int) -> Float[Tensor, "low high"]:
     return downsample(basis, factor).flatten(1).T
 
 
+def unseen(y: Float[Tensor, "B C S S"], factor: int) -> Float[Tensor, "B C S S"]:
+    """The part of y that x = D y does not hold, float64: y - D^T (D D^T)^{-1} D y (tag 4.5). Its own x is 0.
+
+    Adding it, times anything, to a picture leaves the picture's x as it was. For small squares: D has S^4 / factor^2 entries.
+    """
+    D = degradation_matrix(y.shape[-1], factor)
+    flat = y.double().flatten(2)
+    seen = flat @ D.T @ torch.linalg.solve(D @ D.T, D)
+    return (flat - seen).reshape(y.shape)
+
+
 def _target(factor: int | None, size: tuple[int, int] | None, height: int, width: int) -> tuple[int, int]:
     if (factor is None) == (size is None):
         raise ValueError("pass either a factor or size=(height, width), and not both")
@@ -52,4 +63,6 @@ def _target(factor: int | None, size: tuple[int, int] | None, height: int, width
 def _resize(image: Tensor, size: tuple[int, int], mode: Mode) -> Tensor:
     if image.shape[-2:] == size:
         return image
+    if image.shape[-1] == 1 < image.shape[-2]:  # torch 2.13 reads the wrong pixels of a picture that is one pixel wide, not of one that is one high
+        return _resize(image.mT, size[::-1], mode).mT
     return F.interpolate(image, size=size, mode=mode, antialias=True, align_corners=False)

@@ -157,7 +157,8 @@ class UNet(nn.Module):
             if depth < deepest:
                 self.downs.append(Down(width))
                 skips.append(width)
-        self.middle = nn.ModuleList([stage(width, deepest), stage(width, deepest, attends=False)])
+        self.middle = nn.ModuleList([stage(width, deepest), stage(widths[deepest], deepest, attends=False)])
+        width = widths[deepest]
         for depth in reversed(range(deepest + 1)):
             for _ in range(blocks[depth] + 1):
                 self.ups.append(stage(width + skips.pop(), depth))

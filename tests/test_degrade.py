@@ -10,7 +10,7 @@ import torch
 from checks import check_downsample_is_linear, check_downsample_is_pillows, close, randn
 from PIL import Image
 
-from sr3mini.degrade import degradation_matrix, downsample, upsample
+from sr3mini.degrade import degradation_matrix, downsample, unseen, upsample
 
 
 def test_check_9_downsample_is_linear() -> None:
@@ -54,6 +54,40 @@ def test_the_matrix_does_what_downsample_does() -> None:
     D = degradation_matrix(8, 4)
     assert D.shape == (4, 64)
     close(y.flatten(1) @ D.T, downsample(y, 4).flatten(1), 1e-14, "D y")
+
+
+def test_the_unseen_part_has_no_x_and_what_is_taken_away_is_orthogonal_to_it() -> None:
+    """(4.5): D n = 0, <y - n, n> = 0, and nothing of n is seen in n."""
+    y = randn(2, 3, 12, 12)
+    n = unseen(y, 3)
+    close(downsample(n, 3), torch.zeros(2, 3, 4, 4).double(), 1e-14, "D n")
+    close(((y - n) * n).sum((2, 3)), torch.zeros(2, 3).double(), 1e-12, "<y - n, n>")
+    close(unseen(n, 3), n, 1e-13, "the unseen part of the unseen part")
+    assert unseen(y.float(), 3).dtype == torch.float64
+
+
+def test_x_leaves_all_but_one_number_in_16_open() -> None:
+    """No row of D is a mix of others: its rank is the number of pixels of x, and y with one x form a space of what is left."""
+    singular = torch.linalg.svdvals(degradation_matrix(32, 4))
+    assert len(singular) == 64
+    assert singular.min() > 0.12
+    assert unseen(torch.eye(256).reshape(256, 1, 16, 16), 4).flatten(1).trace().item() == pytest.approx(256 * 15 / 16, abs=1e-10)  # trace = rank
+
+
+@pytest.mark.parametrize(("size", "target"), [((32, 1), (8, 1)), ((8, 1), (32, 4)), ((5, 1), (1, 7)), ((1, 1), (7, 3)), ((1, 32), (1, 8))])
+def test_a_picture_one_pixel_wide_is_resized_like_any_other(size: tuple[int, int], target: tuple[int, int]) -> None:
+    """Torch by itself gets these wrong; Pillow does not."""
+    y = randn(1, 1, *size).float()
+    pillow = np.array(Image.fromarray(y[0, 0].numpy()).resize(target[::-1], Image.Resampling.BICUBIC))
+    close(downsample(y, size=target)[0, 0], torch.from_numpy(pillow), 3e-7, f"{size} to {target}")
+
+
+@pytest.mark.parametrize(("low", "high"), [((8, 8), (32, 32)), ((5, 7), (10, 21))])
+def test_upsample_is_linear_and_does_not_undo_downsample(low: tuple[int, int], high: tuple[int, int]) -> None:
+    """(4.2): U(a x + b x') = a U x + b U x', and shrinking U x again does not give x."""
+    x, other = randn(2, 1, *low), 5 * randn(2, 1, *low, seed=1)
+    close(upsample(2 * x - 3 * other, size=high), 2 * upsample(x, size=high) - 3 * upsample(other, size=high), 1e-13, "U(2 x - 3 x')")
+    assert (downsample(upsample(x, size=high), size=low) - x).abs().max() > 0.1
 
 
 def test_a_flat_image_stays_flat_both_ways() -> None:

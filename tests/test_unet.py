@@ -105,6 +105,13 @@ def test_blocks_are_one_number_for_all_depths_or_one_a_depth() -> None:
     assert residual_blocks(unet(blocks=(1, 0))) == (1, 3)
 
 
+@pytest.mark.parametrize("blocks", [0, (0, 1, 1), (1, 0, 1), (1, 1, 0)])
+def test_a_depth_may_have_no_block_on_the_way_down(blocks: int | tuple[int, ...]) -> None:
+    """The shipped network has none at full size. Where the deepest has none, the middle is the first to see its width."""
+    f = unet(blocks=blocks, multipliers=(1, 2, 4))
+    assert f(image(2, 1, 4, 4), image(2, 1, 16, 16), LEVELS).isfinite().all()
+
+
 def test_dropout_acts_in_training_only() -> None:
     f = unet(dropout=0.5)
     x, y_t = image(2, 1, 4, 4), image(2, 1, 8, 8)
