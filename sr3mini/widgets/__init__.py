@@ -5,6 +5,10 @@ r"""Things to play with: controls above a figure that is drawn anew whenever one
 
 from .base import Playable
 from .ch00 import trajectory_slider
+from .ch01 import noising_slider
+from .ch02 import schedule_explorer
 from .ch03 import gamma_law_slider
+from .ch04 import null_space_slider
+from .ch07 import residual_slider
 
-__all__ = ["Playable", "gamma_law_slider", "trajectory_slider"]
+__all__ = ["Playable", "gamma_law_slider", "noising_slider", "null_space_slider", "residual_slider", "schedule_explorer", "trajectory_slider"]
