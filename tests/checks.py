@@ -54,6 +54,12 @@ def curve(steps: int) -> NoiseSchedule:
     return NoiseSchedule.from_gammas((-tau / 20 - 7 * tau.square()).exp())
 
 
+def flat_curve(steps: int) -> NoiseSchedule:
+    """gamma = exp(-7 tau^4): ends as low as `curve`, and 1 - gamma_1 falls like 1/T^4, so that a first-order last step costs nothing."""
+    tau = torch.arange(1, steps + 1, dtype=torch.float64) / steps
+    return NoiseSchedule.from_gammas((-7 * tau.pow(4)).exp())
+
+
 # The law of y_t, pushed through a step exactly -----------------------------------------------------------------------
 
 
@@ -169,9 +175,10 @@ def shrinking(x: Tensor, y_t: Tensor, gamma: Tensor) -> Tensor:
 
 
 def second_opinion(x: Tensor, alphas: list[float], method: str, variance: str, g: torch.Generator) -> Iterator[Tensor]:
-    """Algorithm 2, line by line in plain numbers, alphas[t - 1] = alpha_t; or DDIM's eq. 12. Yields y_T, ..., y_0."""
+    """Algorithm 2, line by line in plain numbers, alphas[t - 1] = alpha_t; or DDIM's eq. 12; or DPM-Solver++'s Algorithm 2. Yields y_T, ..., y_0."""
     y = torch.randn(x.shape, dtype=x.dtype, generator=g)
     yield y
+    seen: list[tuple[float, Tensor]] = []  # half the log-SNR and the clean image of every step so far
     for t in range(len(alphas), 0, -1):
         alpha, gamma, before = alphas[t - 1], math.prod(alphas[:t]), math.prod(alphas[: t - 1])
         eps = shrinking(x, y, torch.full((len(x),), gamma, dtype=x.dtype))
@@ -179,6 +186,14 @@ def second_opinion(x: Tensor, alphas: list[float], method: str, variance: str, g
         sigma = math.sqrt(1 - alpha if variance == "paper" else (1 - before) / (1 - gamma) * (1 - alpha))
         if method == "ddim":
             y = math.sqrt(before) * (y - math.sqrt(1 - gamma) * eps) / math.sqrt(gamma) + math.sqrt(1 - before) * eps
+        elif method == "multistep":
+            seen.append((math.log(gamma / (1 - gamma)) / 2, (y - math.sqrt(1 - gamma) * eps) / math.sqrt(gamma)))
+            h = math.log(before / (1 - before)) / 2 - seen[-1][0] if t > 1 else math.inf
+            D = seen[-1][1]
+            if 1 < t < len(alphas):
+                r = (seen[-1][0] - seen[-2][0]) / h
+                D = (1 + 1 / (2 * r)) * seen[-1][1] - 1 / (2 * r) * seen[-2][1]
+            y = math.sqrt((1 - before) / (1 - gamma)) * y - math.sqrt(before) * math.expm1(-h) * D
         else:
             y = mean + sigma * torch.randn(x.shape, dtype=x.dtype, generator=g) if t > 1 else mean
         yield y
@@ -188,7 +203,7 @@ def check_the_loop_is_algorithm_2(trajectory: Function) -> None:
     """Same generator, same y_T, ..., y_0 as the algorithm written out a second time, for each method and variance."""
     alphas, x = [0.99, 0.9, 0.8, 0.6, 0.5], randn(3, 1, 2, 2)
     schedule = NoiseSchedule.from_alphas(f64(*alphas))
-    for method, variance in (("ancestral", "paper"), ("ancestral", "posterior"), ("ddim", "paper")):
+    for method, variance in (("ancestral", "paper"), ("ancestral", "posterior"), ("ddim", "paper"), ("multistep", "paper")):
         steps = list(trajectory(shrinking, x, schedule, x.shape, generator=seeded(1), method=method, variance=variance))
         assert [step.t for step in steps] == [5, 4, 3, 2, 1, 0]
         for step, y in zip(steps, second_opinion(x, alphas, method, variance, seeded(1)), strict=True):
@@ -207,21 +222,43 @@ def check_the_last_step_adds_no_noise(trajectory: Function) -> None:
     assert not torch.equal(*ends(2)), "no noise was added at t = 2"
 
 
-def ddim_problem() -> tuple[GaussianOracle, Tensor, Tensor]:
+def flow_problem(gamma_T: Tensor) -> tuple[GaussianOracle, Tensor, Tensor]:
     """Correlated Gaussian data, a start y_T, and where the probability flow takes it: mean + sqrt(Sigma S_T^{-1}) (y_T - ...)."""
     mean, covariance = f64(0.3, -0.2), f64(0.3, 0.1, 0.1, 0.2).reshape(2, 2)
-    y_T, gamma_T = f64(1.0, -0.5)[None], curve(1).gammas[-1]
+    y_T = f64(1.0, -0.5)[None]
     values, vectors = torch.linalg.eigh(covariance)
     stretch = (values / (gamma_T * values + 1 - gamma_T)).sqrt()
     return GaussianOracle(mean, covariance), y_T, mean + (y_T - gamma_T.sqrt() * mean) @ vectors * stretch @ vectors.T
 
 
+def flow_order(sample: Function, method: str, schedule: Function, steps: list[int]) -> float:
+    """How fast the distance to the exact probability flow falls with T, from one y_T, over the schedules schedule(T)."""
+    oracle, y_T, y_0 = flow_problem(schedule(1).gammas[-1])
+    return order([(sample(oracle, y_T, schedule(T), (1, 2), method=method, y_T=y_T) - y_0).abs().max().item() for T in steps], steps)
+
+
 def check_ddim_has_order_1(sample: Function) -> None:
     """From one y_T, the distance of DDIM to the exact probability flow falls like 1/T."""
-    oracle, y_T, y_0 = ddim_problem()
-    steps = [50, 100, 200, 400]
-    errors = [(sample(oracle, y_T, curve(T), (1, 2), method="ddim", y_T=y_T) - y_0).abs().max().item() for T in steps]
-    assert abs(order(errors, steps) - 1) < 0.05, f"DDIM's error {errors} falls with order {order(errors, steps):.2f}, not 1"
+    found = flow_order(sample, "ddim", curve, [50, 100, 200, 400])
+    assert abs(found - 1) < 0.05, f"DDIM's error falls with order {found:.2f}, not 1"
+
+
+def check_multistep_has_order_2(sample: Function) -> None:
+    """From one y_T, the distance of the multistep solver to the exact probability flow falls like 1/T^2."""
+    found = flow_order(sample, "multistep", flat_curve, [100, 200, 400, 800])
+    assert abs(found - 2) < 0.08, f"the multistep solver's error falls with order {found:.2f}, not 2"
+
+
+def check_the_search_ranks_by_score(search_schedule: Function) -> None:
+    """The lowest score first, each with its own name; and of two schedules for the exact f, the one that reaches noise wins."""
+    y, scores = randn(2, 1, 16, 16) / 5, iter([0.3, 0.1, 0.2])
+    oracle = GaussianOracle(torch.zeros(256), torch.eye(256) / 25)
+    ranking = search_schedule(oracle, y, y, dict.fromkeys("abc", curve(2)), lambda samples, y: next(scores))
+    assert list(ranking.items()) == [("b", 0.1), ("c", 0.2), ("a", 0.3)], f"ranked {ranking}"
+    cut = NoiseSchedule.from_gammas(curve(100).gammas[1:26])  # the first quarter: gamma_T = 0.64, and y_T is pure noise all the same
+    ranking = search_schedule(oracle, y, y, {"cut": cut, "whole": curve(25)}, method="ddim")
+    assert list(ranking) == ["whole", "cut"], f"ranked {ranking}"
+    assert ranking["cut"] > 2 * ranking["whole"]
 
 
 # Schedule and levels -------------------------------------------------------------------------------------------------

@@ -79,6 +79,14 @@ def ddim_order(sampler: ModuleType) -> None:
     checks.check_ddim_has_order_1(sampler.sample)
 
 
+def multistep_order(sampler: ModuleType) -> None:
+    checks.check_multistep_has_order_2(sampler.sample)
+
+
+def search(sampler: ModuleType) -> None:
+    checks.check_the_search_ranks_by_score(sampler.search_schedule)
+
+
 def l2_floor(loss: ModuleType) -> None:
     checks.check_the_loss_reaches_its_floor(loss.denoising_loss, 2)
 
@@ -120,6 +128,9 @@ MEAN = "mean = (y_t - ((1 - alpha_t) / (1 - gamma_t).sqrt()).to(y_t) * eps_hat) 
 SWAPPED = MEAN.replace("(1 - alpha_t) / (1 - gamma_t)", "(1 - gamma_t) / (1 - alpha_t)")
 TABLES = "alpha_t, gamma_t = schedule.alphas[t], schedule.gammas[t]\n"
 GUARD = 'if method == "ancestral" and t > 1 else None'
+RATIO = "(ahead - here) / (2 * (here - before))"
+LINE = f"y_0 + {RATIO} * (y_0 - y_0_before)"
+SEEN = "y_0_before, y_0 = y_0, predict_y_0(y_t, eps_hat, gamma_t)"
 DDIM = "gamma_before.sqrt().to(y_t) * predict_y_0(y_t, eps_hat, gamma_t) + (1 - gamma_before).sqrt().to(y_t) * eps_hat"
 
 MUTANTS = [
@@ -160,6 +171,18 @@ MUTANTS = [
     Mutant("ancestral noise in DDIM", "sampler", (("ddim_step if method", "reverse_step if method"),), ddim_order),
     Mutant("DDIM noise without its root", "sampler", ((DDIM, DDIM.replace("(1 - gamma_before).sqrt()", "(1 - gamma_before)")),), ddim_order),
     Mutant("DDIM signal without its root", "sampler", ((DDIM, DDIM.replace("gamma_before.sqrt()", "gamma_before", 1)),), ddim_order),
+    Mutant("the line followed to the end of the step", "sampler", ((LINE, LINE.replace("2 * ", "")),), multistep_order),
+    Mutant("the line followed backwards", "sampler", ((LINE, LINE.replace("y_0 - y_0_before", "y_0_before - y_0")),), multistep_order),
+    Mutant("the mean of the last two, a little late", "sampler", ((LINE, "(y_0 + y_0_before) / 2"),), multistep_order),
+    Mutant("an infinite log-SNR unguarded", "sampler", (("y_0 if math.isinf(ahead) else ", ""),), multistep_order),
+    Mutant("no look ahead", "sampler", (('if method == "multistep" and y_0_before is not None', "if False"),), multistep_order),
+    Mutant("the first y_0 kept for ever", "sampler", ((SEEN, SEEN.replace("= y_0,", "= y_0_before if t < schedule.steps - 1 else y_0,")),), multistep_order),
+    Mutant("distances upside down", "sampler", ((LINE, LINE.replace(RATIO, "(here - before) / (2 * (ahead - here))")),), loop),
+    Mutant("a line in gamma", "sampler", (("log_snr(gammas).tolist()", "gammas.tolist()"),), loop),
+    Mutant("a line in the root of the signal", "sampler", (("log_snr(gammas).tolist()", "gammas.sqrt().tolist()"),), loop),
+    Mutant("the worst first", "sampler", (("key=lambda pair: pair[1])", "key=lambda pair: -pair[1])"),), search),
+    Mutant("sorted by name", "sampler", (("key=lambda pair: pair[1])", "key=lambda pair: pair[0])"),), search),
+    Mutant("unsorted edges", "sampler", ((".sort().values for image", " for image"),), search),
     Mutant("p ignored", "loss", ((".pow(p)", ""),), l2_floor),
     Mutant("p ignored", "loss", ((".pow(p)", ".pow(2)"),), l1_floor),
     Mutant("the loss asks for y_0", "loss", (("- eps).abs()", "- y_0).abs()"),), l2_floor),

@@ -1,4 +1,4 @@
-"""The reverse step proved on data whose answer is known, the loop around it, and DDIM."""
+"""The reverse step proved on data whose answer is known, the loop around it, the methods for fewer steps, and the search."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ import torch
 from checks import (
     check_conditional_gaussian,
     check_ddim_has_order_1,
+    check_multistep_has_order_2,
     check_point_mass_is_exact,
     check_standard_normal_is_exact,
     check_the_last_step_adds_no_noise,
     check_the_loop_is_algorithm_2,
+    check_the_search_ranks_by_score,
     close,
     conditional_end,
     conditional_problem,
     f64,
+    flow_order,
     point_mass_errors,
     randn,
     seeded,
@@ -27,8 +30,22 @@ from torch import Tensor
 
 from sr3mini.forward import diffuse
 from sr3mini.oracle import GaussianOracle
-from sr3mini.sampler import Step, ddim_step, noise_from, posterior_step, predict_y_0, reverse_step, sample, trajectory
-from sr3mini.schedule import NoiseSchedule
+from sr3mini.sampler import (
+    Method,
+    Step,
+    ddim_step,
+    edge_distance,
+    even_log_snr,
+    look_ahead,
+    noise_from,
+    posterior_step,
+    predict_y_0,
+    reverse_step,
+    sample,
+    search_schedule,
+    trajectory,
+)
+from sr3mini.schedule import NoiseSchedule, log_snr
 
 SCHEDULE = NoiseSchedule.linear(10, 0.01, 0.5)
 
@@ -76,18 +93,53 @@ def test_check_7_ddim_has_order_1() -> None:
     check_ddim_has_order_1(sample)
 
 
-def test_check_7_ddim_is_exact_for_a_point_mass() -> None:
-    """Check 7: where the path is straight, one step is enough."""
+def test_check_7_the_multistep_solver_has_order_2() -> None:
+    """Check 7: the same with slope -2, where the schedule comes close enough to 1 for its first-order last step not to count."""
+    check_multistep_has_order_2(sample)
+
+
+def test_check_7_a_last_step_from_far_away_costs_the_second_order() -> None:
+    """Check 7: where 1 - gamma_1 falls like 1/T, the first-order last step leaves an error like 1/T."""
+
+    def steep(steps: int) -> NoiseSchedule:
+        return NoiseSchedule.from_gammas((-7 * torch.arange(1, steps + 1, dtype=torch.float64) / steps).exp())
+
+    assert abs(flow_order(sample, "multistep", steep, [100, 200, 400]) - 1) < 0.1
+
+
+@pytest.mark.parametrize("method", ["ddim", "multistep"])
+def test_check_7_a_method_without_noise_is_exact_for_a_point_mass(method: Method) -> None:
+    """Check 7: where y_0_hat never changes, one step is enough, and more change nothing."""
     m = f64(0.4, -0.7)
-    y_0 = sample(GaussianOracle(m, torch.zeros(2, 2)), torch.zeros(3, 1).double(), NoiseSchedule.constant(1, 0.9), (3, 2), method="ddim", y_T=randn(3, 2))
-    close(y_0, m.expand(3, 2), 5e-15, "y_0")
+    for steps in (1, 2, 5):
+        oracle, x = GaussianOracle(m, torch.zeros(2, 2)), torch.zeros(3, 1).double()
+        y_0 = sample(oracle, x, NoiseSchedule.constant(steps, 0.9), (3, 2), method=method, y_T=randn(3, 2))
+        close(y_0, m.expand(3, 2), 5e-14, "y_0")
+
+
+def test_the_multistep_solver_begins_and_ends_with_ddim() -> None:
+    """One step and two steps are DDIM's: nothing was seen before the first, and before the last the log-SNR is infinite."""
+    x = randn(2, 1, 2, 2)
+    for steps in (1, 2):
+        ends = [sample(shrinking, x, NoiseSchedule.constant(steps, 0.3), tuple(x.shape), y_T=x, method=method) for method in ("ddim", "multistep")]
+        assert torch.equal(*ends)
+
+
+def test_look_ahead_continues_a_straight_line_in_log_snr() -> None:
+    """Exact where y_0 is linear in the log-SNR: half-way through the next step, whatever the steps' sizes."""
+    gammas = f64(0.9, 0.4, 0.05)
+    ahead, here, before = (gammas / (1 - gammas)).log()
+    slope, level = randn(2, 3), randn(2, 3, seed=1)
+    guess = look_ahead(level + slope * here, level + slope * before, gammas)
+    close(guess, level + slope * (here + ahead) / 2, 1e-14, "y_0 half-way")
+    assert look_ahead(level, slope, f64(1, 0.4, 0.05)) is level
 
 
 def test_check_10_a_sample_does_not_depend_on_its_batch() -> None:
     """Check 10: with one generator an image, each image of a batch is what it is alone, for every method."""
     x = randn(3, 4) / 2
     oracle = conditional_problem().oracle
-    for method in ("ancestral", "ddim"):
+    for method in ("ancestral", "ddim", "multistep"):
         together = sample(oracle, x, SCHEDULE, (3, 16), generator=[seeded(i) for i in range(3)], method=method)
         for i in range(3):
             alone = sample(oracle, x[i : i + 1], SCHEDULE, (1, 16), generator=[seeded(i)], method=method)
@@ -137,9 +189,10 @@ def test_the_starting_noise_can_be_handed_in() -> None:
     assert first.y_t is y_T
 
 
-def test_ddim_adds_no_noise() -> None:
+@pytest.mark.parametrize("method", ["ddim", "multistep"])
+def test_only_the_ancestral_method_adds_noise(method: Method) -> None:
     x = randn(1, 1, 2, 2)
-    a, b = (sample(shrinking, x, SCHEDULE, tuple(x.shape), generator=seeded(seed), method="ddim", y_T=x) for seed in (0, 1))
+    a, b = (sample(shrinking, x, SCHEDULE, tuple(x.shape), generator=seeded(seed), method=method, y_T=x) for seed in (0, 1))
     assert torch.equal(a, b)
 
 
@@ -163,7 +216,7 @@ def test_clipping_keeps_every_guess_in_range_and_the_noise_follows() -> None:
         return -3 * y_t
 
     x = randn(2, 1, 4, 4)
-    for method in ("ancestral", "ddim"):
+    for method in ("ancestral", "ddim", "multistep"):
         steps = list(trajectory(wild, x, SCHEDULE, x.shape, generator=seeded(0), method=method, clip=True))
         for before, after in pairwise(steps):
             assert after.y_0.abs().max() <= 1
@@ -214,5 +267,57 @@ def test_too_few_generators_are_refused() -> None:
 def test_an_unknown_method_is_refused(choice: dict[str, str]) -> None:
     """In the room as users have it: in the tests, the type checks would speak first."""
     x = randn(1, 1, 2, 2)
-    with pytest.raises(ValueError, match=r"choose 'ancestral' or 'ddim', and 'paper' or 'posterior'$"):
+    with pytest.raises(ValueError, match=r"choose 'ancestral', 'ddim' or 'multistep', and 'paper' or 'posterior'$"):
         room("sampler").sample(shrinking, x, SCHEDULE, (1, 1, 2, 2), **choice)
+
+
+# The search for a schedule -------------------------------------------------------------------------------------------
+
+
+def test_edge_distance_sees_noise_and_blur_and_no_shift() -> None:
+    """A picture with one edge: moving the edge costs nothing, noise and blur do."""
+    y = torch.full((1, 1, 8, 8), -1.0).double()
+    y[..., 4:] = 1
+    moved, noisy, blurred = y.roll(-1, 3), y + randn(1, 1, 8, 8) / 10, y.clone()
+    moved[..., -1], blurred[..., 3:5] = 1, 0
+    assert edge_distance(y, y) == 0
+    assert edge_distance(moved, y) == 0
+    assert edge_distance(noisy, y) > 0.03
+    assert abs(edge_distance(blurred, y) - 8 / 112) < 1e-12  # 112 neighbours; 8 differences of 1 became 16 of a half: half of each 8 is off by a half
+    assert edge_distance(blurred, y) == edge_distance(y, blurred)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_even_log_snr_is_what_its_name_says(steps: int) -> None:
+    schedule = even_log_snr(steps, first=0.99, last=0.001)
+    assert schedule.steps == steps
+    close(schedule.gammas[-1], f64(0.001)[0], 1e-15, "gamma_T")
+    if steps > 1:
+        close(schedule.gammas[1], f64(0.99)[0], 1e-15, "gamma_1")
+        distances = log_snr(schedule.gammas[1:]).diff()
+        close(distances, distances[0].expand(steps - 1), 1e-12, "distances of log-SNR")
+
+
+def test_the_search_finds_the_schedule_that_reaches_noise() -> None:
+    """A schedule cut off at gamma_T = 0.64 starts from pure noise and takes it for a picture with some noise."""
+    check_the_search_ranks_by_score(search_schedule)
+
+
+def test_every_candidate_starts_from_the_same_noise_and_is_scored_in_range() -> None:
+    """Two candidates of one schedule score the same; another seed gives another score; nothing is trained and x is handed on."""
+    seen: list[Tensor] = []
+
+    def score(samples: Tensor, y: Tensor) -> float:
+        seen.append(samples)
+        return (samples - y).square().mean().item()
+
+    x, y = randn(3, 1, 2, 2), randn(3, 1, 2, 2, seed=1)
+    twins = {"a": SCHEDULE, "b": SCHEDULE}
+    first = search_schedule(shrinking, x, y, twins, score)
+    assert first["a"] == first["b"]
+    assert torch.equal(*seen)
+    assert seen[0].abs().max() <= 1
+    assert search_schedule(shrinking, x, y, twins, score, seed=100)["a"] != first["a"]
+    assert search_schedule(shrinking, -x, y, twins, score)["a"] != first["a"]
+    alone = sample(shrinking, x[1:2], SCHEDULE, (1, 1, 2, 2), generator=[seeded(1)], variance="posterior", clip=True)
+    close(alone[0], seen[0][1], 1e-12, "picture 1 with seed 0 + 1")
