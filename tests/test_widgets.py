@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 
 import pytest
+import torch
 from examples import all_playables
-from ipywidgets import HTML, Dropdown, Widget
+from ipywidgets import HTML, IntSlider, Widget
 
-from sr3mini import widgets
+from sr3mini import NoiseSchedule, widgets
 from sr3mini.widgets import Playable
+from sr3mini.widgets.base import choice, positions, slider, stops
+from sr3mini.widgets.ch02 import ENDS, FAMILIES, STARTS, STEPS, explored, longest_fibonacci
 
 PLAYABLES = all_playables()
 
@@ -31,9 +34,9 @@ def picture(playable: Playable) -> str:
 
 
 def elsewhere(control: Widget) -> list[object]:
-    """Other positions of a control: the ends of a slider, every option of a menu."""
-    positions = [value for _, value in control._options_full] if isinstance(control, Dropdown) else [control.min, control.max]
-    return [value for value in positions if value != control.value]
+    """Other places of a control: the ends of a slider, every option of a menu or of a slider over listed values."""
+    places = [value for _, value in positions(control)]
+    return [value for value in (places[:: len(places) - 1] if isinstance(control, IntSlider) else places) if value != control.value]
 
 
 def test_moving_any_control_changes_the_picture_and_its_text_and_moving_back_restores_them(playable: Playable) -> None:
@@ -79,3 +82,43 @@ def test_the_slider_of_a_trajectory_starts_half_way_and_names_the_step() -> None
     assert (control.min, control.value, control.max) == (0, 2, 4)
     control.value = 4
     assert "t = 4 of 4" in picture(playable)
+
+
+def test_positions_are_every_place_a_control_can_stand_at() -> None:
+    assert positions(slider(2, 1, 4, "")) == [("1", 1), ("2", 2), ("3", 3), ("4", 4)]
+    assert positions(choice("b", ["a", "b"], "")) == [("a", "a"), ("b", "b")]
+    assert positions(stops(0.1, [("small", 0.1), ("large", 7)], "")) == [("small", 0.1), ("large", 7)]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_explorer_has_a_schedule_for_all_its_places_and_says_what_is_not_used(family: str) -> None:
+    """A control is called unused exactly when moving it leaves the schedule as it is."""
+    for T in STEPS:
+        tables = {(start, end): explored(family, T, start, end)[0].gammas for start in STARTS for end in ENDS}
+        uses_start = not torch.equal(tables[STARTS[0], ENDS[2]], tables[STARTS[4], ENDS[2]])
+        uses_end = not torch.equal(tables[STARTS[0], ENDS[2]], tables[STARTS[0], ENDS[5]])
+        note = explored(family, T, STARTS[0], ENDS[0])[2]
+        assert ("start" in note, "end is" in note or "end are" in note) == (not uses_start, not uses_end)
+
+
+def test_fibonacci_in_the_explorer_takes_as_many_steps_as_there_are() -> None:
+    for start in STARTS:
+        NoiseSchedule.fibonacci(longest_fibonacci(start), start)
+        with pytest.raises(ValueError, match="strictly between 0 and 1"):
+            NoiseSchedule.fibonacci(longest_fibonacci(start) + 1, start)
+    schedule, title, note = explored("fibonacci", 2000, 1e-6, 1e-2)
+    assert schedule.steps == longest_fibonacci(1e-6) == 29
+    assert title.startswith("fibonacci, T = 29")
+    assert "T stops" in note
+
+
+def test_the_explorer_marks_the_step_and_noises_both_pictures_there() -> None:
+    playable = PLAYABLES["schedule_explorer"]()
+    assert "t = 50, where" in playable.still.alt
+    assert "γ at T: 0.605" in playable.still.alt
+    for percent, t in ((0, 0), (1, 1), (100, 100)):
+        playable.controls["percent"].value = percent
+        assert f"t = {t}, where" in playable.now().alt
+    playable.controls["T"].value = 5
+    playable.controls["percent"].value = 29  # 1.45 steps
+    assert "t = 1, where" in playable.now().alt

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from ipywidgets import HTML, Dropdown, IntSlider, Layout, VBox, Widget
+from ipywidgets import HTML, Dropdown, IntSlider, Layout, SelectionSlider, VBox, Widget
 
 from ..figures import Picture
 
@@ -41,9 +41,21 @@ def slider(value: int, low: int, high: int, name: str) -> IntSlider:
     return IntSlider(value, low, high, description=name, continuous_update=True, layout=Layout(width=WIDTH))
 
 
-def choice(value: object, options: list[object] | list[tuple[str, object]], name: str) -> Dropdown:
+def stops(value: object, options: Sequence[tuple[str, object]], name: str) -> SelectionSlider:
+    """A slider over listed values, (label, value) pairs, which need not be evenly spaced."""
+    return SelectionSlider(options=options, value=value, description=name, continuous_update=True, layout=Layout(width=WIDTH))
+
+
+def choice(value: object, options: Sequence[object] | Sequence[tuple[str, object]], name: str) -> Dropdown:
     """A menu: plain values, or (label, value) pairs."""
     return Dropdown(options=options, value=value, description=name, layout=Layout(width=WIDTH))
+
+
+def positions(control: Widget) -> list[tuple[str, object]]:
+    """Every place that a slider or a menu can stand at, (label, value), in order."""
+    if isinstance(control, (Dropdown, SelectionSlider)):
+        return [option if isinstance(option, tuple) else (str(option), option) for option in control.options]
+    return [(str(value), value) for value in range(control.min, control.max + 1, control.step)]
 
 
 def image_tag(picture: Picture) -> str:
