@@ -11,7 +11,7 @@ from ..schedule import NoiseSchedule
 from .base import Playable, slider
 
 
-def noising_slider(chain: Sequence[Tensor], schedule: NoiseSchedule, what: str, stride: int = 20) -> Playable:
+def noising_slider(chain: Sequence[Tensor], schedule: NoiseSchedule, what: str, stride: int = 40) -> Playable:
     """A picture going under: y_0, ..., y_T, made step by step, beside the closed form of the step that the slider shows.
 
     `chain` holds T + 1 pictures (C, H, W). The slider stands at every `stride`-th of them.
