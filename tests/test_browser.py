@@ -1,4 +1,6 @@
-"""What a reader does: open a chapter in JupyterLab, run it, drag a slider, and see the picture change. In a real browser.
+"""What a reader does: open each chapter in JupyterLab, run it, move every control, and see the pictures change. In a real browser.
+
+Of a chapter only the cells are run that the controls need: all of them run in `pytest --nbval chapters/`.
 
 Skipped where there is no browser, except in CI (the variable CI is set), where that is a failure. A screenshot is left in
 pytest's temporary folder, whatever happens. Time limits are generous, since the machine may be busy with other things.
@@ -19,23 +21,33 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import NamedTuple
 
+import book  # chapters/book.py
 import nbformat
 import pytest
 from playwright.sync_api import Error, sync_playwright
 
-CHAPTER = Path(__file__).resolve().parent.parent / "chapters" / "03_sampling_gamma.ipynb"
+CHAPTERS = sorted((Path(__file__).resolve().parent.parent / "chapters").glob("[0-9][0-9]_*.ipynb"))
+CONTROLS = ".noUi-target, .widget-dropdown select"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
 PATIENCE = 180  # seconds for any one thing to happen
 
 
-@pytest.fixture
-def server(tmp_path):
-    """The address of a JupyterLab that serves a copy of the chapter, with settings of its own, and is gone afterwards."""
-    book = tmp_path / "book"
-    book.mkdir()
-    write_without_outputs(CHAPTER, book / CHAPTER.name)
+class Server(NamedTuple):
+    """A JupyterLab: where it answers, and the folder that it serves."""
+
+    address: str
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A JupyterLab over an empty folder, with settings of its own, which is gone afterwards."""
+    tmp_path = tmp_path_factory.mktemp("lab")
+    folder = tmp_path / "book"
+    folder.mkdir()
     # JupyterLab would ask whether it may fetch news.
     quiet = tmp_path / "config" / "labconfig" / "page_config.json"
     quiet.parent.mkdir(parents=True)
@@ -45,25 +57,16 @@ def server(tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
-    command += ["--ServerApp.port_retries=0", "--IdentityProvider.token=", f"--ServerApp.root_dir={book}"]
+    command += ["--ServerApp.port_retries=0", "--IdentityProvider.token=", f"--ServerApp.root_dir={folder}"]
     log = tmp_path / "server.log"
     with log.open("w") as output, subprocess.Popen(command, env=os.environ | folders, stdout=output, stderr=output, start_new_session=True) as process:
         try:
             address = f"http://127.0.0.1:{port}"
             wait_for(lambda: process.poll() is not None or answers(f"{address}/api/status"), "JupyterLab to start")
             assert process.poll() is None, f"JupyterLab did not start:\n{log.read_text()}"
-            yield address
+            yield Server(address, folder)
         finally:
             stop(process)
-
-
-def write_without_outputs(source, target):
-    """A notebook without outputs needs no trust, and every count and picture seen later is new."""
-    notebook = nbformat.read(source, as_version=4)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    nbformat.write(notebook, target)
 
 
 def answers(address):
@@ -111,11 +114,29 @@ def wait_for(condition, what):
     pytest.fail(f"waited {PATIENCE} s in vain for {what}")
 
 
-def test_dragging_a_slider_changes_the_picture(server, page):
-    page.goto(f"{server}/lab/tree/{CHAPTER.name}")
-    cells = nbformat.read(CHAPTER, as_version=4).cells
-    code = sum(cell.cell_type == "code" for cell in cells)
-    meant_to_fail = sum("raises-exception" in cell.metadata.get("tags", []) for cell in cells)
+PLAYABLE = re.compile(r"\bwidgets\.\w+\(")
+
+
+def played(chapter):
+    """Code cells that show something to play with."""
+    return [cell for cell in nbformat.read(chapter, as_version=4).cells if cell.cell_type == "code" and PLAYABLE.search(cell.source)]
+
+
+def shortened(chapter):
+    """A notebook with the cells to play with, those that they need, and nothing else. Without outputs it needs no trust."""
+    cells = nbformat.read(chapter, as_version=4).cells
+    wanted = {id(needed): needed for cell in cells if cell in played(chapter) for needed in book.needed(cells, cell)}
+    kept = [cell for cell in cells if id(cell) in wanted]
+    for cell in kept:
+        cell.outputs, cell.execution_count = [], None
+    return nbformat.v4.new_notebook(cells=kept, metadata=book.METADATA)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.stem)
+def test_moving_any_control_changes_its_picture(server, page, chapter):
+    notebook = shortened(chapter)
+    nbformat.write(notebook, server.folder / chapter.name)
+    page.goto(f"{server.address}/lab/workspaces/{chapter.stem}/tree/{chapter.name}")
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
     prompts = page.locator(".jp-CodeCell .jp-InputPrompt")
 
@@ -130,25 +151,36 @@ def test_dragging_a_slider_changes_the_picture(server, page):
 
     def all_run():
         error = page.locator("[data-mime-type='application/vnd.jupyter.error']")
-        if error.count() > meant_to_fail:
+        if error.count():
             pytest.fail(f"a cell failed:\n{error.last.inner_text()}")
-        return prompts.filter(has_text=f"[{code}]:").count()
+        return prompts.filter(has_text=f"[{len(notebook.cells)}]:").count()
 
-    wait_for(all_run, f"code cell {code} to have run")
+    wait_for(all_run, f"code cell {len(notebook.cells)} to have run")
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
 
-    output = page.locator(".jp-OutputArea-output").filter(has=page.locator(".noUi-handle")).filter(has=page.locator("img")).first
-    slider, picture = output.locator(".noUi-target").first, output.locator("img").first
-    before = wait_for(lambda: digest(picture), "a picture beside the slider")
+    outputs = page.locator(".jp-OutputArea-output").filter(has=page.locator("img")).filter(has=page.locator(CONTROLS))
+    assert outputs.count() == len(played(chapter))
+    for output in outputs.all():
+        picture = output.locator("img").last
+        for control in output.locator(CONTROLS).all():
+            before = wait_for(lambda shown=picture: digest(shown), "a picture below the controls")
 
-    def drag_changes_the_picture():
-        """Tried again when the page moved below the mouse, as it does while cells further up are still being laid out."""
-        drag(page, slider)
-        page.wait_for_timeout(2000)
-        return digest(picture) not in (None, before)
+            def moving_changes_the_picture(control=control, picture=picture, before=before):
+                """Tried again when the page moved below the mouse, as it does while cells further up are still being laid out."""
+                move(page, control)
+                page.wait_for_timeout(1500)
+                return digest(picture) not in (None, before)
 
-    wait_for(drag_changes_the_picture, "the picture to change when the slider is dragged")
+            wait_for(moving_changes_the_picture, f"the picture of {chapter.stem} to change")
     picture.scroll_into_view_if_needed()  # for the screenshot
+
+
+def move(page, control):
+    """Drag a slider, or take another line of a menu."""
+    if control.evaluate("element => element.tagName") == "SELECT":
+        control.select_option(index=(control.evaluate("menu => menu.selectedIndex") + 1) % control.locator("option").count())
+    else:
+        drag(page, control)
 
 
 def digest(picture):
