@@ -189,7 +189,8 @@ def square(image: Float[Tensor, "C H W"], size: int) -> Float[Tensor, "C S S"]:
 def _to_tensor(picture: Image.Image, channels: int | None) -> Tensor:
     if picture.mode.startswith(("I", "F")):  # 16- or 32-bit grey: Pillow's own conversion to 8 bits would clip it
         values = np.asarray(picture, dtype=np.float32)
-        top = 65535.0 if picture.mode.startswith("I;16") or values.max(initial=0) > 255 else 255.0
+        largest = values.max(initial=0)
+        top = 65535.0 if picture.mode.startswith("I;16") or largest > 255 else 1.0 if picture.mode == "F" and largest <= 1 else 255.0
         tensor = torch.from_numpy(values / top * 2 - 1).clamp(-1, 1)[None]
         return tensor.expand(channels or 1, -1, -1).clone()
     grey = picture.mode in ("1", "L", "LA") if channels is None else channels == 1

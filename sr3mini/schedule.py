@@ -91,6 +91,8 @@ class NoiseSchedule:
     @classmethod
     def constant(cls, steps: int, value: float) -> NoiseSchedule:
         """1 - alpha_t = `value` at every step."""
+        if not 0 < value < 1:
+            raise ValueError(f"value = {value:.6g}, but 1 - alpha_t must lie strictly between 0 and 1")
         return cls.from_alphas(1 - _ramp(steps, value, value))
 
     @classmethod

@@ -193,6 +193,8 @@ FILES: list[tuple[str, Image.Image, dict[str, Any], list[tuple[float, ...]]]] = 
     ("palette.png", two_pixels("RGB", (255, 0, 0), (0, 0, 0)).convert("P", palette=Image.Palette.ADAPTIVE), {}, [RED, BLACK]),
     ("cmyk.tif", two_pixels("CMYK", (0, 0, 0, 0), (0, 255, 255, 0)), {}, [WHITE, RED]),
     ("16 bit.png", Image.fromarray(np.array([[0, 65535]], np.uint16)), {}, [(-1,), (1,)]),
+    ("fractions.tif", Image.fromarray(np.array([[0, 1]], np.float32)), {}, [(-1,), (1,)]),
+    ("float bytes.tif", Image.fromarray(np.array([[0, 255]], np.float32)), {}, [(-1,), (1,)]),
     ("dark 16 bit.png", Image.fromarray(np.array([[0, 131]], np.uint16)), {}, [(-1,), (-0.996,)]),
 ]
 

@@ -146,7 +146,7 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: NoiseSchedule.linear(10, 0.0, 0.1), r"^start = 0, but 1 - alpha_t must lie strictly between 0 and 1$"),
     (lambda: NoiseSchedule.quadratic(10, 0.1, 1.0), r"^end = 1, but"),
     (lambda: NoiseSchedule.quadratic(10, -0.1, 0.1), r"^start = -0\.1, but"),
-    (lambda: NoiseSchedule.constant(10, -0.1), r"= -0\.1, but"),
+    (lambda: NoiseSchedule.constant(10, -0.1), r"^value = -0\.1, but 1 - alpha_t must lie"),
     (lambda: NoiseSchedule.warmup(10, 1e-4, 0.1, fraction=0.0), r"^fraction = 0\.0, but it must lie in \(0, 1\]"),
     (lambda: NoiseSchedule.from_alphas(f64(0.9, 1.2)), r"^alpha_2 = 1\.2, but"),
     (lambda: NoiseSchedule.from_alphas(f64(0.9, 0.0)), r"^alpha_2 = 0, but"),
