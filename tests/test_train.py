@@ -163,5 +163,31 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
     assert room.learning_rate(dataclasses.replace(TINY, warmup_steps=0))(0) == 1
 
 
-def test_the_shipped_preset_is_the_one_the_weights_carry() -> None:
-    assert load("glyphs_8_32").preset == PRESETS["glyphs_8_32"]
+def test_a_regression_preset_is_trained_with_the_regression_loss_alone(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It learns to give the picture: the loss falls below that of an answer that is always grey."""
+    monkeypatch.setattr(room, "denoising_loss", lambda *_: pytest.fail("the noise was asked for"))
+    preset = dataclasses.replace(TINY, objective="regression")
+    seen: list[tuple[object, ...]] = []
+    real = room.regression_loss
+
+    def watch(f: object, x: Tensor, y_0: Tensor, p: int) -> Tensor:
+        loss = real(f, x, y_0, p)  # type: ignore[arg-type]
+        seen.append((x.shape, y_0.shape, p, loss.item(), y_0.square().mean().item()))
+        return loss
+
+    monkeypatch.setattr(room, "regression_loss", watch)
+    room.train(preset, tmp_path, data=str(pictures), progress=False)
+    assert load(tmp_path).preset == preset
+    assert len(seen) == TINY.train_steps
+    assert all(step[:3] == ((8, 1, 4, 4), (8, 1, 16, 16), 2) for step in seen)
+    assert sum(step[3] for step in seen[-5:]) < 0.7 * sum(step[4] for step in seen[-5:])  # type: ignore[misc]
+
+
+def test_a_preset_for_noise_never_sees_the_regression_loss(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "regression_loss", lambda *_: pytest.fail("the picture was asked for"))
+    room.train(dataclasses.replace(TINY, train_steps=2), tmp_path, data=str(pictures), progress=False)
+
+
+@pytest.mark.parametrize("name", ["glyphs_8_32", "glyphs_8_32_regression"])
+def test_the_shipped_preset_is_the_one_the_weights_carry(name: str) -> None:
+    assert load(name).preset == PRESETS[name]
