@@ -14,7 +14,7 @@ else
 CANDIDATES := $(PYTHON)
 endif
 
-.PHONY: help lab test lint sync bench constraints
+.PHONY: help lab test lint sync html bench constraints
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
@@ -57,6 +57,9 @@ lint: .venv/.installed  ## style and types
 
 sync: .venv/.installed  ## chapter texts -> notebooks, run and stored (CHAPTERS=03_sampling_gamma for one)
 	$(VENV_PYTHON) chapters/book.py sync $(CHAPTERS)
+
+html: .venv/.installed  ## the book as pages that need no Python and no network, in build/html
+	$(VENV_PYTHON) chapters/edition.py
 
 bench: .venv/.installed  ## run every benchmark
 	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(VENV_PYTHON) "$$file"; done
