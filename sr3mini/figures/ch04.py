@@ -33,7 +33,7 @@ def bicubic_weights(size: int = 32, factor: int = 4) -> Picture:
         left.plot(torch.arange(size)[touched], weights[touched], "o-", color=colour, markersize=4, linewidth=1, label=label)
     left.axhline(0, color=GREY, linewidth=0.8)
     left.axvspan(at * factor - 0.5, (at + 1) * factor - 0.5, color=GREY, alpha=0.15, linewidth=0, label="the pixels it covers")
-    left.set(xlabel="pixel of y along a line", ylabel="weight", xlim=(at * factor - 9, at * factor + 12), ylim=(-0.15, 0.95))
+    left.set(xlabel="pixel of y along a line", ylabel="weight", xlim=(at * factor - 9, at * factor + 12), ylim=(-0.15, 1.1))
     left.set_xticks(range(at * factor - 8, at * factor + 12, 4))
     left.legend(fontsize=8, loc="upper right")
     row = degradation_matrix(size, factor)[at * size // factor + at].reshape(1, size, size)
