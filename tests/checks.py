@@ -365,6 +365,31 @@ def check_levels_are_resolved(sinusoids: Function) -> None:
     assert apart > 0.05, f"two levels differ by {apart:.1e} at most in any feature"
 
 
+# The network ---------------------------------------------------------------------------------------------------------
+
+
+def check_the_level_embedding(embedding: Function) -> None:
+    """Sines, then cosines, of the log-SNR at 32 frequencies from 0.1 to 100 in equal ratios; then Linear, SiLU, Linear. Clamped to [-20, 20]."""
+    level = embedding(8)
+    gamma = f64(0.0, 1e-12, 0.2, 0.5, 0.999, 1.0)
+    log_snr = f64(-20, -20, math.log(0.25), 0, math.log(999), 20)
+    angles = (log_snr[:, None] * f64(*[0.1 * 1000 ** (k / 31) for k in range(32)])).float()
+    features = torch.cat([angles.sin(), angles.cos()], dim=1)
+    close(level.sinusoids(gamma), features, 1e-3, "sinusoids")  # float32 angles of up to 2000
+    first, _, second = level.mlp
+    close(level(gamma), second(torch.nn.functional.silu(first(level.sinusoids(gamma)))), 1e-6, "MLP")
+
+
+def check_the_residual_block(block: Function) -> None:
+    """(skip(h) + conv2(SiLU((1 + scale) norm2(conv1(SiLU(norm1(h)))) + shift))) / sqrt(2), scale and shift one number a channel."""
+    silu = torch.nn.functional.silu
+    for outputs in (8, 4):
+        b, h, e = block(8, outputs, 5, groups=4, dropout=0.0), randn(2, 8, 6, 6).float(), randn(2, 5, seed=1).float()
+        told = b.scale_shift(e).reshape(2, 2, outputs, 1, 1)
+        branch = b.conv2(silu((1 + told[:, 0]) * b.norm2(b.conv1(silu(b.norm1(h)))) + told[:, 1]))
+        close(b(h, e), ((h if outputs == 8 else b.skip(h)) + branch) / math.sqrt(2), 1e-5, f"a block from 8 to {outputs} channels")
+
+
 # Loss and oracles ----------------------------------------------------------------------------------------------------
 
 
@@ -441,6 +466,34 @@ def check_the_mixture_oracle_is_the_score(oracle: Function) -> None:
     close(density, torch.ones(7).double(), 1e-12, "log density over torch.distributions'")
 
 
+def check_a_regression_network_is_told_nothing_but_x(regress: Function) -> None:
+    """What it gets as y_t and as gamma is 0 in every element, and what it answers is returned as it is."""
+    x = randn(2, 1, 2, 2)
+    answer = regress(lambda *shown: 1 + shown[1] + shown[2].reshape(-1, 1, 1, 1) + 0 * shown[0].sum(), x, (2, 1, 4, 4))
+    close(answer, torch.ones(2, 1, 4, 4).double(), 0, "answer of a network that adds up what it is shown to 1")
+
+
+# Metrics -------------------------------------------------------------------------------------------------------------
+
+
+def check_diversity_is_the_unbiased_deviation_on_0_to_1(diversity: Function) -> None:
+    """Two pixels with the values -1, 0, 1 and 0, 0, 0.6 in three samples: variances 1 and 0.12, halved pictures, one root at the end."""
+    samples = f64(-1, 0, 0, 0, 1, 0.6).reshape(3, 1, 1, 1, 2)
+    close(diversity(samples), f64(math.sqrt((1 + 0.12) / 2 / 4)), 1e-15, "diversity")
+
+
+def check_consistency_is_the_papers(consistency: Function) -> None:
+    """White instead of black is 1 off on [0, 1], which is 1e5; each picture of a batch gets its own number."""
+    y = torch.tensor([1.0, -1.0]).double()[:, None, None, None].expand(2, 1, 8, 8)
+    close(consistency(y, -torch.ones(2, 1, 2, 2).double()), f64(1e5, 0), 1e-6, "consistency")
+
+
+def check_the_fool_rate_counts_mistakes(fool_rate: Function) -> None:
+    """One mistake and one tie in four pairs: 3/8, give or take sqrt(3/8 * 5/8 / 4)."""
+    rate, error = fool_rate(f64(1, 2, 3, 4), f64(0, 3, 3, 3))
+    close(f64(rate, error), f64(0.375, math.sqrt(0.375 * 0.625 / 4)), 1e-15, "fool rate and its error")
+
+
 # Degradation ---------------------------------------------------------------------------------------------------------
 
 
@@ -448,6 +501,14 @@ def check_downsample_is_linear(downsample: Function) -> None:
     """D(a y + b y') = a D y + b D y', far outside [-1, 1] too: nothing clips, nothing rounds."""
     y, other = randn(2, 3, 12, 8), 5 * randn(2, 3, 12, 8, seed=1)
     close(downsample(2 * y - 3 * other, 4), 2 * downsample(y, 4) - 3 * downsample(other, 4), 1e-14, "D(2 y - 3 y')")
+
+
+def check_the_unseen_part_has_no_x(degrade: Any) -> None:
+    """D n = 0, and what was taken away is D^T times something: orthogonal to every picture without x."""
+    y = randn(1, 1, 8, 8)
+    n, other = degrade.unseen(y, 4), degrade.unseen(randn(1, 1, 8, 8, seed=1), 4)
+    close(degrade.downsample(n, 4), torch.zeros(1, 1, 2, 2).double(), 1e-14, "D n")
+    close(((y - n) * other).sum(), torch.zeros(()).double(), 1e-13, "<y - n, n'>")
 
 
 def check_downsample_is_pillows(downsample: Function) -> None:

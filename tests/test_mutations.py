@@ -107,6 +107,22 @@ def mixture_score(oracle: ModuleType) -> None:
     checks.check_the_mixture_oracle_is_the_score(oracle.MixtureOracle)
 
 
+def told_nothing(loss: ModuleType) -> None:
+    checks.check_a_regression_network_is_told_nothing_but_x(loss.regress)
+
+
+def unbiased_deviation(metrics: ModuleType) -> None:
+    checks.check_diversity_is_the_unbiased_deviation_on_0_to_1(metrics.diversity)
+
+
+def papers_consistency(metrics: ModuleType) -> None:
+    checks.check_consistency_is_the_papers(metrics.consistency)
+
+
+def mistakes(metrics: ModuleType) -> None:
+    checks.check_the_fool_rate_counts_mistakes(metrics.fool_rate)
+
+
 def linear(degrade: ModuleType) -> None:
     checks.check_downsample_is_linear(degrade.downsample)
 
@@ -117,6 +133,18 @@ def pillow(degrade: ModuleType) -> None:
 
 def levels_resolved(unet: ModuleType) -> None:
     checks.check_levels_are_resolved(unet.LevelEmbedding(8).sinusoids)
+
+
+def level_embedding(unet: ModuleType) -> None:
+    checks.check_the_level_embedding(unet.LevelEmbedding)
+
+
+def residual_block(unet: ModuleType) -> None:
+    checks.check_the_residual_block(unet.ResBlock)
+
+
+def unseen_part(degrade: ModuleType) -> None:
+    checks.check_the_unseen_part_has_no_x(degrade)
 
 
 UNGUARDED = ("def __post_init__(self)", "def never_called(self)")  # the schedule's own checks would refuse these tables first
@@ -131,6 +159,7 @@ GUARD = 'if method == "ancestral" and t > 1 else None'
 RATIO = "(ahead - here) / (2 * (here - before))"
 LINE = f"y_0 + {RATIO} * (y_0 - y_0_before)"
 SEEN = "y_0_before, y_0 = y_0, predict_y_0(y_t, eps_hat, gamma_t)"
+MODULATED = "torch.addcmul(shift, self.norm2(b), 1 + scale)"
 DDIM = "gamma_before.sqrt().to(y_t) * predict_y_0(y_t, eps_hat, gamma_t) + (1 - gamma_before).sqrt().to(y_t) * eps_hat"
 
 MUTANTS = [
@@ -192,12 +221,32 @@ MUTANTS = [
     Mutant("softmax without its guard", "oracle", ((".softmax(1)  #", ".exp() / self._log_joint(flat, level).exp().sum(1, True)  #"),), mixture_score),
     Mutant("no root over 1 - gamma", "oracle", (("means = (1 - level).sqrt()", "means = (1 - level)"),), mixture_score),
     Mutant("the bandwidth forgotten in the density", "oracle", (("- self.means.shape[1] / 2 * (2 * math.pi * spread).log()", ""),), mixture_score),
+    Mutant("a regression network told that all is signal", "loss", (("x.new_zeros(shape[0])", "x.new_ones(shape[0])"),), told_nothing),
+    Mutant("a regression network shown a picture", "loss", (("x.new_zeros(shape)", "x.new_ones(shape)"),), told_nothing),
+    Mutant("diversity on [-1, 1]", "metrics", (("(samples / 2).var(0)", "samples.var(0)"),), unbiased_deviation),
+    Mutant("diversity divides by K", "metrics", (("(samples / 2).var(0)", "(samples / 2).var(0, correction=0)"),), unbiased_deviation),
+    Mutant("diversity is the mean deviation", "metrics", ((".var(0).flatten(1).mean(1).sqrt()", ".std(0).flatten(1).mean(1)"),), unbiased_deviation),
+    Mutant("consistency on [-1, 1]", "metrics", (("(x.shape[-2], x.shape[-1])) - x) / 2", "(x.shape[-2], x.shape[-1])) - x)"),), papers_consistency),
+    Mutant("consistency of the batch", "metrics", (("square().flatten(1).mean(1) * 1e5", "square().mean().expand(len(x)) * 1e5"),), papers_consistency),
+    Mutant("the fool rate of the other picture", "metrics", (("(made > original)", "(made < original)"),), mistakes),
+    Mutant("ties are no mistakes", "metrics", ((" + (made == original).double() / 2", ""),), mistakes),
+    Mutant("an error without its root", "metrics", (("/ len(made)) ** 0.5", "/ len(made))"),), mistakes),
     Mutant("clipped", "degrade", (("align_corners=False)", "align_corners=False).clamp(-1, 1)"),), linear),
     Mutant("rounded to 8 bits", "degrade", (("align_corners=False)", "align_corners=False).mul(127.5).round().div(127.5)"),), linear),
     Mutant("not antialiased", "degrade", (("antialias=True", "antialias=False"),), pillow),
     Mutant("bilinear", "degrade", (("mode=mode", 'mode="bilinear"'),), pillow),
+    Mutant("the adjoint for the inverse", "degrade", (("torch.linalg.solve(D @ D.T, D)", "D"),), unseen_part),
+    Mutant("all is unseen", "degrade", (("(flat - seen)", "flat"),), unseen_part),
+    Mutant("the seen part returned", "degrade", (("(flat - seen)", "seen"),), unseen_part),
     Mutant("the root of gamma embedded", "unet", (("log_snr(gamma).clamp(-20, 20)", "gamma.sqrt()"),), levels_resolved),
     Mutant("gamma embedded", "unet", (("log_snr(gamma).clamp(-20, 20)", "gamma"),), levels_resolved),
+    Mutant("cosines first", "unet", (("[angles.sin(), angles.cos()]", "[angles.cos(), angles.sin()]"),), level_embedding),
+    Mutant("no clamp", "unet", ((".clamp(-20, 20)", ""),), level_embedding),
+    Mutant("the skip not scaled", "unet", (("(self.skip(h) + b) * math.sqrt(0.5)", "self.skip(h) + b"),), residual_block),
+    Mutant("the skip halved", "unet", (("(self.skip(h) + b) * math.sqrt(0.5)", "(self.skip(h) + b) * 0.5"),), residual_block),
+    Mutant("scale for 1 + scale", "unet", (("self.norm2(b), 1 + scale)", "self.norm2(b), scale)"),), residual_block),
+    Mutant("addition only", "unet", ((MODULATED, "self.norm2(b) + shift"),), residual_block),
+    Mutant("added before the normalisation", "unet", ((MODULATED, "self.norm2(b + shift) * (1 + scale)"),), residual_block),
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from checks import check_levels_are_resolved, close, f64, randn
+from checks import check_levels_are_resolved, check_the_level_embedding, check_the_residual_block, close, f64, randn
 from torch import Tensor
 
 from sr3mini.schedule import NoiseSchedule, log_snr
@@ -86,7 +86,7 @@ def test_every_weight_takes_part() -> None:
 
 
 def test_attention_is_the_softmax_formula() -> None:
-    """softmax(q^T k / sqrt(C)) over all pixels, written out, as a residual branch scaled like the others."""
+    """(5.6): softmax(q^T k / sqrt(C)) over all pixels, written out, as a residual branch scaled like the others."""
     attention, h = Attention(8, 4), image(2, 8, 3, 5)
     q, k, v = attention.qkv(attention.norm(h)).flatten(2).chunk(3, dim=1)  # (B, C, H*W) each
     weights = (q.transpose(1, 2) @ k / math.sqrt(8)).softmax(-1)
@@ -124,6 +124,14 @@ def test_dropout_acts_in_training_only() -> None:
 def test_channels_that_the_groups_do_not_divide_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^channels = 12 cannot be split into 8 groups for GroupNorm; make it a multiple of 8$"):
         UNet(channels=12)
+
+
+def test_a_residual_block_is_its_formula() -> None:
+    check_the_residual_block(ResBlock)
+
+
+def test_the_level_embedding_is_its_formula() -> None:
+    check_the_level_embedding(LevelEmbedding)
 
 
 def test_a_residual_block_keeps_the_power_of_what_it_adds_up() -> None:

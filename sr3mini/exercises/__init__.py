@@ -6,12 +6,23 @@ r"""Graders for the exercises of the book: they run an answer on small inputs an
 `grader` holds what all share; each other module holds the exercises of one chapter.
 """
 
-from . import ch00, ch01, ch02, ch03, ch04, ch06, ch07
+from . import ch00, ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09
 from .grader import Answer, Exercise, grade
 
 __all__ = ["EXERCISES", "check", "verdict"]
 
-EXERCISES: dict[str, Exercise] = {**ch00.EXERCISES, **ch01.EXERCISES, **ch02.EXERCISES, **ch03.EXERCISES, **ch04.EXERCISES, **ch06.EXERCISES, **ch07.EXERCISES}
+EXERCISES: dict[str, Exercise] = {
+    **ch00.EXERCISES,
+    **ch01.EXERCISES,
+    **ch02.EXERCISES,
+    **ch03.EXERCISES,
+    **ch04.EXERCISES,
+    **ch05.EXERCISES,
+    **ch06.EXERCISES,
+    **ch07.EXERCISES,
+    **ch08.EXERCISES,
+    **ch09.EXERCISES,
+}
 
 
 def check(number: str, answer: Answer) -> None:

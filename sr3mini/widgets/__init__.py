@@ -9,7 +9,22 @@ from .ch01 import noising_slider
 from .ch02 import schedule_explorer
 from .ch03 import gamma_law_slider
 from .ch04 import null_space_slider
+from .ch05 import feature_maps_slider
 from .ch06 import mean_and_median_slider
 from .ch07 import residual_slider
+from .ch08 import calls_slider
+from .ch09 import two_alternatives
 
-__all__ = ["Playable", "gamma_law_slider", "mean_and_median_slider", "noising_slider", "null_space_slider", "residual_slider", "schedule_explorer", "trajectory_slider"]
+__all__ = [
+    "Playable",
+    "calls_slider",
+    "feature_maps_slider",
+    "gamma_law_slider",
+    "mean_and_median_slider",
+    "noising_slider",
+    "null_space_slider",
+    "residual_slider",
+    "schedule_explorer",
+    "trajectory_slider",
+    "two_alternatives",
+]
