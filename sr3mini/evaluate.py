@@ -5,7 +5,7 @@ r"""The metrics table: bicubic, one sample of SR3, and the mean of several, on t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from jaxtyping import Float
@@ -15,11 +15,18 @@ from tqdm.auto import tqdm
 from .data import ALPHABET, Folder, Glyphs, glyphs
 from .degrade import downsample, upsample
 from .loss import regress
-from .metrics import consistency, diversity, legibility, psnr, ssim
+from .metrics import consistency, diversity, legibility, psnr, sharpness, ssim
 from .preset import Network
 from .sampler import sample
 
 Table = dict[str, dict[str, float]]
+
+JUDGES: dict[str, Callable[[Tensor], Tensor]] = {
+    "sharper": sharpness,
+    "fewer greys": lambda y: -(y.abs() < 0.7).float().flatten(1).mean(1),
+    "purer white": lambda y: (y == 1).float().flatten(1).mean(1),
+}
+"""Machines that take the test with two alternatives: each gives a picture a score, and takes the higher one for the original."""
 
 
 def method(f: Network) -> str:
@@ -83,6 +90,12 @@ def measure(estimate: Float[Tensor, "N C H W"], y: Float[Tensor, "N C H W"], x: 
     """PSNR (dB), SSIM and consistency (MSE x 1e5), each averaged over the pictures."""
     values = {"PSNR": psnr(estimate, y), "SSIM": ssim(estimate, y), "consistency": consistency(estimate, x)}
     return {name: value.mean().item() for name, value in values.items()}
+
+
+def error_of_means(drawn: Float[Tensor, "K N C H W"], y: Float[Tensor, "N C H W"], k: int) -> float:
+    """Squared error of the mean of k samples, averaged over the K // k groups of different samples and over the pictures (tag 9.8)."""
+    means = torch.stack([group.mean(0) for group in drawn[: len(drawn) // k * k].split(k)])
+    return (means - y).square().mean().item()
 
 
 def alphabet_legibility(f: Network, *, steps: int | None = None, samples: int = 1, style: str = "DejaVuSans") -> dict[str, float]:

@@ -1,11 +1,13 @@
-r"""How good is an upscaled picture? Five questions, five numbers.
+r"""How good is an upscaled picture? Six questions, six numbers.
 
     PSNR, SSIM       how close to the one original?            higher is closer
     consistency      does it shrink back to x?                  MSE x 1e5 on [0, 1], lower is better (SR3, table 1)
     diversity        how far apart are two samples of one x?    0 for regression
     legibility       is the nearest known glyph the right one?  share in [0, 1]
+    sharpness        how much do neighbouring pixels differ?    compare with the originals'
+    fool rate        does a judge take it for the original?     1/2: cannot tell them apart
 
-Images are (B, C, H, W) in [-1, 1]. Every function returns one number an image, `(B,)`: average them as you like.
+Images are (B, C, H, W) in [-1, 1]. Every function of images returns one number an image, `(B,)`: average them as you like.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ def ssim(y: Float[Tensor, "B C H W"], reference: Float[Tensor, "B C H W"]) -> Fl
     """
     from torchmetrics.functional.image import structural_similarity_index_measure
 
-    on_0_to_1 = [(image.double() + 1) / 2 for image in (y, reference)]
-    value = structural_similarity_index_measure(*on_0_to_1, data_range=(0.0, 1.0), reduction="none")
+    a, b = (y.double() + 1) / 2, (reference.double() + 1) / 2
+    value = structural_similarity_index_measure(a, b, data_range=(0.0, 1.0), reduction="none")
     assert isinstance(value, Tensor)
     return value.reshape(-1).to(y)
 
@@ -63,3 +65,18 @@ def legibility(y: Float[Tensor, "B C H W"], characters: list[str], known: Float[
     """1 where the nearest high-resolution glyph shows the right character, in any style, else 0 (tag 9.3)."""
     read = [known_characters[i] for i in nearest(y, known).tolist()]
     return torch.tensor([float(r == c) for r, c in zip(read, characters, strict=True)])
+
+
+def sharpness(y: Float[Tensor, "B C H W"]) -> Float[Tensor, " B"]:
+    """Mean absolute difference between a pixel and the mean of its four neighbours, over all pixels that have four."""
+    sides = y[..., 1:-1, :-2] + y[..., 1:-1, 2:] + y[..., :-2, 1:-1] + y[..., 2:, 1:-1]
+    return (y[..., 1:-1, 1:-1] - sides / 4).abs().flatten(1).mean(1)
+
+
+def fool_rate(original: Float[Tensor, " N"], made: Float[Tensor, " N"]) -> tuple[float, float]:
+    """Share of N >= 1 pairs in which a judge takes the made picture for the original, and its standard error (tag 9.12).
+
+    The judge gave both pictures a score and takes the higher one for the original; equal scores count as half a mistake.
+    """
+    rate = ((made > original).double() + (made == original).double() / 2).mean().item()
+    return rate, (rate * (1 - rate) / len(made)) ** 0.5

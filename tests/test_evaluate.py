@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sr3mini.data import ALPHABET, glyphs
 from sr3mini.degrade import downsample, upsample
-from sr3mini.evaluate import alphabet_legibility, draw, evaluate, format_table, held_out, measure, method
+from sr3mini.evaluate import JUDGES, alphabet_legibility, draw, error_of_means, evaluate, format_table, held_out, measure, method
 from sr3mini.loss import regress
 from sr3mini.metrics import diversity
 
@@ -176,6 +176,31 @@ def test_legibility_has_a_row_for_each_row_of_the_table() -> None:
         assert list(read) == rows
         assert all(0 <= share <= 1 for share in read.values())
     assert list(alphabet_legibility(network(GLYPHS), steps=1)) == ["bicubic", "SR3"]
+
+
+def test_the_error_of_means_averages_over_groups_of_different_samples() -> None:
+    """Samples 1, 3, 5, 9 of an original 0: single ones 29, pairs (2 and 7) 26.5, threes (3) 9, all four (4.5) 20.25."""
+    drawn = torch.tensor([1.0, 3.0, 5.0, 9.0]).reshape(4, 1, 1, 1, 1).expand(4, 2, 1, 4, 4)
+    found = [error_of_means(drawn, torch.zeros(2, 1, 4, 4), k) for k in (1, 2, 3, 4)]
+    assert found == pytest.approx([29, 26.5, 9, 20.25])
+
+
+def test_the_error_of_means_is_bias_plus_spread_over_k() -> None:
+    """(9.8) for a sampler that is not exact: samples around 0.5 with variance 0.16, the original at 0."""
+    drawn = 0.5 + 0.4 * torch.randn(8, 200, 1, 8, 8, generator=seeded(0))
+    for k in (1, 2, 4, 8):
+        assert error_of_means(drawn, torch.zeros(200, 1, 8, 8), k) == pytest.approx(0.25 + 0.16 / k, rel=0.02)
+
+
+def test_each_judge_prefers_an_original_to_its_blur_or_its_dirt() -> None:
+    test = glyphs("test")
+    y = test.batch([test.find(c) for c in "AgR8"])
+    x = downsample(y, 4)
+    for name, judge in JUDGES.items():
+        assert (judge(y) > judge(upsample(x, 4).clamp(-1, 1))).all(), name
+    dirty = torch.where(y == 1, 0.99, y)  # a paper that is almost white
+    assert (JUDGES["purer white"](y) > JUDGES["purer white"](dirty)).all()
+    assert torch.equal(JUDGES["fewer greys"](y), JUDGES["fewer greys"](dirty))
 
 
 def test_a_network_that_knows_the_alphabet_is_read_without_a_mistake() -> None:

@@ -1,4 +1,4 @@
-"""Five numbers for an upscaled picture, on pictures where each is known in closed form."""
+"""Six numbers for an upscaled picture, on pictures where each is known in closed form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from checks import close, f64, randn
 from torch import Tensor
 
 from sr3mini.degrade import downsample
-from sr3mini.metrics import consistency, diversity, legibility, nearest, psnr, ssim
+from sr3mini.figures import blur
+from sr3mini.metrics import consistency, diversity, fool_rate, legibility, nearest, psnr, sharpness, ssim
 
 
 def flat(*values: float) -> Tensor:
@@ -118,3 +119,44 @@ def test_legibility_counts_the_right_character_in_any_style() -> None:
 def test_legibility_wants_a_character_for_every_picture() -> None:
     with pytest.raises(ValueError, match="zip"):
         legibility(flat(0.7, -0.7), ["a"], flat(-0.8), ["a"])
+
+
+def test_sharpness_of_a_slope_is_nothing_and_of_a_checkerboard_all_there_is() -> None:
+    """A pixel of an even slope is the mean of its neighbours; one of a checkerboard differs from each of them by 2."""
+    place = torch.arange(8.0)
+    slope = (place[:, None] / 10 + place / 5 - 1)[None, None]
+    board = ((place[:, None] + place) % 2 * 2 - 1)[None, None]
+    close(sharpness(torch.cat([slope, board, board / 2, flat(0.3)[:, :1, :8, :8]])), torch.tensor([0.0, 2.0, 1.0, 0.0]), 1e-6, "sharpness")
+
+
+def test_sharpness_of_a_step_by_hand() -> None:
+    """A black and a white half, 6 x 6: in the 4 x 4 pixels inside, the two columns at the step differ from a quarter of their neighbours by 2."""
+    step = torch.ones(1, 1, 6, 6)
+    step[..., :3] = -1
+    close(sharpness(step), torch.tensor([0.5 * 8 / 16]), 1e-6, "sharpness")
+    close(sharpness(step.mT), torch.tensor([0.5 * 8 / 16]), 1e-6, "sharpness, the other way")
+
+
+def test_blur_takes_sharpness() -> None:
+    y = randn(1, 1, 16, 16).float().clamp(-1, 1)
+    values = [sharpness(y).item(), *(sharpness(blur(y, torch.tensor([s]))).item() for s in (0.5, 1.0, 2.0))]
+    assert values == sorted(values, reverse=True)
+
+
+def test_the_fool_rate_counts_pairs_and_halves_ties() -> None:
+    """Of four made pictures one scores higher than its original, one the same: (1 + 1/2)/4, give or take sqrt(r (1 - r)/4)."""
+    rate, error = fool_rate(f64(1, 2, 3, 4), f64(0, 3, 3, 3))
+    assert rate == 0.375
+    assert error == pytest.approx(math.sqrt(0.375 * 0.625 / 4))
+    assert fool_rate(f64(0, 0), f64(1, 1)) == (1.0, 0.0)
+
+
+def test_the_standard_error_is_the_spread_of_repeated_tests() -> None:
+    """(9.12): 2,000 readers answer 25 pairs each at random; their fool rates spread as sqrt(r (1 - r)/N) says."""
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.rand(2000, 25, generator=generator)
+    tests = [fool_rate(torch.full((25,), 0.3), row) for row in scores]
+    rates = torch.tensor([rate for rate, _ in tests])
+    assert rates.mean().item() == pytest.approx(0.7, abs=0.01)
+    assert rates.std().item() == pytest.approx(math.sqrt(0.7 * 0.3 / 25), rel=0.05)
+    assert torch.tensor([error for _, error in tests]).mean().item() == pytest.approx(math.sqrt(0.7 * 0.3 / 25), rel=0.05)

@@ -35,7 +35,7 @@ from .ch05 import (
 from .ch06 import bound_weight, bound_weights, loss_by_level, mean_and_median, training_curve
 from .ch07 import covariance_order, exact_marginals, posterior_product, pushed, reverse_variance, reverse_variances, trajectory_residuals
 from .ch08 import error_orders, flow_lines, gaussian_flow, level_rows, quality_by_calls, sample_sheet, search_map
-from .ch09 import alternatives, blur, estimators, least_error, mean_of_k, spoilt, tradeoff
+from .ch09 import alternatives, blur, counted, estimators, least_error, mean_of_k, spoilt, tradeoff
 
 __all__ = [
     "Layer",
@@ -51,6 +51,7 @@ __all__ = [
     "bound_weights",
     "conv_cost",
     "cost_by_layer",
+    "counted",
     "covariance_order",
     "draw_image",
     "error_orders",

@@ -1,0 +1,127 @@
+"""Figures of chapter 9: pictures spoilt equally, the trade-off on two points, the mean of K samples, two alternatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from .base import BLUE, GREEN, GREY, ORANGE, RED, Picture, image_rows
+
+
+def blur(y: Float[Tensor, "B C H W"], sigma: Float[Tensor, " B"]) -> Float[Tensor, "B C H W"]:
+    """Each picture blurred by its own Gaussian of `sigma` > 0 pixels; beyond the edge lies white."""
+    place = torch.arange(-8, 9).to(y)
+    bell = (-place.square() / (2 * sigma[:, None].to(y).square())).exp()
+    bell = (bell / bell.sum(1, keepdim=True)).repeat_interleave(y.shape[1], 0)  # (B C, 17)
+    flat = torch.nn.functional.pad(y, (8, 8, 8, 8), value=1.0).flatten(0, 1)[None]  # (1, B C, H + 16, W + 16)
+    across = torch.nn.functional.conv2d(flat, bell[:, None, None], groups=len(bell))
+    return torch.nn.functional.conv2d(across, bell[:, None, :, None], groups=len(bell)).reshape(y.shape)
+
+
+def spoilt(y: Float[Tensor, "B C H W"], seed: int = 0) -> dict[str, Float[Tensor, "B C H W"]]:
+    """Four ways to spoil a picture, each with the same squared error as moving it one pixel to the right: their PSNR is equal."""
+    shifted = torch.roll(y, 1, -1)
+    wanted = (shifted - y).square().flatten(1).mean(1)
+    noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(seed)).to(y)
+    ways: dict[str, Callable[[Tensor], Tensor]] = {
+        "blurred": lambda strength: blur(y, 0.01 + 8 * strength),
+        "noisy": lambda strength: (y + 4 * strength[:, None, None, None] * noise).clamp(-1, 1),
+        "faded": lambda strength: y * (1 - strength)[:, None, None, None],
+    }
+    return {"shifted": shifted, **{name: _as_far(way, y, wanted) for name, way in ways.items()}}
+
+
+def _as_far(way: Callable[[Tensor], Tensor], y: Tensor, wanted: Tensor) -> Tensor:
+    """The strength in [0, 1] of each picture at which its squared error is `wanted`, by halving the interval 30 times."""
+    low, high = torch.zeros_like(wanted), torch.ones_like(wanted)
+    for _ in range(30):
+        middle = (low + high) / 2
+        weak = (way(middle) - y).square().flatten(1).mean(1) < wanted
+        low, high = torch.where(weak, middle, low), torch.where(weak, high, middle)
+    return way(high)
+
+
+def least_error(p: float, P: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """The lowest mean squared error of an answer that the best judge recognises with probability (1 + P)/2 (tag 9.10).
+
+    The right answers to x are +1 with probability `p` >= 1/2 and -1 with 1 - p; `P` in [0, 1] is the distance of laws (tag 9.9).
+    """
+    q = 1 - p
+    variance = 4 * p * q
+    return variance + torch.maximum(variance - 4 * p * p * P, 4 * q * q * (1 - P))
+
+
+def estimators(p: float, count: int, seed: int = 0) -> tuple[Float[Tensor, " count"], Float[Tensor, " count"]]:
+    """P and mean squared error of `count` answers of every kind: -1, +1 or a grey, at random, with random probabilities."""
+    generator = torch.Generator().manual_seed(seed)
+    weights = torch.rand(count, 3, dtype=torch.float64, generator=generator) ** 2
+    weights = weights / weights.sum(1, keepdim=True)
+    grey = 2 * torch.rand(count, dtype=torch.float64, generator=generator) - 1
+    values = torch.stack([torch.ones(count).double(), -torch.ones(count).double(), grey], 1)
+    real = torch.tensor([p, 1 - p, 0.0], dtype=torch.float64)
+    distance = (weights - real).abs().sum(1) / 2
+    mean, variance = 2 * p - 1, 4 * p * (1 - p)
+    return distance, variance + (weights * (values - mean).square()).sum(1)
+
+
+def tradeoff(p: float = 0.5, count: int = 400) -> Picture:
+    """What can be had on two points: squared error against the best judge's share of right guesses, and many estimators."""
+    figure = Figure(figsize=(6.6, 3.2), layout="constrained")
+    ax = figure.subplots()
+    variance = 4 * p * (1 - p)
+    P = torch.linspace(0, 1, 101, dtype=torch.float64)
+    curve = least_error(p, P) / variance
+    ax.fill_between((1 + P) / 2 * 100, 0.75, curve, color=ORANGE, alpha=0.3, linewidth=0, label="out of reach")
+    ax.plot((1 + P) / 2 * 100, curve, color=BLUE, label="least error (9.10)")
+    distance, error = estimators(p, count)
+    ax.plot((1 + distance) / 2 * 100, error / variance, ".", color=GREY, markersize=3, label=f"{count} estimators")
+    ax.plot([50], [2], "s", color=GREEN, markersize=7, label="draw a right answer", clip_on=False, zorder=5)
+    ax.plot([100], [1], "D", color=RED, markersize=7, label="return the mean", clip_on=False, zorder=5)
+    ax.set(xlabel="best judge guesses right, %", ylabel="squared error / V", xlim=(50, 100), ylim=(0.75, 3.5))
+    ax.legend(fontsize=8, loc="upper right", ncols=2)
+    line = "a straight line" if p == 0.5 else "a broken line"
+    alt = (
+        f"Two right answers, +1 with probability {p:g}. Squared error over V against the best judge's share of right guesses: the least error falls "
+        f"from 2 at 50 % to 1 at 100 % along {line}; drawing a right answer sits at one end of it, the mean at the other, and {count} random "
+        f"estimators all lie on or above it."
+    )
+    return Picture(figure, alt)
+
+
+def counted(x: Float[Tensor, "B C h w"], small: Float[Tensor, "N C h w"], sigma: float) -> Float[Tensor, "B N"]:
+    """p(picture n | x) where N pictures are all there are, equally likely, and x is one of their small versions plus noise (tag 9.11)."""
+    return (-torch.cdist(x.flatten(1).double(), small.flatten(1).double()).square() / (2 * sigma**2)).softmax(1)
+
+
+def mean_of_k(counts: Sequence[int], errors: Sequence[float], sharp: Sequence[float]) -> Picture:
+    """Left: squared error of the mean of K samples over its floor, beside 1 + 1/K. Right: its sharpness as a share of the originals'."""
+    figure = Figure(figsize=(7.2, 2.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    K = torch.linspace(1, max(counts), 100)
+    left.plot(K, 1 + 1 / K, color=BLUE, label="1 + 1/K (9.8)")
+    left.plot(counts, errors, "o", color=RED, label="measured")
+    left.axhline(1, color=GREY, linewidth=1, linestyle=":")
+    left.set(xlabel="K, samples in the mean", ylabel="squared error / floor", xticks=list(counts), ylim=(0.9, 2.1))
+    left.legend(fontsize=8)
+    right.plot(counts, [100 * share for share in sharp], "o-", color=GREEN)
+    right.axhline(100, color=GREY, linewidth=1, linestyle=":")
+    right.text(max(counts), 100.4, "originals", ha="right", va="bottom", fontsize=8, color=GREY)
+    right.set(xlabel="K, samples in the mean", ylabel="sharpness, % of originals", xticks=list(counts))
+    low, high = right.get_ylim()
+    right.set_ylim(low, max(high, 102))
+    alt = (
+        f"The mean of K samples, K from {counts[0]} to {counts[-1]}. Its squared error over the floor falls along 1 + 1/K, from about {errors[0]:.1f} to "
+        f"about {errors[-1]:.1f}; its sharpness falls too, from {100 * sharp[0]:.0f} % to {100 * sharp[-1]:.0f} % of that of the originals."
+    )
+    return Picture(figure, alt)
+
+
+def alternatives(x: Float[Tensor, "1 C h w"], left: Float[Tensor, "1 C H W"], right: Float[Tensor, "1 C H W"], names: tuple[str, str], alt: str) -> Picture:
+    """Two pictures of one x, and x between them with its pixels enlarged."""
+    scale = left.shape[-1] // x.shape[-1]
+    middle = x.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
+    return image_rows([("", torch.cat([left, middle, right]))], alt, [names[0], "given x", names[1]], side=1.7)
