@@ -76,6 +76,14 @@ def card(name: str | Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
+def measured(name: str) -> dict[str, Any]:
+    """What a benchmark measured once and stored as data/runs/NAME.json: the figures, with the command and the machine that gave them."""
+    path = WEIGHTS.parent / "runs" / f"{name}.json"
+    if not path.is_file():
+        raise ValueError(f"no measurement {name!r} is stored; there are: {', '.join(sorted(p.stem for p in path.parent.glob('*.json'))) or 'none'}")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def _umask() -> int:
     """safetensors writes files that only their owner can read; ours get the usual rights."""
     mask = os.umask(0)

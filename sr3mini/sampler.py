@@ -11,8 +11,8 @@ Coefficients are float64 and are cast where they meet the image.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -150,6 +150,7 @@ def sample(
     return y_t
 
 
+Name = TypeVar("Name", bound=Hashable)
 Score = Callable[[Tensor, Tensor], float]
 """score(samples, y): how far samples (B, C, H, W) are from being pictures like y (B, C, H, W); lower is better."""
 
@@ -174,14 +175,14 @@ def search_schedule(
     f: NoisePredictor,
     x: Float[Tensor, "B c h w"],
     y: Float[Tensor, "B C H W"],
-    candidates: Mapping[str, NoiseSchedule],
+    candidates: Mapping[Name, NoiseSchedule],
     score: Score = edge_distance,
     *,
     method: Method = "ancestral",
     variance: Variance = "posterior",
     clip: bool = True,
     seed: int = 0,
-) -> dict[str, float]:
+) -> dict[Name, float]:
     """{name: score} of every schedule in `candidates`, best first: what SR3 searches on held-out pictures, without training f again.
 
     One sample for each of the B pictures `y`, whose small versions are `x`, scored in [-1, 1]. Every candidate starts from the same y_T.
