@@ -24,7 +24,7 @@ def _spread(samples: Tensor) -> Tensor:
 
 
 _Y, _NEAR = images(3, 6, 1), (images(3, 6, 1) + torch.tensor([0.1, 0.3, 0.6])[:, None, None, None] * images(3, 6, 2)).clamp(-1, 1)
-_SAMPLES = images(4 * 3, 5, 3).reshape(4, 3, 1, 5, 5)
+_SAMPLES = images(6 * 3, 5, 3).reshape(6, 3, 1, 5, 5)
 
 EXERCISES: dict[str, Exercise] = {
     "9.1": Exercise(
@@ -64,7 +64,7 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "9.3": Exercise(
         function="error_of_mean",
-        inputs=(_SAMPLES, 3),
+        inputs=(_SAMPLES, 4),
         right=_error,
         slips={
             "this is V / K, the variance of the mean alone; the original varies too, and adds V": lambda s, K: _spread(s) / K,
