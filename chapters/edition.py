@@ -84,7 +84,8 @@ def contents(pages: Pages, out: Path, symbols: bool) -> str:
     shutil.copy(book.CHAPTERS / "readme.png", out / "images")
     opening = opening.replace("(chapters/readme.png)", "(images/readme.png)")
     links = "\n\nAll letters and equations: [symbols](chapters/symbols.md)." * symbols
-    about = "\n\nThese pages need no Python: what can be played with works here too. To run and change the code, open the notebooks, as the README says."
+    about = "\n\nThese pages need no Python: what can be played with works here too. On a narrow screen a tap on a picture shows it at full size."
+    about += " To run and change the code, open the notebooks, as the README says."
     return frame("sr3mini", pages.render(opening + about + "\n\n## Chapters\n\n" + rows + links))
 
 

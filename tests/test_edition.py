@@ -57,7 +57,11 @@ def address(folder):
         def log_message(self, *_):
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder)) as server:
+    class Patient(http.server.ThreadingHTTPServer):
+        def handle_error(self, *_):
+            """A browser that leaves a page hangs up on what it was still loading."""
+
+    with Patient(("127.0.0.1", 0), functools.partial(Quiet, directory=folder)) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -114,6 +118,19 @@ def test_every_control_moves_its_picture_and_its_text_and_nothing_hangs_over_the
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 1000})
         assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {width} pixels"
+
+
+def test_on_a_narrow_screen_pictures_fit_and_a_tap_shows_them_at_their_own_size(page, address):
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto(f"{address}/03_sampling_gamma.html")
+    picture = page.locator(".play img")
+    natural = int(picture.get_attribute("width"))
+    assert picture.bounding_box()["width"] < 390 < natural
+    picture.click()
+    assert picture.bounding_box()["width"] == natural
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    picture.click()
+    assert picture.bounding_box()["width"] < 390
 
 
 def source_of(name):

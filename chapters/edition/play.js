@@ -47,7 +47,8 @@ function frames(box, data) {
   });
 }
 
-document.querySelectorAll("img").forEach((picture) => picture.style.setProperty("--natural", `${picture.getAttribute("width") || 0}px`));
+// On a narrow screen a tap shows a picture at its own size, and another one makes it fit again.
+document.querySelectorAll("figure img").forEach((picture) => picture.addEventListener("click", () => picture.classList.toggle("large")));
 document.querySelectorAll(".play").forEach((box) => {
   const data = JSON.parse(box.querySelector("script").textContent);
   if (box.dataset.kind === "frames") frames(box, data);
