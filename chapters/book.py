@@ -426,7 +426,7 @@ def public_names(module: ModuleType) -> Iterator[str]:
         if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__ and (inspect.isfunction(value) or inspect.isclass(value)):
             yield name
             if inspect.isclass(value):
-                yield from (f"{name}.{method}" for method, kind in vars(value).items() if isinstance(kind, classmethod))
+                yield from (f"{name}.{method}" for method, kind in vars(value).items() if isinstance(kind, classmethod) and method[0] != "_")
 
 
 def _code(text: Path) -> str:
