@@ -144,9 +144,10 @@ def schedule_view(schedule: NoiseSchedule, t: int, pictures: Sequence[Float[Tens
     ratio.axhline(0, color=GREY, linewidth=0.8, linestyle=":")
     _axis(noise, "", y={1e-6: "1e-6", 1e-4: "1e-4", 1e-2: "0.01", 1.0: "1"}, yscale="log", ylim=(3e-7, 2))
     _axis(level, "", y={0.0: "0", 0.5: "0.5", 1.0: "1"}, ylim=(-0.04, 1.04))
-    _axis(ratio, "", y={-20.0: "−20", -10.0: "−10", 0.0: "0", 10.0: "10"}, ylim=(-21, 16), xlabel="step t")
+    _axis(ratio, "", y={-20.0: "−20", -10.0: "−10", 0.0: "0", 10.0: "10"}, ylim=(-21, 16))
     _axis(density, "density p(γ)", x=[0.0, 1.0], y={0.1: "0.1", 10.0: "10", 1e3: "1000", 1e5: "1e5"}, yscale="log", ylim=(0.03, 2e5), xlim=(-0.03, 1.03))
-    density.set_xlabel("level γ", fontsize=9)
+    for across, name in ((0.2025, "step t"), (0.5525, "level γ")):
+        figure.text(across, 0.035, name, fontsize=9, ha="center")
     for position, picture in enumerate(pictures):
         figure.figimage(_enlarged(picture, SIDE), 535, 218 - 206 * position)
     place = f"γ = {gammas[t].item():.3g} and log-SNR = {_finite(snr[t].item())}"
@@ -172,14 +173,13 @@ def _axis(ax: Axes, title: str, x: Sequence[float] = (), y: Mapping[float, str] 
     """A title, few ticks, plain labels."""
     ax.set(**settings)
     if title:
-        ax.set_title(title, fontsize=9, pad=4)
+        ax.set_title(title, fontsize=9, pad=4, y=1)  # a y of its own spares Matplotlib a search for one
     if x:
         ax.set_xticks(x, [f"{value:g}" for value in x])
     if y:
         ax.set_yticks(list(y), list(y.values()))
     ax.minorticks_off()
     ax.tick_params(labelsize=8)
-    ax.xaxis.label.set_fontsize(9)
 
 
 def _finite(value: float) -> str:
