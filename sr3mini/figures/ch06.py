@@ -93,8 +93,8 @@ def training_curve(losses: Sequence[float], lines: Mapping[str, float], window: 
     ax.plot(steps[window - 1 :], moving, color=BLUE, linewidth=1.6, label=f"mean of the last {window}")
     for style, (name, value) in zip(LINES, lines.items(), strict=False):
         ax.axhline(value, color=GREY, linestyle=style, linewidth=1.1, label=f"{name}: {value:.3g}")
-    ax.set(xlabel="training step", ylabel="loss (logarithmic)", yscale="log", xlim=(0, len(values)))
-    ax.legend(fontsize=8)
+    ax.set(xlabel="training step", ylabel="loss (logarithmic)", yscale="log", xlim=(0, len(values)), ylim=(None, 12 * values.max().item()))
+    ax.legend(fontsize=8, ncols=3, loc="upper right")
     named = "; ".join(f"{name}, {value:.2g}" for name, value in lines.items())
     last = "below all of them" if moving[-1] < min(lines.values()) else "not below all of them"
     alt = (
@@ -117,11 +117,11 @@ def loss_by_level(gammas: Float[Tensor, " N"], floor: Float[Tensor, " N"], measu
     above = ax.secondary_xaxis("top")
     marks = torch.tensor([0.0001, 0.01, 0.5, 0.99, 0.9999], dtype=torch.float64)
     above.set_xticks(log_snr(marks).tolist(), [rf"$\gamma$ = {g:g}" for g in marks.tolist()], fontsize=8)
-    *_, (last, values) = measured.items()
-    below = gammas[values < floor]
-    range_ = f"below it from gamma = {below.min().item():.2g} to {below.max().item():.5g}" if len(below) else "nowhere below it"
+    *_, values = measured.values()
+    middle = len(gammas) // 2
+    places = " and ".join(f"{'below' if values[i] < floor[i] else 'above'} it at gamma = {gammas[i].item():.2g}" for i in (0, middle))
     alt = (
         f"Loss at {len(gammas)} levels, on a logarithmic axis. {name} rises from almost 0 where all is noise to {floor.max().item():.2g} where almost "
-        f"none is left. With it: {', '.join(measured)}. The last of these, {last}, lies {range_}."
+        f"none is left. With it: {', '.join(measured)}. The last of these lies {places}."
     )
     return Picture(figure, alt)

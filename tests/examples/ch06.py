@@ -15,9 +15,8 @@ FIGURES: Figures = {
     "training_curve": (lambda: figures.training_curve(FALLING, {"a line": 0.5}, 20), ("200 training steps", "a line, 0.5", "below")),
     "loss_by_level": (
         lambda: figures.loss_by_level(LEVELS, FLOOR, {"before": f64(1, 1, 1), "after": f64(0.002, 0.05, 0.1)}, "The floor"),
-        ("3 levels", "before, after", "from gamma = 0.5 to 0.99"),
+        ("3 levels", "before, after", "above it at gamma = 0.01", "below it at gamma = 0.5"),
     ),
-    "loss_by_level of one above the floor": (lambda: figures.loss_by_level(LEVELS, FLOOR, {"untrained": f64(1, 1, 1)}, "The floor"), ("nowhere below it",)),
 }
 
 PLAYABLES: Playables = {"mean_and_median_slider": lambda: widgets.mean_and_median_slider()}
