@@ -418,6 +418,18 @@ def check_the_loss_reaches_its_floor(loss: Function, p: int, gamma: float = 0.4)
     assert abs(oracle.floor(gamma, p) - wanted) < 1e-12, f"floor(p = {p}) says {oracle.floor(gamma, p):.6f}, not {wanted:.6f}"
 
 
+def check_the_gaussian_oracle_is_the_conditional_law(oracle: Function, gamma: float = 0.4) -> None:
+    """E[eps | y_t] = C S^{-1} (y_t - sqrt(gamma) m) and V[eps | y_t] = I - C S^{-1} C, with C = sqrt(1 - gamma) I the covariance of eps and y_t."""
+    _, m, sigma, _ = gaussian_problem()
+    f, y_t, identity = oracle(m, sigma), randn(5, 4, seed=2), torch.eye(4).double()
+    inverse = torch.linalg.inv(gamma * sigma + (1 - gamma) * identity)
+    close(f(None, y_t, f64(gamma).expand(5)), math.sqrt(1 - gamma) * (y_t - math.sqrt(gamma) * m) @ inverse, 1e-12, "E[eps | y_t]")
+    left = identity - (1 - gamma) * inverse
+    close(f.residual_covariance(gamma), left, 1e-12, "V[eps | y_t]")
+    for p, wanted in ((2, left.trace() / 4), (1, (2 / math.pi * left.diagonal()).sqrt().mean())):
+        assert abs(f.floor(gamma, p) - wanted) < 1e-12, f"floor(p = {p}) says {f.floor(gamma, p):.6f}, not {wanted:.6f}"
+
+
 def constant_that_minimises(loss: Function, p: int) -> float:
     """The best answer, on a grid of 0.01, where y_t = 0 came from +1 (7 images of 10) or from -1 (3 of 10) at gamma = 0.2."""
     y_0 = f64(*[1] * 7, *[-1] * 3)[:, None]

@@ -99,6 +99,10 @@ def median_and_mean(loss: ModuleType) -> None:
     checks.check_l1_finds_the_median_and_l2_the_mean(loss.denoising_loss)
 
 
+def gaussian_oracle(oracle: ModuleType) -> None:
+    checks.check_the_gaussian_oracle_is_the_conditional_law(oracle.GaussianOracle)
+
+
 def oracle_median_and_mean(oracle: ModuleType) -> None:
     checks.check_the_oracle_knows_median_and_mean(oracle.MixtureOracle)
 
@@ -216,6 +220,12 @@ MUTANTS = [
     Mutant("p ignored", "loss", (("- eps).abs().pow(p)", "- eps).abs().pow(2)"),), l1_floor),
     Mutant("the loss asks for y_0", "loss", (("- eps).abs()", "- y_0).abs()"),), l2_floor),
     Mutant("L1 is L2", "loss", (("- eps).abs().pow(p)", "- eps).square()"),), median_and_mean),
+    Mutant("no root over 1 - gamma", "oracle", (("along = (1 - level).sqrt()", "along = (1 - level)"),), gaussian_oracle),
+    Mutant("the mean of y_t without its root", "oracle", (("- level.sqrt() * self.mean", "- level * self.mean"),), gaussian_oracle),
+    Mutant("the noise forgotten in S", "oracle", (("/ (level * self.values + 1 - level)", "/ (level * self.values)"),), gaussian_oracle),
+    Mutant("what is left of y_0, not of the noise", "oracle", (("ratio = gamma * self.values", "ratio = (1 - gamma) * self.values"),), gaussian_oracle),
+    Mutant("the floor is a sum", "oracle", (("variance.mean().item() if p == 2", "variance.sum().item() if p == 2"),), gaussian_oracle),
+    Mutant("L1's floor without its factor", "oracle", (("(variance * 2 / math.pi).sqrt()", "variance.sqrt()"),), gaussian_oracle),
     Mutant("the median replaced by the mean", "oracle", (("if self.p == 2 else _median", "if True else _median"),), oracle_median_and_mean),
     Mutant("logsumexp without its guard", "oracle", ((".logsumexp(1)", ".exp().sum(1).log()"),), mixture_score),
     Mutant("softmax without its guard", "oracle", ((".softmax(1)  #", ".exp() / self._log_joint(flat, level).exp().sum(1, True)  #"),), mixture_score),

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from checks import (
+    check_the_gaussian_oracle_is_the_conditional_law,
     check_the_mixture_oracle_is_the_score,
     check_the_oracle_knows_median_and_mean,
     close,
@@ -54,6 +55,12 @@ def noised_pair(mean: torch.Tensor, covariance: torch.Tensor, gamma: float) -> t
     identity = torch.eye(len(mean)).double()
     mixing = torch.cat([math.sqrt(gamma) * identity, math.sqrt(1 - gamma) * identity], 1)
     return torch.cat([mean, 0 * mean]), torch.block_diag(covariance, identity), mixing
+
+
+@pytest.mark.parametrize("gamma", [0.05, 0.4, 0.95])
+def test_check_4_the_gaussian_oracle_is_the_conditional_law_of_the_noise(gamma: float) -> None:
+    """Check 4: mean, covariance and both floors, by conditioning the pair (eps, y_t)."""
+    check_the_gaussian_oracle_is_the_conditional_law(GaussianOracle, gamma)
 
 
 @pytest.mark.parametrize("gamma", [0.05, 0.5, 0.99])
