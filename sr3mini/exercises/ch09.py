@@ -28,7 +28,7 @@ _SAMPLES = images(6 * 3, 5, 3).reshape(6, 3, 1, 5, 5)
 
 EXERCISES: dict[str, Exercise] = {
     "9.1": Exercise(
-        function="psnr",
+        function="psnr_of",
         inputs=(_NEAR, _Y),
         right=psnr,
         slips={
@@ -44,7 +44,7 @@ EXERCISES: dict[str, Exercise] = {
         },
     ),
     "9.2": Exercise(
-        function="spread",
+        function="spread_of",
         inputs=(_SAMPLES,),
         right=diversity,
         slips={

@@ -45,49 +45,49 @@ def _as_far(way: Callable[[Tensor], Tensor], y: Tensor, wanted: Tensor) -> Tenso
     return way(high)
 
 
-def least_error(p: float, P: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """The lowest mean squared error of an answer that the best judge recognises with probability (1 + P)/2 (tag 9.10).
+def least_error(w: float, distance: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """The lowest mean squared error of an answer that the best judge recognises with probability (1 + distance)/2 (tag 9.10).
 
-    The right answers to x are +1 with probability `p` >= 1/2 and -1 with 1 - p; `P` in [0, 1] is the distance of laws (tag 9.9).
+    The right answers to x are +1 with probability `w` >= 1/2 and -1 with 1 - w; `distance` of the two laws, in [0, 1] (tag 9.9).
     """
-    q = 1 - p
-    variance = 4 * p * q
-    return variance + torch.maximum(variance - 4 * p * p * P, 4 * q * q * (1 - P))
+    variance = 4 * w * (1 - w)
+    return variance + torch.maximum(variance - 4 * w * w * distance, 4 * (1 - w) ** 2 * (1 - distance))
 
 
-def estimators(p: float, count: int, seed: int = 0) -> tuple[Float[Tensor, " count"], Float[Tensor, " count"]]:
-    """P and mean squared error of `count` answers of every kind: -1, +1 or a grey, at random, with random probabilities."""
+def estimators(w: float, count: int, seed: int = 0) -> tuple[Float[Tensor, " count"], Float[Tensor, " count"]]:
+    """Distance and mean squared error of `count` answers of every kind: -1, +1 or a grey, with random probabilities."""
     generator = torch.Generator().manual_seed(seed)
-    weights = torch.rand(count, 3, dtype=torch.float64, generator=generator) ** 2
-    weights = weights / weights.sum(1, keepdim=True)
+    chances = torch.rand(count, 3, dtype=torch.float64, generator=generator) ** 2
+    chances = chances / chances.sum(1, keepdim=True)
     grey = 2 * torch.rand(count, dtype=torch.float64, generator=generator) - 1
-    values = torch.stack([torch.ones(count).double(), -torch.ones(count).double(), grey], 1)
-    real = torch.tensor([p, 1 - p, 0.0], dtype=torch.float64)
-    distance = (weights - real).abs().sum(1) / 2
-    mean, variance = 2 * p - 1, 4 * p * (1 - p)
-    return distance, variance + (weights * (values - mean).square()).sum(1)
+    values = torch.stack([torch.ones_like(grey), -torch.ones_like(grey), grey], 1)
+    real = torch.tensor([w, 1 - w, 0.0], dtype=torch.float64)
+    mean, variance = 2 * w - 1, 4 * w * (1 - w)
+    return (chances - real).abs().sum(1) / 2, variance + (chances * (values - mean).square()).sum(1)
 
 
-def tradeoff(p: float = 0.5, count: int = 400) -> Picture:
+def tradeoff(weights: Sequence[float] = (0.5, 0.8), count: int = 300) -> Picture:
     """What can be had on two points: squared error against the best judge's share of right guesses, and many estimators."""
-    figure = Figure(figsize=(6.6, 3.2), layout="constrained")
-    ax = figure.subplots()
-    variance = 4 * p * (1 - p)
-    P = torch.linspace(0, 1, 101, dtype=torch.float64)
-    curve = least_error(p, P) / variance
-    ax.fill_between((1 + P) / 2 * 100, 0.75, curve, color=ORANGE, alpha=0.3, linewidth=0, label="out of reach")
-    ax.plot((1 + P) / 2 * 100, curve, color=BLUE, label="least error (9.10)")
-    distance, error = estimators(p, count)
-    ax.plot((1 + distance) / 2 * 100, error / variance, ".", color=GREY, markersize=3, label=f"{count} estimators")
-    ax.plot([50], [2], "s", color=GREEN, markersize=7, label="draw a right answer", clip_on=False, zorder=5)
-    ax.plot([100], [1], "D", color=RED, markersize=7, label="return the mean", clip_on=False, zorder=5)
-    ax.set(xlabel="best judge guesses right, %", ylabel="squared error / V", xlim=(50, 100), ylim=(0.75, 3.5))
-    ax.legend(fontsize=8, loc="upper right", ncols=2)
-    line = "a straight line" if p == 0.5 else "a broken line"
+    figure = Figure(figsize=(7.4, 3.3), layout="constrained")
+    panels = figure.subplots(1, len(weights), squeeze=False, sharey=True)[0]
+    for ax, w in zip(panels, weights, strict=True):
+        variance = 4 * w * (1 - w)
+        distance = torch.linspace(0, 1, 101, dtype=torch.float64)
+        curve = least_error(w, distance) / variance
+        ax.fill_between((1 + distance) / 2 * 100, 0.75, curve, color=ORANGE, alpha=0.3, linewidth=0, label="out of reach")
+        ax.plot((1 + distance) / 2 * 100, curve, color=BLUE, label="least error (9.10)")
+        distance, error = estimators(w, count)
+        ax.plot((1 + distance) / 2 * 100, error / variance, ".", color=GREY, markersize=3, label=f"{count} estimators")
+        ax.plot([50], [2], "s", color=GREEN, markersize=7, label="draw a right answer", clip_on=False, zorder=5)
+        ax.plot([100], [1], "D", color=RED, markersize=7, label="return the mean", clip_on=False, zorder=5)
+        ax.set(xlabel="best judge guesses right, %", title=f"w = {w:g}", xlim=(50, 100), ylim=(0.75, 2.75))
+        ax.title.set_fontsize(9)
+    panels[0].set_ylabel("squared error / V")
+    figure.legend(*panels[0].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=5, columnspacing=1.2, handletextpad=0.5)
     alt = (
-        f"Two right answers, +1 with probability {p:g}. Squared error over V against the best judge's share of right guesses: the least error falls "
-        f"from 2 at 50 % to 1 at 100 % along {line}; drawing a right answer sits at one end of it, the mean at the other, and {count} random "
-        f"estimators all lie on or above it."
+        f"Two right answers, +1 with probability w = {' and '.join(f'{w:g}' for w in weights)}. Squared error over V against the best judge's share of right "
+        "guesses: the least error falls from 2 at 50 % to 1 at 100 %, along a straight line where w = 0.5 and along a broken one otherwise. Drawing a right "
+        f"answer sits at one end of it, the mean at the other, and {count} random estimators all lie on or above it."
     )
     return Picture(figure, alt)
 
@@ -97,25 +97,26 @@ def counted(x: Float[Tensor, "B C h w"], small: Float[Tensor, "N C h w"], sigma:
     return (-torch.cdist(x.flatten(1).double(), small.flatten(1).double()).square() / (2 * sigma**2)).softmax(1)
 
 
-def mean_of_k(counts: Sequence[int], errors: Sequence[float], sharp: Sequence[float]) -> Picture:
-    """Left: squared error of the mean of K samples over its floor, beside 1 + 1/K. Right: its sharpness as a share of the originals'."""
+def mean_of_k(counts: Sequence[int], errors: Sequence[float], sharp: Sequence[float], rival: float) -> Picture:
+    """Left: squared error of the mean of K samples over that of endlessly many, beside 1 + 1/K, and that of a rival. Right: sharpness, originals being 1."""
     figure = Figure(figsize=(7.2, 2.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     K = torch.linspace(1, max(counts), 100)
-    left.plot(K, 1 + 1 / K, color=BLUE, label="1 + 1/K (9.8)")
+    left.plot(K, 1 + 1 / K, color=BLUE, label="1 + 1/K, an exact sampler")
     left.plot(counts, errors, "o", color=RED, label="measured")
-    left.axhline(1, color=GREY, linewidth=1, linestyle=":")
-    left.set(xlabel="K, samples in the mean", ylabel="squared error / floor", xticks=list(counts), ylim=(0.9, 2.1))
+    left.axhline(rival, color=GREY, linewidth=1, linestyle=":")
+    left.text(max(counts), rival + 0.02, "regression", ha="right", va="bottom", fontsize=8, color=GREY)
+    left.set(xlabel="K, samples in the mean", ylabel="squared error / A", xticks=list(counts), ylim=(min(rival, 1) - 0.12, 2.1))
     left.legend(fontsize=8)
     right.plot(counts, [100 * share for share in sharp], "o-", color=GREEN)
     right.axhline(100, color=GREY, linewidth=1, linestyle=":")
-    right.text(max(counts), 100.4, "originals", ha="right", va="bottom", fontsize=8, color=GREY)
+    right.text(max(counts), 100.2, "originals", ha="right", va="bottom", fontsize=8, color=GREY)
     right.set(xlabel="K, samples in the mean", ylabel="sharpness, % of originals", xticks=list(counts))
-    low, high = right.get_ylim()
-    right.set_ylim(low, max(high, 102))
+    right.set_ylim(right.get_ylim()[0], 102)
     alt = (
-        f"The mean of K samples, K from {counts[0]} to {counts[-1]}. Its squared error over the floor falls along 1 + 1/K, from about {errors[0]:.1f} to "
-        f"about {errors[-1]:.1f}; its sharpness falls too, from {100 * sharp[0]:.0f} % to {100 * sharp[-1]:.0f} % of that of the originals."
+        f"The mean of K samples, K from {counts[0]} to {counts[-1]}. Its squared error, over that of endlessly many, falls near the curve 1 + 1/K, from "
+        f"about {errors[0]:.1f} to about {errors[-1]:.1f}; the regression network lies at about {rival:.1f}. Its sharpness falls too, from "
+        f"{100 * sharp[0]:.0f} % to {100 * sharp[-1]:.0f} % of that of the originals."
     )
     return Picture(figure, alt)
 
