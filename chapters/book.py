@@ -372,8 +372,8 @@ def sections(text: Path) -> list[tuple[str, str]]:
 
 
 def anchor(heading: str) -> str:
-    """What a link to a heading ends with, in JupyterLab and in the pages that nbconvert writes."""
-    return heading.strip().replace(" ", "-")
+    """What a link to a heading ends with, in JupyterLab and in our pages; what would end a link or a table's cell is encoded."""
+    return re.sub(r"[()|]", lambda sign: f"%{ord(sign[0]):X}", heading.strip().replace(" ", "-"))
 
 
 def check_references(folder: Path = CHAPTERS, root: Path = CHAPTERS.parent) -> Iterator[str]:
