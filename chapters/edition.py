@@ -103,7 +103,7 @@ class Pages:
             page = f"{text.stem}.html"
             self.chapters[str(int(text.stem[:2]))] = page
             for number, heading in re.findall(r"^## (\d+\.\d+) (.*)$", text.read_text(encoding="utf-8"), re.MULTILINE):
-                self.sections[number] = f"{page}#{book.anchor(f'{number} {heading}')}"
+                self.sections[number] = f"{page}#{unquote(book.anchor(f'{number} {heading}'))}"
             self.equations |= {tag: f"{page}#eq-{tag}" for tag in book.tags(text)}
         self.markdown = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin, renderer=formula, allow_labels=False)
 
@@ -114,7 +114,7 @@ class Pages:
             if token.type != "inline":
                 continue
             if before.type == "heading_open":
-                before.attrSet("id", book.anchor(token.content))
+                before.attrSet("id", unquote(book.anchor(token.content)))
             else:
                 token.children = list(self.linked(token.children or []))
             for child in token.children or []:
