@@ -115,7 +115,8 @@ def machine() -> str:
     if cpuinfo.exists():
         processor = next((line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")), processor)
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{processor}, {torch.get_num_threads()} cores{gpu}"
+    cores = torch.get_num_threads()
+    return f"{processor}, {cores} core{'s' if cores > 1 else ''}{gpu}"
 
 
 def _pictures(preset: Preset, data: str | None) -> Glyphs | Folder:
