@@ -17,7 +17,7 @@ import sr3mini
 
 ORDER = (
     *("schedule", "translate", "forward", "degrade", "oracle", "unet", "loss", "sampler", "metrics", "data", "preset", "checkpoint", "janspiry", "plan"),
-    *("evaluate", "upscale", "train", "figures", "widgets", "exercises", "cli"),
+    *("evaluate", "upscale", "failures", "train", "figures", "widgets", "exercises", "cli"),
 )
 KEPT_OUT = ("translate", "train", "figures", "widgets", "exercises", "cli")
 FOLDER = Path(sr3mini.__file__).parent

@@ -36,12 +36,14 @@ from .ch06 import bound_weight, bound_weights, loss_by_level, mean_and_median, t
 from .ch07 import covariance_order, exact_marginals, posterior_product, pushed, reverse_variance, reverse_variances, trajectory_residuals
 from .ch08 import error_orders, flow_lines, gaussian_flow, level_rows, quality_by_calls, sample_sheet, search_map
 from .ch09 import alternatives, blur, counted, estimators, least_error, mean_of_k, spoilt, tradeoff
+from .ch10 import bias_shifts, patient, psnr_ladder, snapshot_casts
 
 __all__ = [
     "Layer",
     "Picture",
     "alternatives",
     "batch_means",
+    "bias_shifts",
     "bicubic_kernel",
     "bicubic_weights",
     "block_gains",
@@ -80,9 +82,11 @@ __all__ = [
     "noised",
     "noised_step",
     "null_space_walk",
+    "patient",
     "posterior_product",
     "power_after",
     "powers_of_blocks",
+    "psnr_ladder",
     "pushed",
     "quality_by_calls",
     "reach",
@@ -97,6 +101,7 @@ __all__ = [
     "schedule_families",
     "schedule_view",
     "search_map",
+    "snapshot_casts",
     "spoilt",
     "told_apart",
     "tradeoff",

@@ -16,5 +16,8 @@ def trajectory_strip(steps: Sequence[tuple[int, Tensor, Tensor | None]], what: s
     y_t = torch.cat([y[:1] for _, y, _ in steps])
     guesses = torch.cat([torch.zeros_like(y[:1]) if y_0 is None else y_0[:1] for _, y, y_0 in steps])
     rows = [("$y_t$", y_t), (r"$\hat y_0$", guesses)]
-    alt = f"{what}: y_t from noise at {titles[0]} to the picture at {titles[-1]}; below it the network's guess of the clean picture: none at first, then wild, then sharp."
+    alt = (
+        f"{what}: y_t from noise at {titles[0]} to the picture at {titles[-1]}; "
+        "below it the network's guess of the clean picture: none at first, then wild, then sharp."
+    )
     return image_rows(rows, alt, titles)

@@ -14,6 +14,7 @@ from .ch06 import mean_and_median_slider
 from .ch07 import residual_slider
 from .ch08 import calls_slider
 from .ch09 import two_alternatives
+from .ch10 import patient_slider
 
 __all__ = [
     "Playable",
@@ -23,6 +24,7 @@ __all__ = [
     "mean_and_median_slider",
     "noising_slider",
     "null_space_slider",
+    "patient_slider",
     "residual_slider",
     "schedule_explorer",
     "trajectory_slider",

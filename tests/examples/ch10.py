@@ -1,0 +1,31 @@
+import torch
+
+from sr3mini import NoiseSchedule, downsample, figures, widgets
+
+from . import PAPER, Figures, Playables, noise
+
+LONG = NoiseSchedule.linear(200, 1e-4, 0.1)
+PICTURE = noise(3, 1, 16, 16)
+CASTS = torch.tensor([[0.1, -0.1, 0.0], [-0.05, 0.1, 0.08]])
+
+FIGURES: Figures = {
+    "psnr_ladder": (
+        lambda: figures.psnr_ladder({"bicubic": 16.05, "pure noise": 4.35, "a sample": 26.6}),
+        ("pure noise, 4 dB; bicubic, 16 dB; a sample, 27 dB",),
+    ),
+    "bias_shifts": (
+        lambda: figures.bias_shifts([LONG.respaced(10), PAPER.respaced(100)], [1.0, 0.5, 0.1, 0.0]),
+        ("100 steps", "3.1 for sigma = 1", "T = 10, 100"),
+    ),
+    "snapshot_casts": (lambda: figures.snapshot_casts([100, 200], CASTS, CASTS / 3), ("2 training steps", "at most half as far")),
+    "snapshot_casts that an average does not calm": (lambda: figures.snapshot_casts([100, 200], CASTS, CASTS), ("about as far",)),
+    "patient": (lambda: figures.patient(downsample(PICTURE, 4), -PICTURE, PICTURE, "PSNR 3 dB", "Three squares."), ("Three squares",)),
+}
+
+RUNS = {
+    (fault, strength): (downsample(PICTURE, 4), PICTURE * (1 - factor * strength))
+    for fault, factor in (("fading", 0.2), ("negative", 0.6))
+    for strength in range(4)
+}
+
+PLAYABLES: Playables = {"patient_slider": lambda: widgets.patient_slider(RUNS, PICTURE)}
