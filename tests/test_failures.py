@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from types import ModuleType
 
 import pytest
 import torch
 from checks import close, f64, push, randn, seeded, standard_normal
+from rooms import room
 from torch import Tensor
 
 from sr3mini.degrade import downsample, upsample
@@ -172,6 +174,49 @@ def test_the_average_of_independent_numbers_is_calmer_by_the_formula() -> None:
     weights = 0.1 * 0.9 ** torch.arange(400, dtype=torch.float64)
     assert weights.square().sum().item() == pytest.approx(jitter_left(0.9), rel=1e-12)
     assert jitter_left(0.998) == pytest.approx(1 / 999, rel=1e-9)
+
+
+def formulas(failures: ModuleType) -> None:
+    """Every formula of the room once more, in one check: on the room as it stands it passes, on each mutant below it fails."""
+    close(pushed_mean(reverse_step, 0.4, 0.0, start=1.0), failures.carried(SCHEDULE, 0.4)[-1:], 1e-14, "K_T")
+    close(pushed_mean(reverse_step, 0.4, 1.0), failures.bias_by_step(SCHEDULE, 0.4).sum()[None], 1e-14, "shift")
+    start = standard_normal(SCHEDULE.steps, 1)._replace(covariance=(1 - SCHEDULE.gammas[-1]) * torch.eye(1).double())
+    *_, law, _ = push(reverse_step, GaussianOracle(f64(0), torch.zeros(1, 1).double()), X, SCHEDULE, start)
+    close(law.covariance.flatten() / (1 - SCHEDULE.gammas[1]), failures.surplus(SCHEDULE)[1:2], 1e-12, "surplus at t = 1")
+    noise = 0.1 * randn(1, 1, 128, 128)
+    close(failures.grain(noise), f64(0.1), 0.005, "grain")
+    close(failures.cast(noise + 0.3, downsample(noise, 4)), f64(0.3)[None], 1e-14, "cast")
+    pairs = torch.stack([(a - b).square().mean() for a in noise[0, 0] for b in noise[0, 0]])
+    close(failures.unrelated(noise[0, 0]), pairs.mean(), 1e-14, "mean squared difference")
+    assert failures.jitter_left(0.9) == pytest.approx(0.1 / 1.9, rel=1e-12)
+
+
+def test_the_formulas_hold_in_the_room_as_it_stands() -> None:
+    formulas(room("failures"))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        ("K = gammas.sqrt() * variance", "K = gammas * variance"),
+        ("(gammas * variance + 1 - gammas)", "(variance + 1 - gammas)"),
+        ("-carried(schedule, variance)[:-1]", "-carried(schedule, variance)[1:]"),
+        ("-carried(schedule, variance)[:-1]", "carried(schedule, variance)[:-1]"),
+        ("(1 - alphas) / (alphas * (1 - gammas)).sqrt()", "(1 - alphas) / (1 - gammas).sqrt()"),
+        ("(1 - alphas) / (alphas * (1 - gammas)).sqrt()", "(1 - alphas) / (alphas * (1 - gammas))"),
+        ("(1 - alphas[t]) / (1 - gammas[t - 1])", "(1 - alphas[t]) / (1 - gammas[t])"),
+        ("n[t - 1] = alphas[t] * (1", "n[t - 1] = (1"),
+        ("(a - b - c + d) / 2", "(a - b - c + d)"),
+        ("(a - b - c + d) / 2", "(a + b - c - d) / 2 + b"),
+        ("values / QUARTILE", "values"),
+        ("return 2 * pictures", "return pictures"),
+        ("(1 - decay) / (1 + decay)", "1 - decay"),
+        ("- x).mean(dim=(2, 3))", "- x).abs().mean(dim=(2, 3)) * -1"),
+    ],
+)
+def test_a_formula_with_a_slip_is_caught(edit: tuple[str, str]) -> None:
+    with pytest.raises(AssertionError):
+        formulas(room("failures", edit))
 
 
 # The smallest SR3 ----------------------------------------------------------------------------------------------------
