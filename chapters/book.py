@@ -147,35 +147,6 @@ def write(notebook: NotebookNode, path: Path) -> None:
     beside.replace(path)
 
 
-def needed(cells: list[NotebookNode], wanted: NotebookNode) -> list[NotebookNode]:
-    """The code cells that `wanted` depends on, and itself last, found by the names that cells define and use."""
-    *before, last = cells[: cells.index(wanted) + 1]
-    chosen, open_names = [last], _names(last)[1]
-    for cell in reversed([cell for cell in before if cell.cell_type == "code"]):
-        defined, used = _names(cell)
-        if defined & open_names:
-            chosen.append(cell)
-            open_names = (open_names - defined) | used
-    return chosen[::-1]
-
-
-def _names(cell: NotebookNode) -> tuple[set[str], set[str]]:
-    """What a code cell defines or changes, and what it uses."""
-    defined, used = set(), set()
-    for node in ast.walk(ast.parse(cell.source)):
-        if isinstance(node, ast.Name):
-            (used if isinstance(node.ctx, ast.Load) else defined).add(node.id)
-        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            defined.add(node.name)
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            defined |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
-            used.add(node.target.id)
-        elif isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name):
-            defined.add(node.value.id)
-    return defined, used
-
-
 def refresh_shared(text: Path) -> None:
     """Renew the shared cells of a stored notebook without running it: their outputs are empty whatever they say."""
     path = text.with_suffix(".ipynb")

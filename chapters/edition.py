@@ -29,6 +29,7 @@ from urllib.parse import unquote
 
 import book
 import nbformat
+import slices
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from math_core import LatexToMathML
@@ -252,7 +253,7 @@ class Chapter:
 
     def made(self, cell: NotebookNode) -> Playable:
         """Run the cells that this one needs, once each, and it; its last line is the thing to play with."""
-        *needed, last = book.needed(self.cells, cell)
+        *needed, last = slices.needed(self.cells, cell)
         with contextlib.chdir(book.CHAPTERS), contextlib.redirect_stdout(io.StringIO()):
             for each in needed:
                 if each.id not in self.run:

@@ -26,6 +26,7 @@ from typing import NamedTuple
 import book  # chapters/book.py
 import nbformat
 import pytest
+import slices  # chapters/slices.py
 from playwright.sync_api import Error, sync_playwright
 
 CHAPTERS = sorted((Path(__file__).resolve().parent.parent / "chapters").glob("[0-9][0-9]_*.ipynb"))
@@ -125,7 +126,7 @@ def played(chapter):
 def shortened(chapter):
     """A notebook with the cells to play with, those that they need, and nothing else. Without outputs it needs no trust."""
     cells = nbformat.read(chapter, as_version=4).cells
-    wanted = {id(needed): needed for cell in cells if cell in played(chapter) for needed in book.needed(cells, cell)}
+    wanted = {id(needed): needed for cell in cells if cell in played(chapter) for needed in slices.needed(cells, cell)}
     kept = [cell for cell in cells if id(cell) in wanted]
     for cell in kept:
         cell.outputs, cell.execution_count = [], None

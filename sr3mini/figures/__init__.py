@@ -3,7 +3,7 @@ r"""Every figure of the book: pure functions, numbers in, a `Picture` out: a Mat
 `base` holds what all share; each other module holds the figures of one chapter, and all are called as `figures.NAME`.
 """
 
-from .base import Picture, draw_image, image_rows
+from .base import Picture, draw_image, image_rows, sample_sheet
 from .ch00 import trajectory_strip
 from .ch01 import noise_sum, noised_step
 from .ch02 import reverse_density, reverse_laws, schedule_families, schedule_view, wrong_start, wrong_start_law
@@ -34,7 +34,7 @@ from .ch05 import (
 )
 from .ch06 import bound_weight, bound_weights, loss_by_level, mean_and_median, training_curve
 from .ch07 import covariance_order, exact_marginals, posterior_product, pushed, reverse_variance, reverse_variances, trajectory_residuals
-from .ch08 import error_orders, flow_lines, gaussian_flow, level_rows, quality_by_calls, sample_sheet, search_map
+from .ch08 import error_orders, flow_lines, gaussian_flow, level_rows, quality_by_calls, search_map
 from .ch09 import alternatives, blur, counted, estimators, least_error, mean_of_k, spoilt, tradeoff
 from .ch10 import bias_shifts, patient, psnr_ladder, snapshot_casts
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -55,6 +56,25 @@ def image_rows(rows: Sequence[tuple[str, Float[Tensor, "_N _C _H _W"]]], alt: st
             if row == 0 and column < len(columns):
                 ax.set_title(columns[column], fontsize=8)
         axes[row][0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
+    return Picture(figure, alt)
+
+
+def sample_sheet(rows: Mapping[str, Float[Tensor, "N 1 H W"]], alt: str, scale: int = 3, headline: str = "") -> Picture:
+    """Rows of grey pictures like `image_rows`, but on one axis, which draws faster: for sliders. Each pixel is `scale` dots wide; `headline` stands above."""
+    framed = [torch.nn.functional.pad(images.clamp(-1, 1), (1, 1, 1, 1), value=0.0) for images in rows.values()]
+    sheet = (torch.cat([torch.cat(list(row[:, 0]), dim=1) for row in framed], dim=0) * 16).round() / 16  # fewer greys make a smaller file
+    height, width = (side * scale / DPI for side in sheet.shape)
+    left, top, edge = 1.25, 0.3 if headline else 0.06, 0.06  # inches, of the labels, above the rows, and of the other margins
+    across, down = max(left + width + edge, 0.085 * len(headline) + left), height + top + edge
+    figure = Figure(figsize=(across, down))
+    ax = figure.add_axes((left / across, edge / down, width / across, height / down))
+    ax.imshow(sheet.numpy(), cmap="gray", vmin=-1, vmax=1, interpolation="nearest", aspect="auto")
+    side = sheet.shape[0] / len(rows)
+    ax.set_yticks([side * (row + 0.5) - 0.5 for row in range(len(rows))], list(rows), fontsize=9)
+    ax.set_xticks([])
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    figure.text(left / across, 1 - 0.2 / down, headline, fontsize=9, va="center")
     return Picture(figure, alt)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..oracle import GaussianOracle, MixtureOracle
 from ..sampler import even_log_snr, trajectory
 from ..schedule import NoiseSchedule, log_snr
-from .base import BLUE, DPI, GREEN, GREY, ORANGE, RED, Picture
+from .base import BLUE, GREEN, GREY, ORANGE, RED, Picture
 
 METHODS = {
     "paper": ("paper's variance", GREY, "s"),
@@ -138,21 +138,4 @@ def quality_by_calls(rows: Sequence[Mapping[str, str | int | float]], calls: Seq
         f"Edge distance and consistency of four methods on two lists of levels, for {calls[0]} to {calls[-1]} calls. Lowest in edge distance: {lowest}. "
         "On even levels DDIM comes down and the multistep solver goes up until they meet."
     )
-    return Picture(figure, alt)
-
-
-def sample_sheet(rows: Mapping[str, Float[Tensor, "N 1 H W"]], alt: str, scale: int = 3) -> Picture:
-    """Rows of grey pictures like `image_rows`, but on one axis, which draws faster: for sliders. Each pixel is `scale` dots wide."""
-    framed = [torch.nn.functional.pad(images.clamp(-1, 1), (1, 1, 1, 1), value=0.0) for images in rows.values()]
-    sheet = (torch.cat([torch.cat(list(row[:, 0]), dim=1) for row in framed], dim=0) * 16).round() / 16  # fewer greys make a smaller file
-    height, width = (side * scale / DPI for side in sheet.shape)
-    left, edge = 1.25, 0.06  # inches, of the labels and of the margins
-    figure = Figure(figsize=(left + width + edge, height + 2 * edge))
-    ax = figure.add_axes((left / (left + width + edge), edge / (height + 2 * edge), width / (left + width + edge), height / (height + 2 * edge)))
-    ax.imshow(sheet.numpy(), cmap="gray", vmin=-1, vmax=1, interpolation="nearest", aspect="auto")
-    side = sheet.shape[0] / len(rows)
-    ax.set_yticks([side * (row + 0.5) - 0.5 for row in range(len(rows))], list(rows), fontsize=9)
-    ax.set_xticks([])
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
     return Picture(figure, alt)

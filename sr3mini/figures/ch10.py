@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..failures import bias_by_step
 from ..schedule import NoiseSchedule
-from .base import BLUE, DPI, GREEN, GREY, ORANGE, RED, Picture
+from .base import BLUE, GREEN, GREY, ORANGE, RED, Picture, sample_sheet
 
 
 def psnr_ladder(rungs: Mapping[str, float]) -> Picture:
@@ -82,18 +82,4 @@ def patient(x: Float[Tensor, "B 1 h w"], y: Float[Tensor, "B 1 H W"], original: 
     """What goes in, the sample, and the original, a column a picture, below a line of `numbers`; one axis only, which draws fast: for sliders."""
     factor = y.shape[-1] // x.shape[-1]
     rows = {"given x": x.repeat_interleave(factor, 2).repeat_interleave(factor, 3), "sample": y, "original": original}
-    framed = [torch.nn.functional.pad(images.clamp(-1, 1), (1, 1, 1, 1), value=0.0) for images in rows.values()]
-    sheet = (torch.cat([torch.cat(list(row[:, 0]), dim=1) for row in framed], dim=0) * 16).round() / 16  # fewer greys make a smaller file
-    height, width = (side * scale / DPI for side in sheet.shape)
-    left, top, edge = 0.75, 0.3, 0.06  # inches, of the labels, of the numbers and of the margins
-    across, down = max(left + width + edge, 4.9), height + top + edge
-    figure = Figure(figsize=(across, down))
-    ax = figure.add_axes((left / across, edge / down, width / across, height / down))
-    ax.imshow(sheet.numpy(), cmap="gray", vmin=-1, vmax=1, interpolation="nearest", aspect="auto")
-    side = sheet.shape[0] / len(rows)
-    ax.set_yticks([side * (row + 0.5) - 0.5 for row in range(len(rows))], list(rows), fontsize=9)
-    ax.set_xticks([])
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
-    figure.text(left / across, 1 - 0.2 / down, numbers, fontsize=9, va="center")
-    return Picture(figure, alt)
+    return sample_sheet(rows, alt, scale, numbers)
