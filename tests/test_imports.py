@@ -16,7 +16,7 @@ from jaxtyping import TypeCheckError
 import sr3mini
 
 ORDER = (
-    *("schedule", "translate", "forward", "degrade", "oracle", "unet", "loss", "sampler", "metrics", "data", "preset", "checkpoint", "janspiry", "plan"),
+    *("schedule", "translate", "forward", "degrade", "oracle", "unet", "loss", "sampler", "metrics", "data", "prepare", "fetch", "preset", "checkpoint", "janspiry", "plan"),
     *("evaluate", "upscale", "failures", "train", "figures", "widgets", "exercises", "cli"),
 )
 KEPT_OUT = ("translate", "train", "figures", "widgets", "exercises", "cli")
@@ -87,7 +87,7 @@ def brought_in() -> set[str]:
 
 
 def test_import_sr3mini_leaves_the_heavy_packages_out(brought_in: set[str]) -> None:
-    heavy = {"matplotlib", "IPython", "ipywidgets", "accelerate", "torchmetrics", "tyro", "scipy", "sympy", "beartype"}
+    heavy = {"datasets", "diffusers", "lmdb", "tensorboard", "matplotlib", "IPython", "ipywidgets", "accelerate", "torchmetrics", "tyro", "scipy", "sympy", "beartype"}
     tops = {name.split(".")[0] for name in brought_in}
     assert "sr3mini" in tops
     assert {name for name in tops if name in heavy or name.startswith("jupyter")} == set()

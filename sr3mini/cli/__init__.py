@@ -1,0 +1,42 @@
+r"""The command line: one module a verb. A user's mistake is one sentence and status 2."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import tyro
+
+from .evaluate import evaluate
+from .train import train
+from .upscale import upscale
+
+VERBS: dict[str, Callable[..., Any]] = {"train": train, "upscale": upscale, "evaluate": evaluate}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of `sr3mini`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            tyro.extras.subcommand_cli_from_dict(VERBS, prog="sr3mini", args=arguments, config=(tyro.conf.OmitArgPrefixes,))
+    except (ValueError, OSError, FloatingPointError, KeyError, ImportError) as error:
+        print(f"sr3mini: {_sentence(error)}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("sr3mini: stopped", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror is not None:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    if isinstance(error, ImportError):
+        return f"{error}; install what this needs with pip install 'sr3mini[book,train]'"
+    return " ".join(str(error.args[0]).split()) if error.args else type(error).__name__
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"sr3mini: {message}", file=sys.stderr)

@@ -1,0 +1,37 @@
+"""What several verbs check: numbers in their range, network calls, a JSON file that is added to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..preset import Network
+
+
+def between(name: str, value: int, least: int, most: int = 2**32) -> int:
+    if not least <= value <= most:
+        raise ValueError(f"{name} = {value}, but it must lie between {least} and {most}")
+    return value
+
+
+def network_calls(f: Network, steps: int | None) -> int:
+    """Network calls a picture: those asked for, or the model's own number. A regression network is called once."""
+    own, most = (1, 1) if f.preset.objective == "regression" else (f.preset.sampling_steps, f.preset.schedule_steps)
+    return between("steps", own if steps is None else steps, 1, most)
+
+
+def known_figures(out: Path) -> dict[str, Any]:
+    """What the JSON file `out` holds; {} if it has yet to be written."""
+    if not out.exists():
+        if not out.parent.is_dir():
+            raise ValueError(f"{out} cannot be written: there is no folder {out.parent}")
+        return {}
+    try:
+        known = json.loads(out.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{out} is there already and no JSON ({error}); name another file") from error
+    if not isinstance(known, dict):
+        raise ValueError(f"{out} is there already and no JSON object that the figures could be added to; name another file")
+    return known
