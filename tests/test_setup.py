@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-CONDA_NAMES = {"torch": "pytorch", "playwright": "playwright-python"}  # where conda-forge calls a package otherwise
+CONDA_NAMES = {"torch": "pytorch", "lmdb": "python-lmdb", "playwright": "playwright-python"}  # where conda-forge calls a package otherwise
 PIP_ONLY = {"math-core"}  # taken from PyPI in a conda environment too
 
 
