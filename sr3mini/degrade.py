@@ -5,10 +5,12 @@ r"""From a high-resolution image y to the low-resolution x, and from x back to t
 
 One bicubic in both directions: the a = -0.5 kernel of Pillow and of MATLAB's `imresize`.
 Nothing is clipped and nothing is rounded to 8 bits, so D stays linear and the Gaussian oracle exact.
+What else may have happened to an x that a network will meet, `blur` and `as_file`, training can add to some of its pictures.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -52,6 +54,26 @@ def unseen(y: Float[Tensor, "B C S S"], factor: int) -> Float[Tensor, "B C S S"]
     flat = y.double().flatten(2)
     seen = flat @ D.T @ torch.linalg.solve(D @ D.T, D)
     return (flat - seen).reshape(y.shape)
+
+
+def blur(x: Float[Tensor, "B C h w"], sigma: Float[Tensor, " B"]) -> Float[Tensor, "B C h w"]:
+    """Gaussian blur with a standard deviation of `sigma` >= 0 pixels, one an image; border pixels are repeated outwards.
+
+    Training with a blurred condition prepares a network for the x that another network made: the later stage of a cascade (SR3's ablations).
+    The kernel ends at 3 sigma, rounded up, and sums to 1; sigma = 0 changes nothing. `sigma` best lies on the CPU, where reading its maximum is free.
+    """
+    radius = math.ceil(3 * sigma.max().item())
+    offsets = torch.arange(-radius, radius + 1, device=sigma.device)
+    weights = torch.exp(-0.5 * (offsets / sigma.double().clamp(min=1e-3)[:, None]) ** 2) * (offsets.abs() <= (3 * sigma).ceil()[:, None])
+    kernels = (weights / weights.sum(1, keepdim=True)).to(x).repeat_interleave(x.shape[1], 0)[:, None]  # (B C, 1, 2 radius + 1)
+    padded = F.pad(x, (radius, radius, radius, radius), mode="replicate").flatten(0, 1)[None]
+    across = F.conv2d(padded, kernels[:, :, None, :], groups=len(kernels))
+    return F.conv2d(across, kernels[..., None], groups=len(kernels)).reshape(x.shape)
+
+
+def as_file(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """x as a picture file gives it back: clipped to [-1, 1] and rounded to 8 bits. Bicubic overshoot, which D y has and no file can hold, is gone."""
+    return ((x.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
 
 
 def _target(factor: int | None, size: tuple[int, int] | None, height: int, width: int) -> tuple[int, int]:

@@ -9,11 +9,25 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from torch import nn
+
+from .ddpm_unet import DDPMUNet
 from .schedule import NoiseSchedule
 from .unet import UNet
+
+SCHEDULES: dict[str, Callable[[int, float, float], NoiseSchedule]] = {  # 1 - alpha_t from start to end in T steps
+    "linear": NoiseSchedule.linear,
+    "quadratic": NoiseSchedule.quadratic,
+    "warmup10": partial(NoiseSchedule.warmup, fraction=0.1),
+    "warmup50": partial(NoiseSchedule.warmup, fraction=0.5),
+    "constant": lambda steps, start, end: NoiseSchedule.constant(steps, end),
+    "cosine": lambda steps, start, end: NoiseSchedule.cosine(steps),
+}
 
 _RANGES: dict[str, tuple[float, float]] = {  # far beyond what anybody trains: a file from elsewhere must not ask for a network that fills the machine
     **dict.fromkeys(("train_steps", "batch_size", "schedule_steps", "sampling_steps"), (1, 10_000_000)),
@@ -23,7 +37,8 @@ _RANGES: dict[str, tuple[float, float]] = {  # far beyond what anybody trains: a
     "image_channels": (1, 4),
     "warmup_steps": (0, 10_000_000),
     "loss_power": (1, 2),
-    **dict.fromkeys(("dropout", "ema_decay", "schedule_start", "schedule_end", "learning_rate", "weight_decay"), (0.0, 1.0)),
+    "blur": (0.0, 100.0),
+    **dict.fromkeys(("dropout", "from_files", "ema_decay", "schedule_start", "schedule_end", "learning_rate", "weight_decay"), (0.0, 1.0)),
 }
 
 
@@ -39,17 +54,22 @@ class Preset:
     size: int  # side of the high-resolution picture in training, pixels
     factor: int  # how many times smaller x is
     image_channels: int = 1
+    conditional: bool = True  # False: f looks at y_t alone, whatever x is
+    layout: str = "sr3mini"  # of the network; "ddpm" and "ddpm_affine" are those of the best-known public SR3 code
     channels: int = 32
     multipliers: tuple[int, ...] = (1, 2, 4)
     blocks: int | tuple[int, ...] = 1
     attention: tuple[int, ...] = ()
     groups: int = 8
     dropout: float = 0.0
-    schedule_steps: int = 2000  # T in training; 1 - alpha_t rises linearly from start to end
+    schedule: str = "linear"  # how 1 - alpha_t goes from start to end in training: one of SCHEDULES
+    schedule_steps: int = 2000  # T in training
     schedule_start: float = 1e-6
     schedule_end: float = 1e-2
     sampling_steps: int = 25  # T in use, unless asked otherwise
     loss_power: int = 2  # p of L_p
+    blur: float = 0.0  # largest standard deviation, in pixels of x, of the blur that training adds to x: one a picture, uniform in [0, blur]
+    from_files: float = 0.0  # share of the training pictures whose x is clipped and rounded to 8 bits, as a file stores it
     objective: str = "noise"  # or "regression": one call gives the picture, which makes SR3's baseline of the same size
     train_steps: int = 10_000
     batch_size: int = 64
@@ -61,6 +81,13 @@ class Preset:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or self.data not in ("glyphs", "folder"):
             raise ValueError(f"a preset has a name, and data = 'glyphs' or 'folder'; got {self.name!r} and {self.data!r}")
+        if self.layout not in LAYOUTS or self.schedule not in SCHEDULES or not isinstance(self.conditional, bool):
+            raise ValueError(
+                f"layout = {self.layout!r}, schedule = {self.schedule!r} and conditional = {self.conditional!r}, but there are the layouts {', '.join(LAYOUTS)} "
+                f"and the schedules {', '.join(SCHEDULES)}, and conditional is true or false"
+            )
+        if self.layout != "sr3mini" and not isinstance(self.blocks, int):
+            raise ValueError(f"blocks = {self.blocks}, but the layout {self.layout!r} has one number of blocks for all depths")
         if self.objective not in ("noise", "regression"):
             raise ValueError(f"objective = {self.objective!r}, but a network is trained for 'noise' or for 'regression'")
         for field in (field for field in dataclasses.fields(self) if field.name in _RANGES):
@@ -76,11 +103,11 @@ class Preset:
 
     def network(self) -> Network:
         """A U-Net of this preset's layout with fresh random weights."""
-        return Network(self)
+        return LAYOUTS[self.layout](self)
 
     def training_schedule(self) -> NoiseSchedule:
         """The schedule behind p(gamma) in training."""
-        return NoiseSchedule.linear(self.schedule_steps, self.schedule_start, self.schedule_end)
+        return SCHEDULES[self.schedule](self.schedule_steps, self.schedule_start, self.schedule_end)
 
     def sampling_schedule(self, steps: int | None = None) -> NoiseSchedule:
         """`steps` (default `sampling_steps`) evenly spaced levels of the training schedule: f knows gamma, not t, so any will do."""
@@ -100,21 +127,36 @@ class Preset:
             raise ValueError(f"this preset was not written by this version of sr3mini ({error})") from error
 
 
-class Network(UNet):
-    """The U-Net of a preset; `f.preset` tells its schedule and sizes."""
+class Network(nn.Module):
+    """What `Preset.network` makes: a callable f(x, y_t, gamma); `f.preset` tells its schedule and sizes."""
+
+    preset: Preset
+
+
+class SR3Network(UNet, Network):
+    """The U-Net of a preset."""
 
     def __init__(self, preset: Preset) -> None:
-        super().__init__(
-            image_channels=preset.image_channels,
-            condition_channels=preset.image_channels,
-            channels=preset.channels,
-            multipliers=preset.multipliers,
-            blocks=preset.blocks,
-            attention=preset.attention,
-            groups=preset.groups,
-            dropout=preset.dropout,
-        )
+        super().__init__(blocks=preset.blocks, **_sizes(preset))
         self.preset = preset
+
+
+class DDPMNetwork(DDPMUNet, Network):
+    """The U-Net of a preset in the layout of the best-known public SR3 code."""
+
+    def __init__(self, preset: Preset) -> None:
+        assert isinstance(preset.blocks, int)
+        super().__init__(blocks=preset.blocks, affine=preset.layout == "ddpm_affine", **_sizes(preset))
+        self.preset = preset
+
+
+LAYOUTS: dict[str, Callable[[Preset], Network]] = {"sr3mini": SR3Network, "ddpm": DDPMNetwork, "ddpm_affine": DDPMNetwork}
+
+
+def _sizes(preset: Preset) -> dict[str, Any]:
+    """The arguments that all layouts share."""
+    names = ("image_channels", "channels", "multipliers", "attention", "groups", "dropout")
+    return {"condition_channels": preset.image_channels * preset.conditional, **{name: getattr(preset, name) for name in names}}
 
 
 _GLYPHS_8_32 = Preset(

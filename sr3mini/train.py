@@ -15,9 +15,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import torch
 from accelerate import Accelerator
+from jaxtyping import Float
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -26,16 +28,19 @@ from tqdm.auto import tqdm
 
 from .checkpoint import save
 from .data import Folder, Glyphs, glyphs, write_text
-from .degrade import downsample
+from .degrade import as_file, blur, downsample
 from .forward import sample_gamma
 from .loss import denoising_loss, regression_loss
 from .preset import Network, Preset
 
+Precision = Literal["no", "bf16"]
 
-def train(preset: Preset, out: str | Path, *, data: str | None = None, seed: int = 0, progress: bool = True) -> Network:
+
+def train(preset: Preset, out: str | Path, *, data: str | None = None, seed: int = 0, precision: Precision = "no", progress: bool = True) -> Network:
     """Train a preset; write `out`/model.safetensors (the averaged weights, float16) and the record `out`/model.json; return the network.
 
-    `data`: a folder of pictures, for presets that ask for one. Raises ValueError when it holds none, OSError when `out`
+    `data`: a folder of pictures, for presets that ask for one. `precision`: "bf16" multiplies in bfloat16, on a CPU too; weights
+    stay float32. Raises ValueError when it holds none, OSError when `out`
     cannot be written, FloatingPointError when the loss stops being finite, with the step at which it did, and
     KeyboardInterrupt when stopped before the first step was done: then nothing is written.
     """
@@ -45,7 +50,7 @@ def train(preset: Preset, out: str | Path, *, data: str | None = None, seed: int
     with tempfile.TemporaryFile(dir=out):
         pass  # a folder that cannot be written is told now, not after the training
     torch.manual_seed(seed)
-    accelerator = Accelerator()
+    accelerator = Accelerator(mixed_precision=precision)
     f = preset.network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(f.parameters(), preset.learning_rate, weight_decay=preset.weight_decay, fused=True)
     warm_up = LambdaLR(optimizer, learning_rate(preset))
@@ -61,8 +66,8 @@ def train(preset: Preset, out: str | Path, *, data: str | None = None, seed: int
             y_0 = _batch(pictures, preset.batch_size, generator)
             gamma = sample_gamma(schedule, (len(y_0),), generator=generator)
             eps = torch.randn(y_0.shape, generator=generator)
-            y_0, gamma, eps = (tensor.to(accelerator.device) for tensor in (y_0, gamma, eps))
-            x = downsample(y_0, preset.factor)
+            x = condition(y_0, preset, generator)
+            x, y_0, gamma, eps = (tensor.to(accelerator.device) for tensor in (x, y_0, gamma, eps))
             if preset.objective == "regression":
                 loss = regression_loss(f, x, y_0, preset.loss_power)
             else:
@@ -89,7 +94,9 @@ def train(preset: Preset, out: str | Path, *, data: str | None = None, seed: int
     save(out / "model.safetensors", trained, torch.float16)
     seconds = time.monotonic() - started
     record = {
-        "trained": f"sr3mini train --preset {preset.name} --seed {seed} --steps {preset.train_steps}" + (f" --data {data}" if data else ""),
+        "trained": f"sr3mini train --preset {preset.name} --seed {seed} --steps {preset.train_steps}"
+        + (f" --data {data}" if data else "")
+        + (f" --precision {precision}" if precision != "no" else ""),
         "preset": dataclasses.asdict(preset),
         "parameters": sum(p.numel() for p in trained.parameters()),
         "steps": len(losses),
@@ -100,6 +107,17 @@ def train(preset: Preset, out: str | Path, *, data: str | None = None, seed: int
     }
     write_text(json.dumps(record, indent=2) + "\n", out / "model.json")
     return trained
+
+
+def condition(y_0: Float[Tensor, "B C H W"], preset: Preset, generator: torch.Generator) -> Float[Tensor, "B C h w"]:
+    """x = D y_0, blurred by up to `preset.blur`, and for a share `preset.from_files` of the pictures as a file would store it."""
+    x = downsample(y_0, preset.factor)
+    if preset.blur > 0:
+        x = blur(x, preset.blur * torch.rand(len(x), generator=generator))
+    if preset.from_files > 0:
+        filed = torch.rand(len(x), generator=generator) < preset.from_files
+        x = torch.where(filed[:, None, None, None].to(x.device), as_file(x), x)
+    return x
 
 
 def learning_rate(preset: Preset) -> Callable[[int], float]:

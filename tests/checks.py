@@ -530,3 +530,19 @@ def check_downsample_is_pillows(downsample: Function) -> None:
         pillow = Image.fromarray(y[0, 0].numpy()).resize((w, h), Image.Resampling.BICUBIC)
         assert pillow.mode == "F"
         close(downsample(y, size=(h, w))[0, 0], torch.from_numpy(np.array(pillow)), 1e-6, f"{height}x{width} to {h}x{w} against Pillow")
+
+
+def check_blur_is_a_gaussian(degrade: Any) -> None:
+    """A single bright pixel becomes exp(-d^2 / 2 sigma^2) over its sum, each image with its own sigma; a flat image stays flat to its border."""
+    x = torch.zeros(2, 2, 21, 21).double()
+    x[:, :, 10, 10] = 1
+    sigma = f64(1.5, 0.5)
+    profile = torch.exp(-0.5 * (torch.arange(-10, 11).double() / sigma[:, None]) ** 2) * (torch.arange(-10, 11).abs() <= (3 * sigma).ceil()[:, None])
+    profile /= profile.sum(1, keepdim=True)
+    close(degrade.blur(x, sigma), (profile[:, :, None] * profile[:, None])[:, None].expand_as(x), 1e-15, "a blurred pixel")
+    close(degrade.blur(torch.ones(1, 1, 3, 5).double(), f64(2)), torch.ones(1, 1, 3, 5).double(), 1e-14, "a blurred flat image")
+
+
+def check_as_file_is_what_8_bits_keep(degrade: Any) -> None:
+    """Clipped, and moved to the nearest of 256 levels that stand 2/255 apart."""
+    close(degrade.as_file(f64(-1.2, -1, 0.6 / 127.5 - 1, 1 / 255, 1, 1.3)), f64(-1, -1, 1 / 127.5 - 1, 1 / 255, 1, 1), 1e-15, "x after a file")

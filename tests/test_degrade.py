@@ -7,10 +7,19 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from checks import check_downsample_is_linear, check_downsample_is_pillows, close, randn
+from checks import (
+    check_as_file_is_what_8_bits_keep,
+    check_blur_is_a_gaussian,
+    check_downsample_is_linear,
+    check_downsample_is_pillows,
+    close,
+    randn,
+)
 from PIL import Image
 
-from sr3mini.degrade import degradation_matrix, downsample, unseen, upsample
+from sr3mini import degrade
+from sr3mini.data import from_bytes, to_bytes
+from sr3mini.degrade import as_file, blur, degradation_matrix, downsample, unseen, upsample
 
 
 def test_check_9_downsample_is_linear() -> None:
@@ -109,6 +118,26 @@ def test_a_factor_and_a_size_are_two_ways_to_say_the_same() -> None:
     assert torch.equal(downsample(y, 4), downsample(y, size=(3, 5)))
     assert torch.equal(upsample(y, 3), upsample(y, size=(36, 60)))
     assert torch.equal(downsample(y, size=(12, 20)), y)
+
+
+def test_blur_is_a_gaussian_of_each_images_own_width() -> None:
+    check_blur_is_a_gaussian(degrade)
+
+
+def test_blur_by_nothing_changes_nothing_and_no_image_depends_on_its_neighbour() -> None:
+    x = randn(3, 2, 6, 9).float()
+    sigma = torch.tensor([0.0, 0.7, 2.0])
+    together = blur(x, sigma)
+    assert torch.equal(together[0], x[0])
+    for k in (1, 2):
+        torch.testing.assert_close(together[k : k + 1], blur(x[k : k + 1], sigma[k : k + 1]), rtol=0, atol=1e-6)
+
+
+def test_a_file_keeps_8_bits_of_x() -> None:
+    check_as_file_is_what_8_bits_keep(degrade)
+    x = randn(2, 3, 5, 7).float()
+    assert torch.equal(as_file(x), from_bytes(to_bytes(x)))
+    assert torch.equal(as_file(as_file(x)), as_file(x))
 
 
 REFUSED: list[tuple[Callable[[], object], str]] = [

@@ -151,6 +151,14 @@ def unseen_part(degrade: ModuleType) -> None:
     checks.check_the_unseen_part_has_no_x(degrade)
 
 
+def gaussian_blur(degrade: ModuleType) -> None:
+    checks.check_blur_is_a_gaussian(degrade)
+
+
+def eight_bits(degrade: ModuleType) -> None:
+    checks.check_as_file_is_what_8_bits_keep(degrade)
+
+
 UNGUARDED = ("def __post_init__(self)", "def never_called(self)")  # the schedule's own checks would refuse these tables first
 POSTERIOR = "(1 - gamma_t / alpha_t) * (1 - alpha_t) / (1 - gamma_t)"
 LEVELS = "return gamma_t + u * (gamma_before - gamma_t)"
@@ -248,6 +256,13 @@ MUTANTS = [
     Mutant("the adjoint for the inverse", "degrade", (("torch.linalg.solve(D @ D.T, D)", "D"),), unseen_part),
     Mutant("all is unseen", "degrade", (("(flat - seen)", "flat"),), unseen_part),
     Mutant("the seen part returned", "degrade", (("(flat - seen)", "seen"),), unseen_part),
+    Mutant("variance for deviation", "degrade", (("sigma.double().clamp(min=1e-3)", "sigma.double().sqrt().clamp(min=1e-3)"),), gaussian_blur),
+    Mutant("one sigma for the batch", "degrade", (("/ sigma.double()", "/ sigma.double().max().expand_as(sigma)"),), gaussian_blur),
+    Mutant("a kernel that does not sum to 1", "degrade", (("weights / weights.sum(1, keepdim=True)", "weights / sigma.max()"),), gaussian_blur),
+    Mutant("darkness beyond the border", "degrade", (('mode="replicate")', 'mode="constant")'),), gaussian_blur),
+    Mutant("blurred one way only", "degrade", (("F.conv2d(across, kernels[..., None], groups=len(kernels))", "across"),), gaussian_blur),
+    Mutant("not clipped", "degrade", (("(x.clamp(-1, 1) + 1)", "(x + 1)"),), eight_bits),
+    Mutant("cut off, not rounded", "degrade", (("* 127.5).round()", "* 127.5).floor()"),), eight_bits),
     Mutant("the root of gamma embedded", "unet", (("log_snr(gamma).clamp(-20, 20)", "gamma.sqrt()"),), levels_resolved),
     Mutant("gamma embedded", "unet", (("log_snr(gamma).clamp(-20, 20)", "gamma"),), levels_resolved),
     Mutant("cosines first", "unet", (("[angles.sin(), angles.cos()]", "[angles.cos(), angles.sin()]"),), level_embedding),

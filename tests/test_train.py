@@ -14,11 +14,13 @@ import pytest
 import tiny
 import torch
 from accelerate.state import AcceleratorState
+from checks import randn, seeded
 from tiny import TINY
 from torch import Tensor
 
 from sr3mini import train as room
 from sr3mini.checkpoint import load
+from sr3mini.degrade import as_file, blur, downsample
 from sr3mini.preset import PRESETS
 
 Loss = Callable[..., Tensor]
@@ -186,6 +188,30 @@ def test_a_regression_preset_is_trained_with_the_regression_loss_alone(pictures:
 def test_a_preset_for_noise_never_sees_the_regression_loss(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "regression_loss", lambda *_: pytest.fail("the picture was asked for"))
     room.train(dataclasses.replace(TINY, train_steps=2), tmp_path, data=str(pictures), progress=False)
+
+
+def test_the_condition_is_blurred_and_stored_as_often_as_the_preset_asks() -> None:
+    y_0 = 3 * randn(400, 1, 16, 16).float()
+    x = downsample(y_0, 4)
+    assert torch.equal(room.condition(y_0, TINY, seeded(0)), x)
+    filed = room.condition(y_0, dataclasses.replace(TINY, from_files=0.25), seeded(0))
+    stored = (filed == as_file(x)).flatten(1).all(1)
+    assert torch.equal(filed[~stored], x[~stored])
+    assert stored.float().mean().item() == pytest.approx(0.25, abs=0.06)  # 3 standard errors
+    blurred = room.condition(y_0, dataclasses.replace(TINY, blur=2.0), seeded(0))
+    sigma = 2 * torch.rand(400, generator=seeded(0))
+    torch.testing.assert_close(blurred, blur(x, sigma))
+    both = room.condition(y_0, dataclasses.replace(TINY, blur=2.0, from_files=1.0), seeded(0))
+    assert torch.equal(both, as_file(blurred))
+
+
+def test_bf16_trains_on_a_cpu_and_the_record_says_so(pictures: Path, tmp_path: Path) -> None:
+    """The multiplications are bfloat16, the weights are not, and the loss still falls."""
+    f = room.train(TINY, tmp_path, data=str(pictures), precision="bf16", progress=False)
+    record = json.loads((tmp_path / "model.json").read_text())
+    assert record["last_losses_mean"] < 0.9
+    assert record["trained"].endswith("--precision bf16")
+    assert {p.dtype for p in f.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("name", ["glyphs_8_32", "glyphs_8_32_regression"])
