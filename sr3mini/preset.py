@@ -54,14 +54,14 @@ class Preset:
     size: int  # side of the high-resolution picture in training, pixels
     factor: int  # how many times smaller x is
     image_channels: int = 1
-    conditional: bool = True  # False: f looks at y_t alone, whatever x is
-    layout: str = "sr3mini"  # of the network; "ddpm" and "ddpm_affine" are those of the best-known public SR3 code
     channels: int = 32
     multipliers: tuple[int, ...] = (1, 2, 4)
     blocks: int | tuple[int, ...] = 1
     attention: tuple[int, ...] = ()
     groups: int = 8
     dropout: float = 0.0
+    conditional: bool = True  # False: f looks at y_t alone, whatever x is
+    layout: str = "sr3mini"  # of the network; "ddpm" and "ddpm_affine" are those of the best-known public SR3 code
     schedule: str = "linear"  # how 1 - alpha_t goes from start to end in training: one of SCHEDULES
     schedule_steps: int = 2000  # T in training
     schedule_start: float = 1e-6
@@ -83,8 +83,8 @@ class Preset:
             raise ValueError(f"a preset has a name, and data = 'glyphs' or 'folder'; got {self.name!r} and {self.data!r}")
         if self.layout not in LAYOUTS or self.schedule not in SCHEDULES or not isinstance(self.conditional, bool):
             raise ValueError(
-                f"layout = {self.layout!r}, schedule = {self.schedule!r} and conditional = {self.conditional!r}, but there are the layouts {', '.join(LAYOUTS)} "
-                f"and the schedules {', '.join(SCHEDULES)}, and conditional is true or false"
+                f"layout = {self.layout!r}, schedule = {self.schedule!r} and conditional = {self.conditional!r}, but the layouts are {', '.join(LAYOUTS)}, "
+                f"the schedules {', '.join(SCHEDULES)}, and conditional is true or false"
             )
         if self.layout != "sr3mini" and not isinstance(self.blocks, int):
             raise ValueError(f"blocks = {self.blocks}, but the layout {self.layout!r} has one number of blocks for all depths")

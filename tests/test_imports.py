@@ -16,7 +16,7 @@ from jaxtyping import TypeCheckError
 import sr3mini
 
 ORDER = (
-    *("schedule", "translate", "forward", "degrade", "oracle", "unet", "loss", "sampler", "metrics", "data", "prepare", "fetch", "preset", "checkpoint", "janspiry", "plan"),
+    *("schedule", "translate", "forward", "degrade", "oracle", "unet", "ddpm_unet", "loss", "sampler", "metrics", "data", "prepare", "fetch", "preset", "checkpoint", "pth", "janspiry", "bridges", "hub", "plan"),
     *("evaluate", "upscale", "failures", "train", "figures", "widgets", "exercises", "cli"),
 )
 KEPT_OUT = ("translate", "train", "figures", "widgets", "exercises", "cli")

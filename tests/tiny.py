@@ -36,8 +36,8 @@ class Clairvoyant(Network):
     """Knows y: the noise it predicts leads exactly there, whatever x is and wherever y_t starts."""
 
     def __init__(self, preset: Preset, y: Tensor) -> None:
-        super().__init__(preset)
-        self.y = y
+        super().__init__()
+        self.preset, self.y = preset, y
 
     def forward(self, x: Tensor, y_t: Tensor, gamma: Tensor) -> Tensor:
         level = gamma.to(y_t).reshape(-1, 1, 1, 1)
