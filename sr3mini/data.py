@@ -1,4 +1,9 @@
-r"""Pictures to learn from: glyphs rendered on the spot, and folders of one's own.
+r"""Pictures to learn from, and the order in which they are learnt from.
+
+    glyphs(split, size)                   characters rendered on the spot
+    open_pictures(data, size, channels)   those, a folder of your own, or a stream, by name
+    rows(n, batch_size, seed, step)       which pictures step number `step` takes: every one once an epoch
+    batches(pictures, batch_size, ...)    these pictures, decoded ahead by worker processes
 
 A picture is a float32 tensor (C, H, W) in [-1, 1]; -1 is black. Only high-resolution pictures live here: the
 low-resolution ones are made from them by `degrade.downsample`, in batches, where they are needed.
@@ -6,56 +11,74 @@ low-resolution ones are made from them by `degrade.downsample`, in batches, wher
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-import tempfile
-import unicodedata
+import signal
 import warnings
-import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
-Split = Literal["train", "test"]
-ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-STYLES = tuple(
-    f"DejaVu{family}"
-    for family in (
-        *("Sans", "Sans-Bold", "Sans-Oblique", "Sans-BoldOblique"),
-        *("SansMono", "SansMono-Bold", "SansMono-Oblique", "SansMono-BoldOblique"),
-        *("Serif", "Serif-Bold", "Serif-Italic", "Serif-BoldItalic"),
-    )
-)
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+from .folders import Folder, Split, folder, folder_kind, prepared
+from .fonts import ALPHABET, STYLES, all_glyphs, held_out
+from .pictures import from_bytes, read_picture, read_square, save_picture, square, to_bytes, write_picture, write_text
+
+__all__ = [
+    "ALPHABET",
+    "STYLES",
+    "Batches",
+    "Folder",
+    "Glyphs",
+    "Split",
+    "batches",
+    "from_bytes",
+    "glyphs",
+    "open_pictures",
+    "read_picture",
+    "read_square",
+    "rows",
+    "save_picture",
+    "square",
+    "to_bytes",
+    "write_picture",
+    "write_text",
+]
 
 
 class Glyphs(Dataset[Tensor]):
-    """Pictures of characters, black on white, `(1, size, size)` in [-1, 1].
+    """Pictures of characters, `(1, size, size)` in [-1, 1], black on white; with `colours`, `(3, size, size)`, of one's own ink on one's own paper.
 
-    `images` (N, size, size) uint8, `characters` (N strings) and `styles` (N indices into STYLES) lie beside each other.
+    `images` (N, size, size) uint8, `characters` (N strings), `styles` (N indices into STYLES) and `colours` (N, ink and paper,
+    RGB in [-1, 1]) lie beside each other.
     """
 
-    def __init__(self, images: UInt8[Tensor, "N S S"], characters: Sequence[str], styles: Sequence[int]) -> None:
-        self.images, self.characters, self.styles = images, list(characters), list(styles)
+    def __init__(
+        self, images: UInt8[Tensor, "N S S"], characters: Sequence[str], styles: Sequence[int], colours: Float[Tensor, "N 2 3"] | None = None
+    ) -> None:
+        self.images, self.characters, self.styles, self.colours = images, list(characters), list(styles), colours
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> Float[Tensor, "1 S S"]:
-        return from_bytes(self.images[index][None])
+    def __getitem__(self, index: int) -> Float[Tensor, "C S S"]:
+        if not -len(self) <= index < len(self):  # what ends `for picture in glyphs`
+            raise IndexError(f"picture {index} was asked for, but there are {len(self)}")
+        return self.batch([index])[0]
 
-    def batch(self, indices: Sequence[int] | Tensor) -> Float[Tensor, "B 1 S S"]:
+    def batch(self, indices: Sequence[int] | Tensor) -> Float[Tensor, "B C S S"]:
         """Many pictures at once."""
-        return from_bytes(self.images[torch.as_tensor(indices)][:, None])
+        indices = torch.as_tensor(indices)
+        grey = from_bytes(self.images[indices][:, None])
+        if self.colours is None:
+            return grey
+        ink, paper = self.colours[indices][..., None, None].unbind(1)  # (B, 3, 1, 1) each
+        return torch.lerp(ink, paper, (grey + 1) / 2)
 
     def find(self, character: str, style: str = "DejaVuSans") -> int:
         """The index of a character in a style; KeyError, with what to do, when this split does not hold it."""
@@ -67,217 +90,135 @@ class Glyphs(Dataset[Tensor]):
 
 
 @lru_cache(maxsize=4)
-def glyphs(split: Split = "train", size: int = 32) -> Glyphs:
+def glyphs(split: Split = "train", size: int = 32, channels: int = 1) -> Glyphs:
     """The characters of the 12 DejaVu text fonts that Matplotlib ships: about 46,000 pictures of `size` x `size`.
 
     No character of the test split was seen in training, in any style: the split is by code point. The test split holds
     the 62 letters and digits of ALPHABET and a tenth of all other code points; code points that look the same (Latin A,
-    Greek Alpha) go to the same side. Rendered in about 5 s, then read from a cache.
+    Greek Alpha) go to the same side. With `channels` = 3, each is dark on light or light on dark, in colours that never
+    change. Rendered in about 5 s, then read from a cache.
     """
     if split not in ("train", "test"):
         raise ValueError(f"split = {split!r}, but the glyphs have the splits 'train' and 'test'")
-    images, code_points, styles = _all_glyphs(size)
-    held_out = _held_out(images, code_points)
-    rows = np.flatnonzero(held_out == (split == "test"))
-    return Glyphs(torch.from_numpy(images[rows]), [chr(c) for c in code_points[rows]], styles[rows].tolist())
+    if channels not in (1, 3):
+        raise ValueError(f"channels = {channels}, but the glyphs come in grey, 1 channel, or in colour, 3")
+    images, code_points, styles = all_glyphs(size)
+    chosen = np.flatnonzero(held_out(images, code_points) == (split == "test"))
+    colours = _colours(len(images))[chosen] if channels == 3 else None
+    return Glyphs(torch.from_numpy(images[chosen]), [chr(c) for c in code_points[chosen]], styles[chosen].tolist(), colours)
 
 
-class Folder(Dataset[Tensor]):
-    """Every picture below a folder, cut to its central square and resized: `(channels, size, size)` in [-1, 1].
+def _colours(n: int) -> Float[Tensor, "n 2 3"]:
+    """n pairs of ink and paper: each channel of one lies in [-1, -0.1], of the other in [0.1, 1], and a coin says which is which."""
+    generator = torch.Generator().manual_seed(0)
+    dark_light = torch.rand(n, 2, 3, generator=generator) * 0.9 + torch.tensor([[-1.0], [0.1]])
+    swapped = torch.rand(n, generator=generator) < 0.5
+    return torch.where(swapped[:, None, None], dark_light.flip(1), dark_light)
 
-    Files are found at once, opened when asked for. A file that cannot be read is named once in a warning, and its
-    neighbour takes its place. ValueError when the folder holds no picture at all, or none that can be read.
+
+Pictures = Glyphs | Folder
+
+
+def open_pictures(data: str, size: int, channels: int, split: Split = "train") -> Pictures:
+    """Pictures by name, `(channels, size, size)`: "glyphs", or a folder, raw or prepared by `sr3mini prepare`.
+
+    Of each, the part to train on or the part held out for testing. ValueError when there is no such thing, or no picture in it.
+    """
+    if data == "glyphs":
+        return glyphs(split, size, channels)
+    kind = folder_kind(Path(data))
+    return prepared(data, size, channels, split) if kind == "prepared" else folder(data, size, channels, split)
+
+
+def rows(n: int, batch_size: int, seed: int, step: int) -> Int64[Tensor, "B"]:
+    """Which of `n` pictures step `step` = 0, 1, ... takes. A function of its arguments alone; every picture is taken once an epoch."""
+    places = torch.arange(step * batch_size, (step + 1) * batch_size)
+    epochs = places // n
+    return torch.cat([_order(n, seed, epoch)[places[epochs == epoch] % n] for epoch in epochs.unique().tolist()])
+
+
+class Batches(Iterator[Float[Tensor, "B C S S"]]):
+    """What `batches` returns: an iterator without end.
+
+    `state()` is what a stream goes on from, ready for JSON, and {} where the number of the step says it all. `close()` ends the worker processes.
     """
 
-    def __init__(self, path: str | Path, size: int, channels: int = 3) -> None:
-        self.path, self.size, self.channels = Path(path), size, channels
-        if not self.path.is_dir():
-            raise ValueError(f"{self.path} is not a folder; give the folder that holds your pictures")
-        self.files = sorted(p for p in self.path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-        self.unreadable: set[Path] = set()
-        if not self.files:
-            raise ValueError(f"no picture below {self.path}: looked for names that end in {', '.join(SUFFIXES)}")
+    def __init__(self, tensors: Iterator[Tensor], state: Callable[[], dict[str, Any]] = dict) -> None:
+        self.tensors, self.state = tensors, state
 
-    def __len__(self) -> int:
-        return len(self.files)
+    def __next__(self) -> Tensor:
+        return next(self.tensors)
 
-    def __getitem__(self, index: int) -> Float[Tensor, "C S S"]:
-        if not -len(self.files) <= index < len(self.files):  # what ends `for picture in folder`
-            raise IndexError(f"picture {index} was asked for, but the folder {self.path} holds {len(self.files)}")
-        for step in range(len(self.files)):
-            file = self.files[(index + step) % len(self.files)]
-            if file in self.unreadable:
-                continue
-            try:
-                return square(read_picture(file, self.channels), self.size)
-            except ValueError as error:
-                self.unreadable.add(file)
-                warnings.warn(f"skipped: {error}", stacklevel=2)
-        raise ValueError(f"none of the {len(self.files)} files below {self.path} could be read as a picture")
+    def close(self) -> None:
+        self.tensors.close()  # type: ignore[attr-defined]
 
 
-def read_picture(path: str | Path, channels: int | None = None) -> Float[Tensor, "C H W"]:
-    """A picture file of any mode as (C, H, W) in [-1, 1]: 1 channel for grey, 3 for colour, or the number asked for.
+def batches(
+    pictures: Pictures, batch_size: int, *, seed: int, start: int = 0, rank: int = 0, ranks: int = 1, workers: int = 0, state: dict[str, Any] | None = None
+) -> Batches:
+    """The batches of steps `start`, `start` + 1, ..., float32 `(batch_size / ranks, C, S, S)` in [-1, 1]: this rank's share of `rows`.
 
-    Turned upright by its EXIF tag; a palette is looked up, CMYK converted, transparency laid on white, the first frame
-    of an animation taken. ValueError, in one sentence, when the file is missing or no picture.
+    All ranks together take what one would. `workers` processes decode ahead; how many there are changes nothing that is yielded.
+    A file that cannot be read is named once in a warning. `state`: where a stream was left. ValueError when the ranks cannot
+    share a batch, or no file can be read.
     """
-    path = Path(path)
-    if not path.exists():
-        raise ValueError(f"{path} does not exist")
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder, not a picture")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on a damaged file do not name it; the error below does
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
-                picture = ImageOps.exif_transpose(opened)
-                picture.load()
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ValueError(f"{path} could not be read as a picture ({_reason(error)})") from error
-    return _to_tensor(picture, channels)
+    if batch_size % ranks:
+        raise ValueError(f"a batch of {batch_size} pictures cannot be shared by {ranks} processes; choose a multiple of {ranks}")
+    share = slice(rank * batch_size // ranks, (rank + 1) * batch_size // ranks)
+    wanted = _count(len(pictures), batch_size, seed, start, share)
+    return Batches((pictures.batch(each) for each in wanted) if isinstance(pictures, Glyphs) else _decoded(pictures, wanted, workers))
 
 
-def write_picture(image: Float[Tensor, "C H W"], path: str | Path) -> None:
-    """Write (1 or 3, H, W) in [-1, 1] as an 8-bit picture: beside its place first, then renamed, so never half."""
-    array = to_bytes(image).permute(1, 2, 0).numpy()
-    save_picture(Image.fromarray(array[..., 0] if array.shape[2] == 1 else array), path)
+def _count(n: int, batch_size: int, seed: int, start: int, share: slice) -> Iterator[Tensor]:
+    step = start
+    while True:
+        yield rows(n, batch_size, seed, step)[share]
+        step += 1
 
 
-def save_picture(picture: Image.Image, path: str | Path) -> None:
-    """Save a Pillow picture in the format its name asks for; written beside and renamed, so never half."""
-    _write_whole(Path(path), lambda beside: picture.save(beside))
+@lru_cache(maxsize=2)
+def _order(n: int, seed: int, epoch: int) -> Int64[Tensor, "n"]:
+    """All pictures in the order of an epoch: 8 bytes each."""
+    mixed = hashlib.sha256(f"{seed} {epoch}".encode()).digest()
+    return torch.randperm(n, generator=torch.Generator().manual_seed(int.from_bytes(mixed[:7])))
 
 
-def write_text(text: str, path: str | Path) -> None:
-    """Write a text file; written beside and renamed, so never half."""
-    _write_whole(Path(path), lambda beside: beside.write_text(text, encoding="utf-8"))
+def _decoded(pictures: Folder, wanted: Iterator[Tensor], workers: int) -> Iterator[Tensor]:
+    """The pictures of each list of rows, and a warning for each unreadable file, however many workers met it."""
+    loader = DataLoader(
+        _Lists(pictures),
+        batch_size=None,
+        sampler=wanted,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_leave_signals_to_the_trainer,
+        generator=torch.Generator(),  # the loader draws a number for itself: not from the trainer's random numbers
+    )
+    named: set[str] = set()
+    for batch, skipped, error in loader:
+        for sentence in set(skipped) - named:
+            named.add(sentence)
+            warnings.warn(f"skipped: {sentence}", stacklevel=3)
+        if error:
+            raise ValueError(error)
+        yield from_bytes(batch)
 
 
-def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    beside = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        write(beside)
-        beside.replace(path)
-    except OSError as error:
-        raise OSError(f"{path} could not be written: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):  # below a file that is no folder there is nothing to clear up, and no way to
-            beside.unlink(missing_ok=True)
+class _Lists(Dataset[Any]):
+    """Pictures by lists of rows: (bytes, sentences on unreadable files, error). An error raised in a worker would arrive as its whole traceback."""
+
+    def __init__(self, pictures: Folder) -> None:
+        self.pictures = pictures
+
+    def __getitem__(self, wanted: Tensor) -> tuple[Tensor | None, list[str], str]:
+        try:
+            read = [self.pictures.read(row) for row in wanted.tolist()]
+        except ValueError as error:
+            return None, [], str(error)
+        return torch.stack([picture for picture, _ in read]), [sentence for _, skipped in read for sentence in skipped], ""
 
 
-def from_bytes(image: UInt8[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """0..255 -> [-1, 1], float32."""
-    return image.float() / 127.5 - 1
-
-
-def to_bytes(image: Float[Tensor, "..."]) -> UInt8[Tensor, "..."]:
-    """[-1, 1] -> 0..255, rounded to the nearest and clipped."""
-    return ((image.detach().cpu().float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-
-
-def square(image: Float[Tensor, "C H W"], size: int) -> Float[Tensor, "C S S"]:
-    """The central square, resized to `size` x `size` with the book's one bicubic."""
-    from .degrade import downsample
-
-    side = min(image.shape[-2:])
-    top, left = (image.shape[-2] - side) // 2, (image.shape[-1] - side) // 2
-    return downsample(image[None, :, top : top + side, left : left + side], size=(size, size))[0].clamp(-1, 1)
-
-
-def _to_tensor(picture: Image.Image, channels: int | None) -> Tensor:
-    if picture.mode.startswith(("I", "F")):  # 16- or 32-bit grey: Pillow's own conversion to 8 bits would clip it
-        values = np.asarray(picture, dtype=np.float32)
-        largest = values.max(initial=0)
-        top = 65535.0 if picture.mode.startswith("I;16") or largest > 255 else 1.0 if picture.mode == "F" and largest <= 1 else 255.0
-        tensor = torch.from_numpy(values / top * 2 - 1).clamp(-1, 1)[None]
-        return tensor.expand(channels or 1, -1, -1).clone()
-    grey = picture.mode in ("1", "L", "LA") if channels is None else channels == 1
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    array = np.array(picture.convert("L" if grey else "RGB"))
-    return from_bytes(torch.from_numpy(array).reshape(*array.shape[:2], -1).permute(2, 0, 1))
-
-
-def _reason(error: BaseException) -> str:
-    return "no known picture format" if type(error).__name__ == "UnidentifiedImageError" else str(error).rstrip(".") or type(error).__name__
-
-
-def _all_glyphs(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """images (N, S, S) uint8, code points (N,), styles (N,); from the cache when it holds this very rendering."""
-    import matplotlib
-    import PIL
-
-    key = hashlib.sha256(f"{size} {matplotlib.__version__} {PIL.__version__} {Path(__file__).read_text()}".encode()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sr3mini" / f"glyphs_{size}_{key}.npz"
-    try:
-        with cache.open("rb") as file, np.load(file) as stored:  # np.load alone leaves a damaged file open
-            return stored["images"], stored["code_points"], stored["styles"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        pass  # no cache yet, or a damaged one: render again
-    rendered = _render_all(size)
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache.parent) as beside:  # removed even when the disk is full
-            np.savez(Path(beside) / cache.name, images=rendered[0], code_points=rendered[1], styles=rendered[2])
-            (Path(beside) / cache.name).replace(cache)
-    except OSError:
-        pass  # a cache that cannot be written costs a few seconds next time, nothing else
-    return rendered
-
-
-def _render_all(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    import matplotlib
-    from matplotlib.ft2font import FT2Font
-
-    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    images, code_points, styles = [], [], []
-    for style, name in enumerate(STYLES):
-        file = str(fonts / f"{name}.ttf")
-        font = ImageFont.truetype(file, round(size * 11 / 16), layout_engine=ImageFont.Layout.BASIC)
-        for code_point in sorted(FT2Font(file).get_charmap()):
-            character = chr(code_point)
-            picture = None if unicodedata.category(character)[0] in "CZ" else _render(character, font, size)
-            if picture is not None:
-                images.append(picture)
-                code_points.append(code_point)
-                styles.append(style)
-    return np.stack(images), np.array(code_points), np.array(styles)
-
-
-def _render(character: str, font: ImageFont.FreeTypeFont, size: int) -> np.ndarray | None:
-    """One glyph, centred sideways, on a common baseline unless it would stick out; None if it is empty or too large."""
-    left, top, right, bottom = (round(v) for v in font.getbbox(character, anchor="ls"))
-    if right <= left or bottom <= top or right - left > size or bottom - top > size:
-        return None
-    picture = Image.new("L", (size, size), 255)
-    baseline = min(max(size * 3 // 4, -top), size - bottom)
-    ImageDraw.Draw(picture).text(((size - left - right) // 2, baseline), character, font=font, fill=0, anchor="ls")
-    array = np.asarray(picture)
-    return None if array.min() == 255 else array
-
-
-def _held_out(images: np.ndarray, code_points: np.ndarray) -> np.ndarray:
-    """Which rows belong to the test split, (N,) bool: whole groups of code points that share any picture."""
-    leader = {int(c): int(c) for c in code_points}
-
-    def find(c: int) -> int:
-        while leader[c] != c:
-            leader[c] = c = leader[leader[c]]
-        return c
-
-    first_with: dict[bytes, int] = {}
-    for image, code_point in zip(images, code_points, strict=True):
-        twin = first_with.setdefault(hashlib.sha1(image.tobytes(), usedforsecurity=False).digest(), int(code_point))
-        a, b = sorted((find(twin), find(int(code_point))))
-        leader[b] = a
-    alphabet = {find(ord(c)) for c in ALPHABET}
-    chosen = {c: find(c) in alphabet or _tenth(find(c)) for c in leader}
-    return np.array([chosen[int(c)] for c in code_points])
-
-
-def _tenth(code_point: int) -> bool:
-    """A fixed tenth of the code points, spread without pattern."""
-    return hashlib.sha256(str(code_point).encode()).digest()[0] % 10 == 0
+def _leave_signals_to_the_trainer(worker: int) -> None:
+    """Ctrl-C and a job scheduler's SIGTERM reach every process; the trainer still wants its next batch, to end in order."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

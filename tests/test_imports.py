@@ -16,8 +16,8 @@ from jaxtyping import TypeCheckError
 import sr3mini
 
 ORDER = (
-    *("schedule", "translate", "forward", "degrade", "oracle", "unet", "ddpm_unet", "loss", "sampler", "metrics", "data", "prepare", "fetch", "preset", "checkpoint", "pth", "janspiry", "bridges", "hub", "plan"),
-    *("evaluate", "upscale", "failures", "train", "figures", "widgets", "exercises", "cli"),
+    *("schedule", "translate", "forward", "degrade", "oracle", "unet", "ddpm_unet", "loss", "sampler", "metrics", "pictures", "perceptual", "fonts", "folders", "stream", "data", "prepare", "fetch", "preset", "checkpoint", "cards", "pth", "janspiry", "bridges", "hub", "plan"),
+    *("evaluate", "upscale", "compare", "report", "failures", "train", "figures", "widgets", "exercises", "cli"),
 )
 KEPT_OUT = ("translate", "train", "figures", "widgets", "exercises", "cli")
 FOLDER = Path(sr3mini.__file__).parent

@@ -1,0 +1,186 @@
+r"""Folders of pictures, of any depth and any number: their names kept in one run of bytes, a fixed part held out, files opened when asked for.
+
+    Folder(path, size)            every picture below a folder
+    prepared(path, size, ...)     what `sr3mini prepare` wrote: its names are read from an index, nothing is listed
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from .pictures import from_bytes, read_square
+
+Split = Literal["train", "test"]
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+HELD_OUT = 20  # one in so many pictures is kept for testing
+RECORD = "prepared.json"
+
+
+class Names(Sequence[Path]):
+    """Paths below a folder. They lie in one run of bytes, each with a 0 behind it: ten million cost no Python object, and an index file needs no parsing."""
+
+    def __init__(self, root: Path, text: bytes | np.ndarray) -> None:
+        self.root, self.text = root, np.frombuffer(text, np.uint8) if isinstance(text, bytes) else text
+        self.ends = np.flatnonzero(self.text == 0)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Path]: ...
+    def __getitem__(self, index: int | slice) -> Path | list[Path]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        place = range(len(self))[index]  # counts from the end, or raises IndexError
+        start = int(self.ends[place - 1]) + 1 if place else 0
+        return self.root / os.fsdecode(self.text[start : int(self.ends[place])].tobytes())
+
+
+class Folder(Dataset[Tensor]):
+    """Every picture below a folder, cut to its central square and resized: `(channels, size, size)` in [-1, 1].
+
+    Files are found at once, opened when asked for, and rounded to 8 bits. A file that cannot be read is named once in a warning, and its
+    neighbour takes its place. ValueError when the folder holds no picture at all, or none that can be read.
+    """
+
+    def __init__(self, path: str | Path, size: int, channels: int = 3, files: Sequence[Path] | None = None) -> None:
+        self.path, self.size, self.channels = Path(path), size, channels
+        self.files = Names(self.path, names_below(self.path)) if files is None else files
+        self.unreadable: set[Path] = set()
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Float[Tensor, "C S S"]:
+        picture, skipped = self.read(index)
+        for sentence in skipped:
+            warnings.warn(f"skipped: {sentence}", stacklevel=2)
+        return from_bytes(picture)
+
+    def read(self, index: int) -> tuple[UInt8[Tensor, "C S S"], list[str]]:
+        """Picture `index`, 0..255, or its nearest readable successor; a sentence for each file that was found unreadable on the way."""
+        if not -len(self.files) <= index < len(self.files):  # what ends `for picture in folder`
+            raise IndexError(f"picture {index} was asked for, but the folder {self.path} holds {len(self.files)}")
+        skipped: list[str] = []
+        for step in range(len(self.files)):
+            file = self.files[(index + step) % len(self.files)]
+            if file in self.unreadable:
+                continue
+            try:
+                return read_square(file, self.size, self.channels), skipped
+            except ValueError as error:
+                self.unreadable.add(file)
+                skipped.append(str(error))
+        first = f"; the first: {skipped[0]}" if skipped else ""
+        raise ValueError(f"none of the {len(self.files)} files below {self.path} could be read as a picture{first}")
+
+
+def folder(path: str | Path, size: int, channels: int = 3, split: Split = "train") -> Folder:
+    """One part of the pictures below a folder: a twentieth is held out, by a hash of the name, so that it stays the same when pictures are added."""
+    path = Path(path)
+    names = names_below(path).split(b"\0")[:-1]
+    kept = b"".join(name + b"\0" for name in part(names, names, split, path))
+    return Folder(path, size, channels, Names(path, kept))
+
+
+def prepared(path: str | Path, size: int, channels: int = 3, split: Split = "train") -> Folder:
+    """One part of a prepared folder. ValueError when its preparation was interrupted, or when it holds smaller pictures than `size`."""
+    path = Path(path)
+    record = read_record(path)
+    if not record.get("complete"):
+        raise ValueError(f"the preparation of {path} was interrupted; run the same sr3mini prepare again, it goes on where it stopped")
+    if record["size"] < size:
+        raise ValueError(f"{path} holds pictures of {record['size']} x {record['size']}, but {size} x {size} are wanted; prepare them again with --size {size}")
+    index = path / index_name(split)
+    if not index.is_file():
+        raise ValueError(f"{index} is missing; run the same sr3mini prepare again")
+    files = Names(path, np.fromfile(index, np.uint8))
+    if not len(files):
+        raise ValueError(f"{path} holds no picture for {split}ing")
+    return Folder(path, size, channels, files)
+
+
+def index_name(split: Split) -> str:
+    """The file of a prepared folder that holds the names of a part, each with a 0 behind it."""
+    return f"{split}.names"
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """What `sr3mini prepare` noted about a folder that it wrote."""
+    try:
+        record = json.loads((path / RECORD).read_text(encoding="utf-8"))
+        if isinstance(record.get("size"), int):
+            return dict(record)
+    except (ValueError, AttributeError):
+        pass
+    raise ValueError(f"{path / RECORD} was not written by sr3mini prepare")
+
+
+def folder_kind(path: Path) -> Literal["prepared", "pictures"]:
+    """How a folder is to be read, from a look at what lies at its top."""
+    return "prepared" if (path / RECORD).is_file() else "pictures"
+
+
+def names_below(path: Path) -> bytes:
+    """The names of all files below a folder that look like pictures, each with a 0 behind it. ValueError when there is none."""
+    if not path.is_dir():
+        raise ValueError(f"{path} is not a folder; give the folder that holds your pictures")
+    text = b"".join(os.fsencode(name) + b"\0" for name in walk(path) if name.lower().endswith(SUFFIXES))
+    if not text:
+        raise ValueError(f"no picture below {path}: looked for names that end in {', '.join(SUFFIXES)}")
+    return text
+
+
+def walk(path: Path, leave_out: Path | None = None) -> Iterator[str]:
+    """The names, relative to `path`, of all files below it, in a fixed order. Links are followed, each folder is entered once; hidden names are passed over."""
+    entered = set() if leave_out is None else {_identity(leave_out)}
+
+    def below(place: str, prefix: str) -> Iterator[str]:
+        if (this := _identity(place)) in entered:
+            return
+        entered.add(this)
+        try:
+            with os.scandir(place) as entries:
+                here = sorted(entries, key=lambda entry: entry.name)
+        except PermissionError as error:
+            warnings.warn(f"left out: {place} ({error.strerror})", stacklevel=2)
+            return
+        for entry in here:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from below(entry.path, f"{prefix}{entry.name}/")
+            elif entry.is_file():
+                yield prefix + entry.name
+
+    return below(str(path), "")
+
+
+def part(names: Sequence[bytes], groups: Iterable[bytes], split: Split, path: Path) -> list[bytes]:
+    """The names of one part: a twentieth of the groups is held out, at least one where there are two. A group stays together."""
+    marks = np.array([int.from_bytes(hashlib.blake2b(group, digest_size=8).digest()) for group in groups], np.uint64)
+    held_out = marks < 2**64 // HELD_OUT
+    if not held_out.any():
+        held_out = marks == marks.min()
+    if held_out.all():
+        warnings.warn(f"too few pictures in {path} to hold some out: the same ones serve for training and for testing", stacklevel=3)
+        return list(names)
+    return [names[i] for i in np.flatnonzero(held_out == (split == "test")).tolist()]
+
+
+def _identity(place: str | Path) -> tuple[int, int]:
+    status = os.stat(place)
+    return status.st_dev, status.st_ino
