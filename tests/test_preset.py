@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from typing import Any
 
 import pytest
 import torch
+from checks import seeded
 from rooms import room
 from tiny import TINY
 
+from sr3mini.degrade import upsample
+from sr3mini.oracle import GaussianOracle
 from sr3mini.preset import PRESETS, Preset
 from sr3mini.schedule import NoiseSchedule
 
@@ -86,3 +90,31 @@ UNKNOWN_FIELD = json.dumps({**dataclasses.asdict(TINY), "colour": 1})
 def test_a_text_that_is_no_preset_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"preset|line 1"):
         UNHOOKED.from_json(text)
+
+
+def test_an_untrained_network_with_detail_is_the_oracle_of_a_gaussian_around_the_enlarged_x() -> None:
+    """y ~ N(U x, s^2 I): every level, two pictures with their own levels, gamma near 1 too."""
+    preset = dataclasses.replace(TINY, detail=0.3)
+    x, y_t = torch.randn(2, 1, 4, 4, generator=seeded(0)), torch.randn(2, 1, 16, 16, generator=seeded(1))
+    for gamma in ([0.5, 1e-4], [0.9, 1 - 1e-6]):
+        level = torch.tensor(gamma, dtype=torch.float64)
+        predicted = preset.network()(x, y_t, level)
+        for i in range(2):
+            oracle = GaussianOracle(upsample(x, 4)[i].flatten(), 0.09 * torch.eye(256))
+            torch.testing.assert_close(predicted[i : i + 1], oracle(None, y_t[i : i + 1], level[i : i + 1]), rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_left_to_a_network_with_detail_has_unit_size() -> None:
+    """The deviation of the noise, sqrt(gamma) s / sqrt(v), times what the U-Net puts out: a head that puts out 1 moves f by just that."""
+    preset = dataclasses.replace(TINY, detail=0.3)
+    f = preset.network()
+    x, y_t, level = torch.zeros(1, 1, 4, 4), torch.randn(1, 1, 16, 16, generator=seeded(1)), torch.tensor([0.7])
+    before = f(x, y_t, level)
+    torch.nn.init.ones_(f.head.bias)  # type: ignore[union-attr,arg-type]
+    torch.testing.assert_close(f(x, y_t, level) - before, torch.full_like(y_t, math.sqrt(0.7 * 0.09 / (0.7 * 0.09 + 0.3))))
+
+
+@pytest.mark.parametrize("other", [{"objective": "regression"}, {"layout": "ddpm"}, {"conditional": False}])
+def test_detail_needs_an_x_and_noise_to_predict(other: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="can start from U x"):
+        dataclasses.replace(TINY, detail=0.3, **other)  # type: ignore[arg-type]
