@@ -25,16 +25,15 @@ from .unet import Down, Up
 class RootLevelEmbedding(nn.Module):
     """gamma (B,) -> (B, width): sin and cos of sqrt(gamma) times 1 ... 1/10000, then a two-layer MLP."""
 
-    frequencies: Tensor
-
     def __init__(self, width: int) -> None:
         super().__init__()
-        frequencies = torch.exp(-math.log(1e4) * torch.arange(width // 2) / (width // 2))
-        self.register_buffer("frequencies", frequencies, persistent=False)
+        self.count = width // 2
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width))
 
     def forward(self, gamma: Float[Tensor, " B"]) -> Float[Tensor, "B width"]:
-        angles = gamma.sqrt()[:, None].to(self.frequencies) * self.frequencies
+        like = next(self.parameters())
+        frequencies = torch.exp(-math.log(1e4) * torch.arange(self.count, device=like.device) / self.count).to(like)
+        angles = gamma.sqrt()[:, None].to(like) * frequencies
         return self.mlp(torch.cat([angles.sin(), angles.cos()], dim=1))
 
 

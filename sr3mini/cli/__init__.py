@@ -9,11 +9,12 @@ from typing import Any
 
 import tyro
 
+from .convert import export, import_
 from .evaluate import evaluate
 from .train import train
 from .upscale import upscale
 
-VERBS: dict[str, Callable[..., Any]] = {"train": train, "upscale": upscale, "evaluate": evaluate}
+VERBS: dict[str, Callable[..., Any]] = {"train": train, "upscale": upscale, "evaluate": evaluate, "import": import_, "export": export}
 
 
 def main(arguments: list[str] | None = None) -> None:

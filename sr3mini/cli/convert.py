@@ -1,0 +1,68 @@
+"""`sr3mini import` and `sr3mini export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+def import_(
+    checkpoint: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="GEN.PTH")],
+    config: Path | None = None,
+    out: Path = Path("model"),
+) -> None:
+    """Turn a checkpoint of the best-known public SR3 code into a model folder.
+
+    Nothing in the file is executed.
+
+    Args:
+        checkpoint: its I..._E..._gen.pth.
+        config: the JSON that it was trained with; without it, what the tensors do not tell is assumed, and said.
+        out: folder for model.safetensors, config.json, model.json and README.md.
+    """
+    import dataclasses
+    import json
+
+    from ..cards import describe
+    from ..checkpoint import save
+    from ..data import write_text
+    from ..janspiry import import_checkpoint
+
+    f, about = import_checkpoint(checkpoint, config)
+    about |= {"preset": dataclasses.asdict(f.preset), "parameters": sum(p.numel() for p in f.parameters())}
+    out.mkdir(parents=True, exist_ok=True)
+    save(out / "model.safetensors", f)
+    write_text(json.dumps(about, indent=2) + "\n", out / "model.json")
+    describe(out, f.preset)
+    what = f"{f.preset.size // f.preset.factor} -> {f.preset.size}" if f.preset.conditional else f"unconditional, {f.preset.size}"
+    print(f"wrote {out}: {what}, {about['parameters'] / 1e6:.1f} million parameters")
+    if about["assumed"]:
+        print("not in the checkpoint, so assumed: " + ", ".join(f"{name} = {value}" for name, value in about["assumed"].items()) + "; pass --config to be sure")
+
+
+def export(
+    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")],
+    out: Annotated[Path, tyro.conf.arg(metavar="FILE.pth|FILE.pt2")],
+) -> None:
+    """Write a model for other code to load.
+
+    NAME_gen.pth is for the best-known public SR3 code, with NAME_gen.json beside it; its layout has to be that code's.
+    NAME.pt2 is a program for torch.export.load, which needs none of our code.
+
+    Args:
+        model: a shipped name, a .safetensors file, or a model folder.
+        out: where to write; the ending says what.
+    """
+    from ..bridges import export_program
+    from ..checkpoint import load
+    from ..janspiry import export_checkpoint
+
+    if out.suffix not in (".pth", ".pt2"):
+        raise ValueError(f"{out} ends neither in .pth nor in .pt2, so it is not clear what to write")
+    f = load(model)
+    if out.suffix == ".pth":
+        print(f"wrote {out} and {export_checkpoint(f, out)}")
+    else:
+        print(f"wrote {out}; at most {export_program(f, out):.1e} from {model}")

@@ -1,0 +1,294 @@
+r"""Checkpoints of the best-known public SR3 code (Janspiry/Image-Super-Resolution-via-Iterative-Refinement), read and written.
+
+    f, card = import_checkpoint("I640000_E37_gen.pth", "sr_sr3_16_128.json")     f(x, y_t, gamma), like any other
+    export_checkpoint(f, "I640000_E37_gen.pth")                                  with the .json that goes with it
+
+The tensors tell most of the layout. What they do not tell (groups, picture size, dropout) is read from the configuration,
+or assumed and named in the card. The sampler of that code is `sample(f, x, f.preset.training_schedule(), shape, variance="posterior", clip=True)`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .data import write_text
+from .preset import SCHEDULES, Network, Preset
+from .pth import read_pth
+from .schedule import NoiseSchedule
+
+PREFIX = "denoise_fn."
+NAMES = (  # the beginning or the middle of a name: ours, and that code's
+    (r"^level\.mlp\.0", "noise_level_mlp.1"),
+    (r"^level\.mlp\.2", "noise_level_mlp.3"),
+    (r"^middle", "mid"),
+    (r"^norm", "final_conv.block.0"),
+    (r"^head", "final_conv.block.3"),
+    (r"^((?:downs|ups)\.\d+)\.(weight|bias)$", r"\1.conv.\2"),
+    (r"^stem", "downs.0"),
+    (r"\.block\.norm1", ".res_block.block1.block.0"),
+    (r"\.block\.conv1", ".res_block.block1.block.3"),
+    (r"\.block\.level", ".res_block.noise_func.noise_func.0"),
+    (r"\.block\.norm2", ".res_block.block2.block.0"),
+    (r"\.block\.conv2", ".res_block.block2.block.3"),
+    (r"\.block\.skip", ".res_block.res_conv"),
+    (r"\.attention\.", ".attn."),
+)
+THEIR_SCHEDULES = {"linear": "linear", "quadratic": "quad", "warmup10": "warmup10", "warmup50": "warmup50", "constant": "const", "cosine": "cosine"}
+PUBLISHED: dict[tuple[Any, ...], dict[str, Any]] = {  # by inner_channel, channel_multiplier, res_blocks: what else the configurations of that code say
+    (64, (1, 2, 4, 8, 8), 2): {"groups": 32, "size": 128, "factor": 8, "dropout": 0.2},
+    (64, (1, 2, 4, 8, 16), 1): {"groups": 16, "size": 512, "factor": 8, "dropout": 0.0},
+    (32, (1, 2, 4, 8, 8, 16, 16), 2): {"groups": 32, "size": 512, "factor": 8, "dropout": 0.0},
+}
+OPTIONS = {  # our fields that the tensors tell, and the options of that code that they come from
+    **{"image_channels": "out_channel", "conditional": "in_channel", "channels": "inner_channel"},
+    **{"multipliers": "channel_multiplier", "blocks": "res_blocks", "attention": "attn_res"},
+}
+
+
+def import_checkpoint(path: str | Path, config: str | Path | None = None) -> tuple[Network, dict[str, Any]]:
+    """The network of a `..._gen.pth` and what is known of it, by the file's own JSON configuration or without one.
+
+    Nothing in the file is executed. ValueError, in one sentence, when the file is no such checkpoint, when `config` is
+    none of that code's or describes another network, or when the layout is not one of `which_model_G: sr3`.
+    """
+    path = Path(path)
+    tensors = read_pth(path)
+    weights = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items() if name.startswith(PREFIX)}
+    fields = _layout_of(weights, path)
+    assumed: dict[str, Any] = {}
+    if config is None:
+        key = (fields["channels"], fields["multipliers"], fields["blocks"])
+        assumed = dict(PUBLISHED.get(key, {"groups": 32, "size": 128, "factor": 8, "dropout": 0.0}))
+        assumed["factor"] = assumed["factor"] if fields["conditional"] else 1
+        schedule = _schedule_of(tensors["betas"], path) if "betas" in tensors else {}
+        assumed |= {} if schedule else {"schedule": "linear", "schedule_steps": 2000, "schedule_start": 1e-6, "schedule_end": 1e-2}
+        fields |= assumed | schedule
+    else:
+        fields |= _checked(_options(config), fields, tensors.get("betas"), config, path)
+    try:
+        preset = Preset(name=path.stem, data="folder", sampling_steps=min(100, fields["schedule_steps"]), loss_power=1, **fields)
+        f = _filled(preset, weights)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"{path} does not hold the weights of a network that can be built ({' '.join(str(error).split())})") from error
+    return f, {"imported": f"sr3mini import {path.name}" + (f" --config {Path(config).name}" if config else ""), "assumed": assumed}
+
+
+def export_checkpoint(f: Network, path: str | Path) -> Path:
+    """Write `f` as that code's `..._gen.pth`, with its 12 schedule buffers, and beside it the configuration, whose path is returned.
+
+    ValueError when that code has no such network; OSError when the place cannot be written.
+    """
+    path, preset = Path(path), f.preset
+    if preset.layout != "ddpm" or preset.objective != "noise":
+        what = f"a network trained for {preset.objective}" if preset.objective != "noise" else f"the layout {preset.layout!r}"
+        raise ValueError(f"{preset.name} cannot be written as a .pth of that code, which has no option for {what}; only the layout 'ddpm' fits")
+    weights = {PREFIX + their_name(name): tensor.detach().cpu().contiguous() for name, tensor in f.state_dict().items()}
+    _write({**_buffers(preset.training_schedule()), **weights}, path)
+    options = path.with_suffix(".json")
+    write_text(json.dumps(_configuration(preset, path), indent=4) + "\n", options)
+    return options
+
+
+def _write(tensors: dict[str, Tensor], path: Path) -> None:
+    """torch.save, beside its place and renamed, so that there is never half a checkpoint."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        torch.save(tensors, beside)
+        beside.replace(path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        raise OSError(f"{path} could not be written: {getattr(error, 'strerror', None) or ' '.join(str(error).split())}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def their_name(name: str) -> str:
+    """What that code calls one of our tensors. Its `downs` begin with the stem, so ours count one less."""
+    name = re.sub(r"^downs\.(\d+)", lambda found: f"downs.{int(found[1]) + 1}", name)
+    for ours, theirs in NAMES:
+        name = re.sub(ours, theirs, name)
+    return name
+
+
+def _filled(preset: Preset, weights: dict[str, Tensor]) -> Network:
+    """The preset's network with these tensors, which are renamed and not copied."""
+    with torch.device("meta"):
+        f = preset.network()
+    names = {their_name(name): name for name in f.state_dict()}
+    renamed = {names.get(name, name): tensor.float() for name, tensor in weights.items()}
+    wrong = [name for name, tensor in f.state_dict().items() if name not in renamed or renamed[name].shape != tensor.shape]
+    for name in wrong or sorted(renamed.keys() - names.values()):
+        found = tuple(renamed[name].shape) if name in renamed else "missing"
+        raise ValueError(f"{PREFIX}{their_name(name)} is {found}, wanted {tuple(f.state_dict()[name].shape) if name in wrong else 'nothing of that name'}")
+    f.load_state_dict(renamed, assign=True)
+    return f.eval().requires_grad_(False)
+
+
+def _layout_of(weights: dict[str, Tensor], path: Path) -> dict[str, Any]:
+    """The fields of the preset that the tensors tell: the way up has, for every depth, its stages and then a resampling."""
+    if any(name.startswith("time_mlp") for name in weights):
+        raise ValueError(f"{path} holds a network of which_model_G = 'ddpm', which is told t and not gamma; only 'sr3' can be imported")
+    try:
+        stem, head = weights["downs.0.weight"], weights["final_conv.block.3.weight"]
+        channels, inputs, outputs = len(stem), stem.shape[1], len(head)
+        depths: list[list[tuple[int, bool, bool]]] = [[]]
+        for n in range(1 + max(int(name.split(".")[1]) for name in weights if name.startswith("ups."))):
+            if f"ups.{n}.conv.weight" in weights:
+                depths.append([])
+                continue
+            convolution, level = weights[f"ups.{n}.res_block.block1.block.3.weight"], weights[f"ups.{n}.res_block.noise_func.noise_func.0.weight"]
+            depths[-1].append((len(convolution), f"ups.{n}.attn.qkv.weight" in weights, len(level) == 2 * len(convolution)))
+        depths.reverse()
+        blocks = {len(stages) - 1 for stages in depths}
+        widths = [{width for width, _, _ in stages} for stages in depths]
+        multipliers = tuple(width.pop() // channels for width in widths if len(width) == 1)
+    except (KeyError, ValueError, IndexError, ZeroDivisionError, TypeError) as error:
+        raise ValueError(f"{path} holds tensors, but not those of that code's network; a file that ends in _gen.pth does ({error})") from error
+    if len(blocks) > 1 or len(multipliers) < len(depths) or inputs not in (outputs, 2 * outputs):
+        raise ValueError(f"{path} holds a network that no option of that code describes: {inputs} channels in, {outputs} out, stages {depths}")
+    return {
+        **{"image_channels": outputs, "conditional": inputs == 2 * outputs, "channels": channels, "multipliers": multipliers, "blocks": blocks.pop()},
+        "attention": tuple(depth for depth, stages in enumerate(depths) if stages[0][1]),
+        "layout": "ddpm_affine" if depths[0][0][2] else "ddpm",
+    }
+
+
+def _schedule_of(betas: Tensor, path: Path) -> dict[str, Any]:
+    """The fields of the preset that describe a checkpoint's table of beta."""
+    steps, first, last = len(betas), float(f"{betas[0].item():.6g}"), float(f"{betas[-1].item():.6g}")
+    for kind in SCHEDULES:
+        fields = {"schedule": kind, "schedule_steps": steps, "schedule_start": first, "schedule_end": last}
+        if _is_schedule(betas, fields):
+            return fields
+    raise ValueError(f"{path} holds a table of {steps} betas from {first:g} to {last:g} that is none of {', '.join(SCHEDULES)}; say with --config which it is")
+
+
+def _is_schedule(betas: Tensor, fields: dict[str, Any]) -> bool:
+    """Whether the float32 table `betas` is the schedule that the fields describe."""
+    try:
+        made = 1 - SCHEDULES[fields["schedule"]](*(fields[f"schedule_{name}"] for name in ("steps", "start", "end"))).alphas[1:]
+    except ValueError:
+        return False
+    return made.shape == betas.shape and torch.allclose(made, betas.double(), rtol=1e-4, atol=1e-9)
+
+
+def _options(config: str | Path) -> dict[str, Any]:
+    """That code's JSON with its // comments: sections `model` and, if there are any, `datasets`."""
+    try:
+        text = Path(config).read_text(encoding="utf-8")
+        options = json.loads(re.sub(r'("(?:\\.|[^"\\])*")|//[^\n]*', lambda found: found[1] or "", text))
+    except FileNotFoundError:
+        raise ValueError(f"{config} does not exist") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{config} is no JSON with // comments ({error})") from error
+    if not isinstance(options, dict):
+        raise ValueError(f"{config} is no configuration of that code: it holds no JSON object")
+    return options
+
+
+def _checked(options: dict[str, Any], told: dict[str, Any], betas: Tensor | None, config: str | Path, path: Path) -> dict[str, Any]:
+    """The fields that only a configuration tells, once it agrees with the tensors in all others."""
+    fields = _fields_of(options, config)
+    for field, option in OPTIONS.items():
+        if fields[field] != told[field]:
+            raise ValueError(f"{config} describes another network than {path}: by {option} it has {field} = {fields[field]}, by the tensors {told[field]}")
+    schedules = fields.pop("schedules")
+    if betas is not None and not any(_is_schedule(betas, each) for each in schedules):
+        raise ValueError(f"{config} describes a schedule of {schedules[0]['schedule_steps']} steps, but the {len(betas)} betas of {path} are another's")
+    return {**{field: value for field, value in fields.items() if field not in OPTIONS}, **schedules[0]}
+
+
+def _fields_of(options: dict[str, Any], config: str | Path) -> dict[str, Any]:
+    """Our fields by that code's options, whose names may also be those of its network's arguments."""
+    try:
+        model = options.get("model", options)
+        if model.get("which_model_G", "sr3") != "sr3":
+            raise ValueError(f"which_model_G is {model['which_model_G']!r}, and only 'sr3' can be imported")
+        unet, diffusion, betas = model["unet"], model.get("diffusion", {}), model["beta_schedule"]
+        image_size = diffusion["image_size"] if "image_size" in diffusion else unet["image_size"]
+        multipliers = tuple(unet["channel_multiplier"] if "channel_multiplier" in unet else unet["channel_mults"])
+        sizes: dict[str, Any] = next((each for each in options.get("datasets", {}).values() if {"l_resolution", "r_resolution"} <= each.keys()), {})
+        size, outputs = sizes.get("r_resolution", image_size), unet["out_channel"]
+        conditional = diffusion.get("conditional", unet["in_channel"] > outputs)
+        if unet["in_channel"] != outputs * (1 + conditional):
+            raise ValueError(f"in_channel = {unet['in_channel']} and out_channel = {outputs} do not fit conditional = {json.dumps(conditional)}")
+        factor = size // sizes.get("l_resolution", size // 8 or 1) if conditional else 1
+        return {
+            **{"image_channels": outputs, "conditional": conditional, "channels": unet["inner_channel"]},
+            **{"multipliers": multipliers, "blocks": unet["res_blocks"]},
+            "attention": tuple(depth for depth in range(len(multipliers)) if image_size // 2**depth in unet["attn_res"]),
+            **{"groups": unet.get("norm_groups") or 32, "dropout": float(unet["dropout"]), "size": size, "factor": factor},
+            "schedules": [_schedule_fields(betas[phase]) for phase in ("train", "val") if phase in betas] or [_schedule_fields(betas)],
+        }
+    except KeyError as error:
+        raise ValueError(f"{config} is no configuration of that code: it has no {error.args[0]!r}") from error
+    except (TypeError, AttributeError, ZeroDivisionError, ValueError) as error:
+        raise ValueError(f"{config} is no configuration that can be used ({error})") from error
+
+
+def _schedule_fields(betas: dict[str, Any]) -> dict[str, Any]:
+    """A section of beta_schedule in our words. "jsd" is the one without: it ends at gamma = 0, where that code divides by 0."""
+    ours = {theirs: ours for ours, theirs in THEIR_SCHEDULES.items()}
+    if betas["schedule"] not in ours:
+        raise ValueError(f"the schedule {betas['schedule']!r} is none of {', '.join(ours)}")
+    numbers = {"schedule_start": float(betas["linear_start"]), "schedule_end": float(betas["linear_end"])}
+    return {"schedule": ours[betas["schedule"]], "schedule_steps": betas["n_timestep"], **numbers}
+
+
+def _buffers(schedule: NoiseSchedule) -> dict[str, Tensor]:
+    """The 12 tables that a checkpoint of that code carries, float32, with entry 0 for t = 1."""
+    alphas, gammas, before = schedule.alphas[1:], schedule.gammas[1:], schedule.gammas[:-1]
+    variance = (1 - alphas) * (1 - before) / (1 - gammas)
+    tables = {
+        "betas": 1 - alphas,
+        "alphas_cumprod": gammas,
+        "alphas_cumprod_prev": before,
+        "sqrt_alphas_cumprod": gammas.sqrt(),
+        "sqrt_one_minus_alphas_cumprod": (1 - gammas).sqrt(),
+        "log_one_minus_alphas_cumprod": (1 - gammas).log(),
+        "sqrt_recip_alphas_cumprod": (1 / gammas).sqrt(),
+        "sqrt_recipm1_alphas_cumprod": (1 / gammas - 1).sqrt(),
+        "posterior_variance": variance,
+        "posterior_log_variance_clipped": variance.clamp(min=1e-20).log(),
+        "posterior_mean_coef1": (1 - alphas) * before.sqrt() / (1 - gammas),
+        "posterior_mean_coef2": (1 - before) * alphas.sqrt() / (1 - gammas),
+    }
+    return {name: table.float() for name, table in tables.items()}
+
+
+def _configuration(preset: Preset, path: Path) -> dict[str, Any]:
+    """The options under which that code builds this network; folders of pictures are named as its own preparation names them."""
+    low, high = preset.size // preset.factor, preset.size
+    betas = {"schedule": THEIR_SCHEDULES[preset.schedule], "n_timestep": preset.schedule_steps}
+    betas |= {"linear_start": preset.schedule_start, "linear_end": preset.schedule_end}
+    pictures = {"name": preset.name, "dataroot": f"dataset/pictures_{low}_{high}", "datatype": "img", "l_resolution": low, "r_resolution": high, "data_len": -1}
+    unet = {
+        **{"in_channel": preset.image_channels * (1 + preset.conditional), "out_channel": preset.image_channels, "inner_channel": preset.channels},
+        **{"norm_groups": preset.groups, "channel_multiplier": list(preset.multipliers), "res_blocks": preset.blocks, "dropout": preset.dropout},
+        "attn_res": [preset.size // 2**depth for depth in preset.attention],
+    }
+    resume = str(path.resolve()).removesuffix(".pth").removesuffix("_gen")
+    folders = {"log": "logs", "tb_logger": "tb_logger", "results": "results", "checkpoint": "checkpoint"}
+    return {
+        **{"name": preset.name, "phase": "val", "gpu_ids": [0], "path": {**folders, "resume_state": resume}},
+        "datasets": {
+            "train": {**pictures, "mode": "HR", "batch_size": 4, "num_workers": 8, "use_shuffle": True},
+            "val": {**pictures, "mode": "LRHR", "data_len": 50},
+        },
+        "model": {
+            **{"which_model_G": "sr3", "finetune_norm": False, "unet": unet, "beta_schedule": {"train": betas, "val": betas}},
+            "diffusion": {"image_size": high, "channels": preset.image_channels, "conditional": preset.conditional},
+        },
+        "train": {
+            **{"n_iter": preset.train_steps, "val_freq": 10_000, "save_checkpoint_freq": 10_000, "print_freq": 200},
+            "optimizer": {"type": "adam", "lr": preset.learning_rate},
+            "ema_scheduler": {"step_start_ema": 5000, "update_ema_every": 1, "ema_decay": preset.ema_decay},
+        },
+    }
