@@ -121,8 +121,8 @@ def condition(y_0: Float[Tensor, "B C H W"], preset: Preset, generator: torch.Ge
 
 
 def learning_rate(preset: Preset) -> Callable[[int], float]:
-    """step -> the share of preset.learning_rate: a linear warm-up, then half a cosine down to 0."""
-    warmup, total = preset.warmup_steps, preset.train_steps
+    """step -> the share of preset.learning_rate: a linear warm-up, times half a cosine down to 0 unless preset.decay is "none"."""
+    warmup, total = preset.warmup_steps, preset.train_steps * (math.inf if preset.decay == "none" else 1)
     return lambda step: min(1.0, (step + 1) / max(1, warmup)) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
 
 

@@ -81,6 +81,27 @@ def test_images_characters_and_styles_lie_beside_each_other(splits: tuple[Glyphs
     assert torch.equal(test.batch(torch.tensor([index]))[0], test[index])
 
 
+def test_coloured_glyphs_are_the_same_shapes_in_an_ink_and_on_a_paper_of_their_own(splits: tuple[Glyphs, Glyphs]) -> None:
+    """Each channel is a straight line of the grey picture; the colours are the same at every rendering, and all different."""
+    grey = splits[1]
+    coloured = glyphs.__wrapped__("test", SIZE, 3)
+    assert coloured.characters == grey.characters
+    some = [grey.find(c) for c in "AbQ7"]
+    white, black = (grey.batch(some) + 1).div(2), (1 - grey.batch(some)).div(2)
+    ink, paper = coloured.colours[some][..., None, None].unbind(1)
+    torch.testing.assert_close(coloured.batch(some), paper * white + ink * black)
+    assert torch.equal(coloured[some[2]], coloured.batch(some)[2])
+    assert (coloured.colours.amax(1) - coloured.colours.amin(1)).min() >= 0.2, "ink and paper must differ in every channel"
+    assert 0.4 < (coloured.colours[:, 0] < 0).all(1).float().mean() < 0.6, "half are dark on light, half light on dark"
+    assert torch.equal(coloured.colours, glyphs.__wrapped__("test", SIZE, 3).colours)
+    assert len(coloured.colours[:100].flatten(1).unique(dim=0)) == 100
+
+
+def test_glyphs_are_grey_or_coloured() -> None:
+    with pytest.raises(ValueError, match=r"^channels = 2, but the glyphs come in grey, 1 channel, or in colour, 3$"):
+        room("data").glyphs("test", SIZE, 2)
+
+
 def test_a_character_of_the_other_split_is_named(splits: tuple[Glyphs, Glyphs]) -> None:
     with pytest.raises(KeyError, match="'A' in DejaVuSans is not in this split of the glyphs; try the other split"):
         splits[0].find("A")

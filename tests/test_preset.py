@@ -36,6 +36,40 @@ def test_the_regression_baseline_differs_from_sr3_in_its_objective_and_name_alon
     assert baseline.objective == "regression"
 
 
+PAPER = {"faces_16_128": 550, "photos_64_256": 625, "faces_64_512": 625, "faces_256_1024": 150}  # SR3, table of architectures: millions of parameters
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_makes_a_network_that_its_picture_fits_and_has_a_twin(name: str) -> None:
+    preset = PRESETS[name]
+    sides = len(preset.multipliers) - 1
+    assert preset.size % 2**sides == 0, "no padding in training"
+    assert name.removesuffix("_regression").endswith(f"_{preset.size // preset.factor}_{preset.size}") or name.removesuffix("_regression").endswith("_small")
+    assert ("regression" in name) == (preset.objective == "regression")
+    assert f"{name.removesuffix('_regression')}_regression" in PRESETS
+    assert count(preset) > 1e5
+
+
+@pytest.mark.parametrize(("name", "millions"), PAPER.items())
+def test_the_papers_presets_have_the_papers_sizes_and_its_training(name: str, millions: int) -> None:
+    preset, twin = PRESETS[name], PRESETS[f"{name}_regression"]
+    assert count(preset) == pytest.approx(millions * 1e6, rel=0.05)
+    assert count(twin) == count(preset)
+    assert (preset.train_steps, preset.batch_size, preset.warmup_steps, preset.decay, preset.weight_decay) == (1_000_000, 256, 10_000, "none", 0)
+    assert (preset.learning_rate, twin.learning_rate, preset.dropout) == (1e-4, 1e-5, 0.2 if name == "faces_16_128" else 0)
+    assert torch.equal(preset.training_schedule().gammas, NoiseSchedule.linear(2000, 1e-6, 1e-2).gammas)
+
+
+def test_the_public_codes_layout_has_its_978_million_parameters() -> None:
+    assert round(count(PRESETS["public_16_128"]) / 1e6, 1) == 97.8
+
+
+def count(preset: Preset) -> int:
+    """Parameters, on the device that knows shapes and holds no numbers."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in preset.network().parameters())
+
+
 def test_the_network_has_the_presets_layout_and_carries_it() -> None:
     f = TINY.network()
     assert f.preset is TINY
@@ -66,6 +100,7 @@ ABSURD: dict[str, Any] = {
     "image_channels": [0, 10**6],
     "data": ["else", None],
     "objective": ["gan", "", None],
+    "decay": ["linear", None, 0],
     "name": [None, 3],
     "loss_power": [0, 3, 1.5],
     "schedule_steps": [0, 10**12],

@@ -165,6 +165,11 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
     assert room.learning_rate(dataclasses.replace(TINY, warmup_steps=0))(0) == 1
 
 
+def test_without_decay_the_learning_rate_stays_where_the_warm_up_ends() -> None:
+    rate = room.learning_rate(dataclasses.replace(TINY, train_steps=100, warmup_steps=10, decay="none"))
+    assert [rate(step) for step in (0, 4, 9, 50, 100, 10**6)] == [0.1, 0.5, 1, 1, 1, 1]
+
+
 def test_a_regression_preset_is_trained_with_the_regression_loss_alone(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It learns to give the picture: the loss falls below that of an answer that is always grey."""
     monkeypatch.setattr(room, "denoising_loss", lambda *_: pytest.fail("the noise was asked for"))
