@@ -11,10 +11,8 @@ low-resolution ones are made from them by `degrade.downsample`, in batches, wher
 
 from __future__ import annotations
 
-import hashlib
-import signal
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,11 +21,14 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from .folders import Folder, Split, folder, folder_kind, prepared
+from .folders import Folder, Split, folder, folder_kind, permutation, prepared
 from .fonts import ALPHABET, STYLES, all_glyphs, held_out
+from .loading import Batches, Dealt, ahead
+from .pairs import Pairs
 from .pictures import from_bytes, read_picture, read_square, save_picture, square, to_bytes, write_picture, write_text
+from .stream import Stream, is_stream, stream_batches
 
 __all__ = [
     "ALPHABET",
@@ -36,6 +37,7 @@ __all__ = [
     "Folder",
     "Glyphs",
     "Split",
+    "Stream",
     "batches",
     "from_bytes",
     "glyphs",
@@ -116,17 +118,22 @@ def _colours(n: int) -> Float[Tensor, "n 2 3"]:
     return torch.where(swapped[:, None, None], dark_light.flip(1), dark_light)
 
 
-Pictures = Glyphs | Folder
+Pictures = Glyphs | Folder | Stream
 
 
 def open_pictures(data: str, size: int, channels: int, split: Split = "train") -> Pictures:
-    """Pictures by name, `(channels, size, size)`: "glyphs", or a folder, raw or prepared by `sr3mini prepare`.
+    """Pictures by name, `(channels, size, size)`: "glyphs", a folder, raw or prepared by `sr3mini prepare`, or a stream (see `Stream`).
 
     Of each, the part to train on or the part held out for testing. ValueError when there is no such thing, or no picture in it.
+    A set that the best-known public SR3 code prepared (see `Pairs`) is one part already: it is taken whole.
     """
     if data == "glyphs":
         return glyphs(split, size, channels)
+    if is_stream(data):
+        return Stream(data, size, channels, split)
     kind = folder_kind(Path(data))
+    if kind == "pairs":
+        return Pairs(data, size, channels)
     return prepared(data, size, channels, split) if kind == "prepared" else folder(data, size, channels, split)
 
 
@@ -135,22 +142,6 @@ def rows(n: int, batch_size: int, seed: int, step: int) -> Int64[Tensor, "B"]:
     places = torch.arange(step * batch_size, (step + 1) * batch_size)
     epochs = places // n
     return torch.cat([_order(n, seed, epoch)[places[epochs == epoch] % n] for epoch in epochs.unique().tolist()])
-
-
-class Batches(Iterator[Float[Tensor, "B C S S"]]):
-    """What `batches` returns: an iterator without end.
-
-    `state()` is what a stream goes on from, ready for JSON, and {} where the number of the step says it all. `close()` ends the worker processes.
-    """
-
-    def __init__(self, tensors: Iterator[Tensor], state: Callable[[], dict[str, Any]] = dict) -> None:
-        self.tensors, self.state = tensors, state
-
-    def __next__(self) -> Tensor:
-        return next(self.tensors)
-
-    def close(self) -> None:
-        self.tensors.close()  # type: ignore[attr-defined]
 
 
 def batches(
@@ -164,61 +155,29 @@ def batches(
     """
     if batch_size % ranks:
         raise ValueError(f"a batch of {batch_size} pictures cannot be shared by {ranks} processes; choose a multiple of {ranks}")
+    if isinstance(pictures, Stream):
+        if start and not state:
+            raise ValueError(f"{pictures.data} is a stream, which goes on from the state it was left in, not from step {start} alone")
+        return stream_batches(pictures, batch_size // ranks, seed, rank, ranks, workers, state)
     share = slice(rank * batch_size // ranks, (rank + 1) * batch_size // ranks)
-    wanted = _count(len(pictures), batch_size, seed, start, share)
-    return Batches((pictures.batch(each) for each in wanted) if isinstance(pictures, Glyphs) else _decoded(pictures, wanted, workers))
+    wanted = (rows(len(pictures), batch_size, seed, step)[share] for step in itertools.count(start))
+    if isinstance(pictures, Glyphs):
+        return Batches(pictures.batch(each) for each in wanted)
+    return Batches(batch for batch, _ in ahead(_Lists(pictures), workers, wanted))
 
 
-def _count(n: int, batch_size: int, seed: int, start: int, share: slice) -> Iterator[Tensor]:
-    step = start
-    while True:
-        yield rows(n, batch_size, seed, step)[share]
-        step += 1
+_order = lru_cache(maxsize=2)(permutation)  # of an epoch, and of the next one where a batch spans both
 
 
-@lru_cache(maxsize=2)
-def _order(n: int, seed: int, epoch: int) -> Int64[Tensor, "n"]:
-    """All pictures in the order of an epoch: 8 bytes each."""
-    mixed = hashlib.sha256(f"{seed} {epoch}".encode()).digest()
-    return torch.randperm(n, generator=torch.Generator().manual_seed(int.from_bytes(mixed[:7])))
-
-
-def _decoded(pictures: Folder, wanted: Iterator[Tensor], workers: int) -> Iterator[Tensor]:
-    """The pictures of each list of rows, and a warning for each unreadable file, however many workers met it."""
-    loader = DataLoader(
-        _Lists(pictures),
-        batch_size=None,
-        sampler=wanted,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        worker_init_fn=_leave_signals_to_the_trainer,
-        generator=torch.Generator(),  # the loader draws a number for itself: not from the trainer's random numbers
-    )
-    named: set[str] = set()
-    for batch, skipped, error in loader:
-        for sentence in set(skipped) - named:
-            named.add(sentence)
-            warnings.warn(f"skipped: {sentence}", stacklevel=3)
-        if error:
-            raise ValueError(error)
-        yield from_bytes(batch)
-
-
-class _Lists(Dataset[Any]):
-    """Pictures by lists of rows: (bytes, sentences on unreadable files, error). An error raised in a worker would arrive as its whole traceback."""
+class _Lists(Dataset[Dealt]):
+    """Pictures of a folder by lists of rows."""
 
     def __init__(self, pictures: Folder) -> None:
         self.pictures = pictures
 
-    def __getitem__(self, wanted: Tensor) -> tuple[Tensor | None, list[str], str]:
+    def __getitem__(self, wanted: Tensor) -> Dealt:
         try:
             read = [self.pictures.read(row) for row in wanted.tolist()]
         except ValueError as error:
-            return None, [], str(error)
-        return torch.stack([picture for picture, _ in read]), [sentence for _, skipped in read for sentence in skipped], ""
-
-
-def _leave_signals_to_the_trainer(worker: int) -> None:
-    """Ctrl-C and a job scheduler's SIGTERM reach every process; the trainer still wants its next batch, to end in order."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+            return Dealt(None, [], str(error))
+        return Dealt(torch.stack([picture for picture, _ in read]), [sentence for _, skipped in read for sentence in skipped])

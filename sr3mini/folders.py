@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 import numpy as np
-from jaxtyping import Float, UInt8
+import torch
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -25,6 +26,7 @@ Split = Literal["train", "test"]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 HELD_OUT = 20  # one in so many pictures is kept for testing
 RECORD = "prepared.json"
+LMDB = "data.mdb"
 
 
 class Names(Sequence[Path]):
@@ -80,12 +82,16 @@ class Folder(Dataset[Tensor]):
             if file in self.unreadable:
                 continue
             try:
-                return read_square(file, self.size, self.channels), skipped
+                return self.square(file), skipped
             except ValueError as error:
                 self.unreadable.add(file)
                 skipped.append(str(error))
         first = f"; the first: {skipped[0]}" if skipped else ""
         raise ValueError(f"none of the {len(self.files)} files below {self.path} could be read as a picture{first}")
+
+    def square(self, file: Path) -> UInt8[Tensor, "C S S"]:
+        """One file as a picture, 0..255. ValueError when it is none."""
+        return read_square(file, self.size, self.channels)
 
 
 def folder(path: str | Path, size: int, channels: int = 3, split: Split = "train") -> Folder:
@@ -129,9 +135,12 @@ def read_record(path: Path) -> dict[str, Any]:
     raise ValueError(f"{path / RECORD} was not written by sr3mini prepare")
 
 
-def folder_kind(path: Path) -> Literal["prepared", "pictures"]:
-    """How a folder is to be read, from a look at what lies at its top."""
-    return "prepared" if (path / RECORD).is_file() else "pictures"
+def folder_kind(path: Path) -> Literal["prepared", "pairs", "pictures"]:
+    """How a folder is to be read, from a look at what lies at its top. "pairs": the best-known public SR3 code prepared it."""
+    if (path / RECORD).is_file():
+        return "prepared"
+    pairs = (path / LMDB).is_file() or all(any(place.is_dir() for place in path.glob(pattern)) for pattern in ("hr_[0-9]*", "[ls]r_[0-9]*"))
+    return "pairs" if pairs else "pictures"
 
 
 def names_below(path: Path) -> bytes:
@@ -179,6 +188,12 @@ def part(names: Sequence[bytes], groups: Iterable[bytes], split: Split, path: Pa
         warnings.warn(f"too few pictures in {path} to hold some out: the same ones serve for training and for testing", stacklevel=3)
         return list(names)
     return [names[i] for i in np.flatnonzero(held_out == (split == "test")).tolist()]
+
+
+def permutation(n: int, *key: int) -> Int64[Tensor, "n"]:
+    """0 ... n-1 in an order that is a function of `key`; 8 bytes each."""
+    mixed = hashlib.sha256(repr(key).encode()).digest()
+    return torch.randperm(n, generator=torch.Generator().manual_seed(int.from_bytes(mixed[:7])))
 
 
 def _identity(place: str | Path) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from jaxtyping import TypeCheckError
 import sr3mini
 
 ORDER = (
-    *("schedule", "translate", "forward", "degrade", "oracle", "unet", "ddpm_unet", "loss", "sampler", "metrics", "pictures", "perceptual", "fonts", "folders", "stream", "data", "prepare", "fetch", "preset", "checkpoint", "cards", "pth", "janspiry", "bridges", "hub", "plan"),
+    *("schedule", "translate", "forward", "degrade", "oracle", "unet", "ddpm_unet", "loss", "sampler", "metrics", "pictures", "perceptual", "fonts", "folders", "pairs", "loading", "stream", "data", "prepare", "fetch", "preset", "checkpoint", "cards", "pth", "janspiry", "bridges", "hub", "plan"),
     *("evaluate", "upscale", "compare", "report", "failures", "train", "figures", "widgets", "exercises", "cli"),
 )
 KEPT_OUT = ("translate", "train", "figures", "widgets", "exercises", "cli")
