@@ -4,7 +4,7 @@ r"""Sets that the best-known public SR3 code prepared, read as they are: folders
     root/data.mdb          with the keys hr_128_NAME, lr_16_NAME, sr_16_128_NAME: the same files
 
     Pairs(root, size)[i]        y, to train on: x is then made from it by `degrade.downsample`, as for any pictures
-    Pairs(root, size).pair(i)   x and y, both as their files hold them, to evaluate on
+    Pairs(root, size).low(i)    x as its file holds it, which `conditions` hands to an evaluation
 
 sr_… is never read: f enlarges x itself. Any NAME will do, numbers or not.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,109 +21,85 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .folders import SUFFIXES
+from .degrade import downsample
+from .folders import LMDB, SUFFIXES, Folder
 from .pictures import from_bytes, read_square
 
-HIGH, LOW = re.compile(r"hr_(\d+)"), re.compile(r"lr_(\d+)")
 
+class Pairs(Folder):
+    """A folder whose pictures are the y of such a set, sorted by name; cut and resized where `size` is not theirs.
 
-def is_pairs(path: str | Path) -> bool:
-    """Whether a folder looks like a set that this code prepared: it holds hr_SIZE/ and (lr_SIZE/ or sr_SIZE_SIZE/), or an LMDB file."""
-    path = Path(path)
-    if not path.is_dir():
-        return False
-    names = [name for name in os.listdir(path) if name == "data.mdb" or (name[:3] in ("hr_", "lr_", "sr_") and (path / name).is_dir())]
-    return "data.mdb" in names or (any(map(HIGH.fullmatch, names)) and any(name[:3] in ("lr_", "sr_") for name in names))
-
-
-class Pairs(Dataset[Tensor]):
-    """Every y of such a set, `(channels, size, size)` in [-1, 1]; of another size than `size`, it is cut and resized as any picture is.
-
-    `names`: sorted; `high`, `low`: sides of y and x in the files, and `low` is None where there are no x.
-    A picture that cannot be read is named once in a warning, and its successor takes its place. ValueError when the set holds none.
+    ValueError when the set holds none; ImportError, with what to install, for an LMDB file without the package lmdb.
     """
 
     def __init__(self, path: str | Path, size: int, channels: int = 3) -> None:
-        self.path, self.size, self.channels = Path(path), size, channels
-        self.unreadable: set[int] = set()
+        self.path = Path(path)
         self._opened: tuple[int, Any] | None = None
-        self.is_lmdb = (self.path / "data.mdb").is_file()
-        found = self._keys() if self.is_lmdb else self._files()
-        self.high, self.sources = _largest(found, HIGH)
-        self.low, self.low_sources = _largest(found, LOW)
-        self.names = sorted(self.sources)
-        if not self.names:
-            raise ValueError(f"{self.path} holds no picture of a prepared set: looked for {'keys' if self.is_lmdb else 'folders'} named hr_SIZE")
+        self._keys: dict[Path, bytes] = {}
+        found = self._in_lmdb() if (self.path / LMDB).is_file() else self._in_folders()
+        high, self.lows = _largest(found, "hr"), _largest(found, "lr")
+        if not high:
+            raise ValueError(f"{self.path} holds no high-resolution picture: looked for {'keys' if self._keys else 'folders'} that begin with hr_ and a size")
+        super().__init__(path, size, channels, [high[name] for name in sorted(high)])
+        self.names = sorted(high)
 
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, index: int) -> Float[Tensor, "C S S"]:
-        picture, skipped = self.read(index)
-        for sentence in skipped:
-            warnings.warn(f"skipped: {sentence}", stacklevel=2)
-        return from_bytes(picture)
-
-    def read(self, index: int) -> tuple[UInt8[Tensor, "C S S"], list[str]]:
-        """y number `index`, 0..255, or its nearest readable successor; a sentence for each that was found unreadable on the way."""
-        skipped: list[str] = []
-        first = range(len(self.names))[index]  # counts from the end, or raises IndexError
-        for place in ((first + step) % len(self.names) for step in range(len(self.names))):
-            if place in self.unreadable:
-                continue
-            try:
-                return self._picture(self.sources[self.names[place]], self.size), skipped
-            except ValueError as error:
-                self.unreadable.add(place)
-                skipped.append(str(error))
-        raise ValueError(f"none of the {len(self.names)} pictures of {self.path} could be read" + (f"; the first: {skipped[0]}" if skipped else ""))
-
-    def pair(self, index: int) -> tuple[Float[Tensor, "C h w"], Float[Tensor, "C S S"]]:
-        """x and y number `index`, in [-1, 1], as the files hold them: x was shrunk and rounded to 8 bits by whoever prepared the set."""
-        name = self.names[index]
-        if self.low is None or name not in self.low_sources:
-            raise ValueError(f"{self.path} holds no low-resolution picture for {name}; it was prepared without, so make x from y")
-        return from_bytes(self._picture(self.low_sources[name], self.low)), from_bytes(self._picture(self.sources[name], self.size))
-
-    def _picture(self, source: Path | bytes, size: int) -> UInt8[Tensor, "C S S"]:
-        if isinstance(source, Path):
-            return read_square(source, size, self.channels)
+    def square(self, file: Path, size: int | None = None) -> UInt8[Tensor, "C S S"]:
+        """One picture, 0..255, of `size` or of the set's own."""
+        if file not in self._keys:
+            return read_square(file, size or self.size, self.channels)
         with self._environment().begin() as transaction:
-            return read_square(transaction.get(source), size, self.channels, f"{self.path}: {source.decode(errors='replace')}")
+            return read_square(transaction.get(self._keys[file]), size or self.size, self.channels, str(file))
 
-    def _files(self) -> dict[str, dict[str, Path | bytes]]:
+    def low(self, index: int, size: int) -> Float[Tensor, "C s s"] | None:
+        """x number `index` in [-1, 1], `size` x `size`, as whoever prepared the set shrunk and rounded it; None where there is none."""
+        file = self.lows.get(self.names[index])
+        return None if file is None else from_bytes(self.square(file, size))
+
+    def _in_folders(self) -> dict[str, dict[str, Path]]:
         """{"hr_128": {name: file}, ...}."""
-        folders = sorted(p for p in self.path.iterdir() if p.is_dir() and (HIGH.fullmatch(p.name) or LOW.fullmatch(p.name)))
-        return {folder.name: {file.stem: file for file in sorted(folder.iterdir()) if file.suffix.lower() in SUFFIXES} for folder in folders}
+        folders = [p for p in self.path.iterdir() if p.is_dir() and re.fullmatch(r"[hl]r_\d+", p.name)]
+        return {folder.name: {file.stem: file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES} for folder in folders}
 
-    def _keys(self) -> dict[str, dict[str, Path | bytes]]:
+    def _in_lmdb(self) -> dict[str, dict[str, Path]]:
         """The same from the keys of an LMDB file, which are read from its index: no picture is opened, and no name is guessed."""
-        found: dict[str, dict[str, Path | bytes]] = {}
+        found: dict[str, dict[str, Path]] = {}
         with self._environment().begin() as transaction:
             for key in transaction.cursor().iternext(values=False):
                 parts = re.fullmatch(rb"([hl]r_\d+)_(.+)", key, re.DOTALL)
                 if parts:
-                    found.setdefault(parts[1].decode(), {})[parts[2].decode(errors="surrogateescape")] = bytes(key)
+                    file = self.path / LMDB / os.fsdecode(key)
+                    self._keys[file] = bytes(key)
+                    found.setdefault(parts[1].decode(), {})[os.fsdecode(parts[2])] = file
         return found
 
     def _environment(self) -> Any:
         """The open LMDB file. A process that was forked opens its own, as LMDB asks for."""
+        try:
+            import lmdb
+        except ImportError as error:
+            raise ImportError(f"{self.path} is an LMDB set, and the package lmdb is not installed; pip install 'sr3mini[lmdb]'") from error
         if self._opened is None or self._opened[0] != os.getpid():
-            try:
-                import lmdb
-            except ImportError as error:
-                raise ImportError(f"{self.path} is an LMDB file, and the package lmdb is not installed; pip install 'sr3mini[lmdb]'") from error
             try:
                 self._opened = (os.getpid(), lmdb.open(str(self.path), readonly=True, lock=False, readahead=False))
             except lmdb.Error as error:
-                raise ValueError(f"{self.path} could not be opened as an LMDB file ({error})") from error
+                raise ValueError(f"{self.path} could not be opened as an LMDB set ({error})") from error
         return self._opened[1]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": None}
 
 
-def _largest(found: dict[str, dict[str, Path | bytes]], kind: re.Pattern[str]) -> tuple[int | None, dict[str, Path | bytes]]:
-    """The side and the pictures of the one kind, hr or lr; where a set was prepared at several sizes, the largest."""
-    sizes = {int(match[1]): name for name in found if (match := kind.fullmatch(name))}
-    return (None, {}) if not sizes else (max(sizes), found[sizes[max(sizes)]])
+def conditions(pictures: Dataset[Tensor], rows: Sequence[int], y: Float[Tensor, "B C H W"], factor: int) -> Float[Tensor, "B C h w"]:
+    """The x of the pictures `rows`, whose y are given: those that a prepared set holds in files, or else D y."""
+    x = downsample(y, factor)
+    if isinstance(pictures, Pairs):
+        for k, i in enumerate(rows):
+            stored = None if pictures.files[i] in pictures.unreadable else pictures.low(i, x.shape[-1])
+            x[k] = x[k] if stored is None else stored
+    return x
+
+
+def _largest(found: dict[str, dict[str, Path]], kind: str) -> dict[str, Path]:
+    """The pictures of one kind, hr or lr; where a set was prepared at several sizes, the largest."""
+    sizes = [int(name[3:]) for name, pictures in found.items() if name.startswith(kind) and pictures]
+    return found[f"{kind}_{max(sizes)}"] if sizes else {}
