@@ -205,6 +205,18 @@ _GLYPHS_16_64 = replace(
     train_steps=20_000,
 )
 
+_PHOTOS_16_64 = replace(
+    _GLYPHS_8_32,
+    name="photos_16_64",
+    data="folder",
+    size=64,
+    image_channels=3,
+    detail=0.15,
+    from_files=0.5,
+    train_steps=16_000,
+    batch_size=16,
+)
+
 # SR3's own. The paper prints channels, multipliers, blocks and how many parameters come out, but not where the networks
 # attend; with attention where the side is 32 or less, ours have 572, 625, 613 and 146 million for its 550, 625, 625 and 150.
 _FACES_16_128 = Preset(
@@ -279,7 +291,7 @@ def regression_twin(preset: Preset) -> Preset:
 
 
 _DENOISERS = (
-    *(_GLYPHS_8_32, _GLYPHS_16_64),
+    *(_GLYPHS_8_32, _GLYPHS_16_64, _PHOTOS_16_64),
     *(_FACES_16_128_SMALL, _FACES_16_128, _PHOTOS_64_256, _FACES_64_512, _FACES_256_1024, _PUBLIC_16_128),
 )
 
