@@ -46,9 +46,16 @@ class Names(Sequence[Path]):
     def __getitem__(self, index: int | slice) -> Path | list[Path]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        place = range(len(self))[index]  # counts from the end, or raises IndexError
+        return self.root / self.name(range(len(self))[index])  # counts from the end, or raises IndexError
+
+    def name(self, place: int) -> str:
+        """The path below `root`, place = 0, 1, ..."""
         start = int(self.ends[place - 1]) + 1 if place else 0
-        return self.root / os.fsdecode(self.text[start : int(self.ends[place])].tobytes())
+        return os.fsdecode(self.text[start : int(self.ends[place])].tobytes())
+
+    def raw(self) -> list[bytes]:
+        """All paths below `root`, as the file system spells them."""
+        return self.text.tobytes().split(b"\0")[:-1]
 
 
 class Folder(Dataset[Tensor]):
@@ -97,7 +104,7 @@ class Folder(Dataset[Tensor]):
 def folder(path: str | Path, size: int, channels: int = 3, split: Split = "train") -> Folder:
     """One part of the pictures below a folder: a twentieth is held out, by a hash of the name, so that it stays the same when pictures are added."""
     path = Path(path)
-    names = names_below(path).split(b"\0")[:-1]
+    names = Names(path, names_below(path)).raw()
     kept = b"".join(name + b"\0" for name in part(names, names, split, path))
     return Folder(path, size, channels, Names(path, kept))
 
@@ -155,7 +162,7 @@ def names_below(path: Path) -> bytes:
 
 def walk(path: Path, leave_out: Path | None = None) -> Iterator[str]:
     """The names, relative to `path`, of all files below it, in a fixed order. Links are followed, each folder is entered once; hidden names are passed over."""
-    entered = set() if leave_out is None else {_identity(leave_out)}
+    entered = {_identity(leave_out)} if leave_out is not None and leave_out.exists() else set()
 
     def below(place: str, prefix: str) -> Iterator[str]:
         if (this := _identity(place)) in entered:

@@ -50,7 +50,7 @@ def ahead(dataset: Dataset[Dealt], workers: int, wanted: Iterable[Any] | None = 
         sampler=wanted,
         num_workers=workers,
         prefetch_factor=AHEAD if workers else None,
-        worker_init_fn=_worker_starts,
+        worker_init_fn=worker_starts,
         generator=torch.Generator(),  # the loader draws a number for itself: not from the trainer's random numbers
     )
     named: set[str] = set()
@@ -64,7 +64,7 @@ def ahead(dataset: Dataset[Dealt], workers: int, wanted: Iterable[Any] | None = 
         yield from_bytes(pictures), place
 
 
-def _worker_starts(worker: int) -> None:
+def worker_starts(worker: int) -> None:
     """Ctrl-C and a job scheduler's SIGTERM reach every process of a job; the trainer still wants its next batch, to end in order."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

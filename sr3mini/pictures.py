@@ -10,6 +10,7 @@ import io
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,14 +56,19 @@ def write_picture(image: Float[Tensor, "C H W"], path: str | Path) -> None:
     save_picture(Image.fromarray(array[..., 0] if array.shape[2] == 1 else array), path)
 
 
-def save_picture(picture: Image.Image, path: str | Path) -> None:
-    """Save a Pillow picture in the format its name asks for; written beside and renamed, so never half."""
-    _write_whole(Path(path), lambda beside: picture.save(beside))
+def save_picture(picture: Image.Image, path: str | Path, **options: Any) -> None:
+    """Save a Pillow picture in the format its name asks for, with that format's options; written beside and renamed, so never half."""
+    _write_whole(Path(path), lambda beside: picture.save(beside, **options))
 
 
 def write_text(text: str, path: str | Path) -> None:
     """Write a text file; written beside and renamed, so never half."""
-    _write_whole(Path(path), lambda beside: beside.write_text(text, encoding="utf-8"))
+    write_bytes(text.encode(), path)
+
+
+def write_bytes(content: bytes, path: str | Path) -> None:
+    """Write a file; written beside and renamed, so never half."""
+    _write_whole(Path(path), lambda beside: beside.write_bytes(content))
 
 
 def _write_whole(path: Path, write: Callable[[Path], object]) -> None:

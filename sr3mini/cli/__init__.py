@@ -11,10 +11,12 @@ import tyro
 
 from .convert import export, import_
 from .evaluate import evaluate
+from .generate import generate
+from .prepare import prepare
 from .train import train
 from .upscale import upscale
 
-VERBS: dict[str, Callable[..., Any]] = {"train": train, "upscale": upscale, "evaluate": evaluate, "import": import_, "export": export}
+VERBS: dict[str, Callable[..., Any]] = {"prepare": prepare, "train": train, "upscale": upscale, "generate": generate, "evaluate": evaluate, "import": import_, "export": export}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -35,7 +37,7 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror is not None:
         return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     if isinstance(error, ImportError):
-        return f"{error}; install what this needs with pip install 'sr3mini[book,train]'"
+        return str(error) if "pip install" in str(error) else f"{error}; install what this needs with pip install 'sr3mini[book,train]'"
     return " ".join(str(error.args[0]).split()) if error.args else type(error).__name__
 
 

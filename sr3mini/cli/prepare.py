@@ -1,0 +1,68 @@
+"""`sr3mini prepare`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from .base import between
+
+
+def prepare(
+    source: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="SRC")] = None,
+    size: int = 128,
+    out: Path | None = None,
+    jobs: int | None = None,
+    group_by_folder: bool = False,
+    public: str | None = None,
+    yes: bool = False,
+) -> None:
+    """Make a folder of pictures ready for training: central squares of one size, a twentieth held out. Stopped, it goes on where it was.
+
+    Args:
+        source: folder of pictures of any kind, size and depth; what is no picture is skipped and named.
+        size: side of the squares, pixels.
+        out: folder to write to (default: data/NAME_SIZE).
+        jobs: how many processes work at once, if not one a core.
+        group_by_folder: hold out whole folders, such as one of each person, instead of single pictures.
+        public: download this set instead of giving SRC: clothing; ffhq and celeba-hq say how to get them.
+        yes: accept the licence of the public set without being asked.
+    """
+    from ..folders import RECORD
+    from ..prepare import prepare as run
+
+    between("size", size, 1, 4096)
+    jobs = (os.cpu_count() or 1) if jobs is None else between("jobs", jobs, 1, 1024)
+    if (source is None) == (public is None):
+        raise ValueError("give either the folder that holds your pictures, or --public and the name of a set")
+    name = public or (source or Path()).resolve().name
+    out = Path("data") / f"{name}_{size}" if out is None else out
+    notes: dict[str, str] = {}
+    if public is not None:
+        source, notes = _fetch(public, out.parent / public, yes)
+    assert source is not None
+    record = run(source, out, size, jobs=jobs, group_by_folder=group_by_folder, notes=notes)
+    print(f"{record['pictures']} pictures of {size} x {size} in {out}: {record['train']} to train on, {record['test']} held out")
+    if skipped := record["skipped"]:
+        print(f"{len(skipped)} files were skipped; each is named in {out / RECORD}, the first here:")
+        for file, reason in list(skipped.items())[:5]:
+            print(f"  {file} {reason}")
+
+
+def _fetch(name: str, folder: Path, yes: bool) -> tuple[Path, dict[str, str]]:
+    """Show the licence, have it accepted, download: the folder of pictures, and notes on where they come from."""
+    from ..fetch import fetch, public
+
+    chosen = public(name)
+    print(f"{chosen.title}\nfrom     {chosen.home}\nlicence  {chosen.licence}", flush=True)
+    if chosen.address and not yes:
+        if not sys.stdin.isatty():
+            raise ValueError("nothing was downloaded: accept the licence above with --yes")
+        if input("Download on these terms? Type yes: ").strip().lower() != "yes":
+            raise ValueError("nothing was downloaded")
+    sha256 = fetch(name, folder)
+    return folder, {"from": chosen.address, "sha256": sha256, "licence": chosen.licence}
