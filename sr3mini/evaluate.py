@@ -6,14 +6,16 @@ r"""The metrics table: bicubic, one sample of SR3, and the mean of several, on t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .data import ALPHABET, Folder, Glyphs, glyphs
+from .data import ALPHABET, Folder, Glyphs, glyphs, open_pictures
 from .degrade import downsample, upsample
+from .folders import folder_kind
 from .loss import regress
 from .metrics import consistency, diversity, legibility, psnr, sharpness, ssim
 from .preset import Network
@@ -37,32 +39,42 @@ def method(f: Network) -> str:
 def draw(
     f: Network, x: Float[Tensor, "B C h w"], *, steps: int | None = None, seeds: Iterable[int], clip: bool = True, progress: bool = False
 ) -> Float[Tensor, "K B C H W"]:
-    """One sample of y for every seed and every x, in [-1, 1]. A picture's sample depends on the seed and on itself alone.
+    """One sample of y for every seed and every x, in [-1, 1], drawn on the device of `f`. A picture's sample depends on the seed and on itself alone.
 
     Algorithm 2 with the posterior's variance and y_0_hat clipped: with few steps the paper's larger variance leaves
     noise in the picture (2.6 dB at 50 steps of the shipped model). A regression network is called once, and gives every
     seed the same picture (tag 9.4).
     """
     size = (x.shape[-2] * f.preset.factor, x.shape[-1] * f.preset.factor)
+    asked, x = x.device, x.to(next((parameter.device for parameter in f.parameters()), x.device))
     if method(f) == "regression":
         with torch.no_grad():
-            answer = regress(f, x, (len(x), x.shape[1], *size)).clamp(-1, 1)
+            answer = regress(f, x, (len(x), x.shape[1], *size)).clamp(-1, 1).to(asked)
         return torch.stack([answer for _ in seeds])
     schedule = f.preset.sampling_schedule(steps)
     drawn = []
     for seed in seeds:
         generators = [torch.Generator().manual_seed(seed) for _ in x]
         drawn.append(sample(f, x, schedule, (len(x), x.shape[1], *size), generator=generators, variance="posterior", clip=clip, progress=progress))
-    return torch.stack(drawn).clamp(-1, 1)
+    return torch.stack(drawn).clamp(-1, 1).to(asked)
+
+
+def chosen(data: str, f: Network, count: int | None, seed: int = 0) -> tuple[Glyphs | Folder, list[int]]:
+    """The held-out pictures that fit `f`, and the places of `count` of them (None: all) in an order drawn from the seed.
+
+    `data`: "glyphs", whose test split it is; a folder of pictures, all of it; or what `sr3mini prepare` wrote, of which the
+    part held out.
+    """
+    preset = f.preset
+    whole = data != "glyphs" and folder_kind(Path(data)) == "pictures"
+    pictures = Folder(data, preset.size, preset.image_channels) if whole else open_pictures(data, preset.size, preset.image_channels, "test")
+    assert isinstance(pictures, Glyphs | Folder)
+    return pictures, torch.randperm(len(pictures), generator=torch.Generator().manual_seed(seed))[:count].tolist()
 
 
 def held_out(data: str, f: Network, count: int | None, seed: int = 0) -> tuple[Float[Tensor, "N C H W"], list[str] | None]:
-    """`count` pictures of the glyphs' test split in random order, with their characters, or of a folder, with None."""
-    preset = f.preset
-    if data == "glyphs" and preset.image_channels != 1:
-        raise ValueError(f"the glyphs are grey, and {preset.name} wants {preset.image_channels} channels: give a folder of pictures instead")
-    pictures = glyphs("test", preset.size) if data == "glyphs" else Folder(data, preset.size, preset.image_channels)
-    order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(seed))[:count].tolist()
+    """The pictures of `chosen`, with their characters, or, of a folder, with None."""
+    pictures, order = chosen(data, f, count, seed)
     characters = [pictures.characters[i] for i in order] if isinstance(pictures, Glyphs) else None
     return torch.stack([pictures[i] for i in order]), characters
 
@@ -101,7 +113,7 @@ def error_of_means(drawn: Float[Tensor, "K N C H W"], y: Float[Tensor, "N C H W"
 def alphabet_legibility(f: Network, *, steps: int | None = None, samples: int = 1, style: str = "DejaVuSans") -> dict[str, float]:
     """Share of the 62 held-out letters and digits of one style that are still read right, for each row of `evaluate`'s table."""
     pictures = glyphs("test", f.preset.size)
-    known = pictures.batch([pictures.find(c, style) for c in ALPHABET])
+    known = pictures.batch([pictures.find(c, style) for c in ALPHABET]).expand(-1, f.preset.image_channels, -1, -1)  # black on white: colours would tell
     x = downsample(known, f.preset.factor)
     letters = list(ALPHABET)
     drawn = draw(f, x, steps=steps, seeds=range(samples))
@@ -111,10 +123,15 @@ def alphabet_legibility(f: Network, *, steps: int | None = None, samples: int = 
     return {name: legibility(image, letters, known, letters).mean().item() for name, image in read.items()}
 
 
+COLUMNS = {"PSNR": 2, "PSNR-Y": 2, "SSIM": 3, "SSIM-Y": 4, "LPIPS": 3, "FID": 2, "consistency": 1, "diversity": 3, "legibility": 2}
+"""Every metric that a table may have, in its order, with the digits after the point."""
+
+
 def format_table(table: Table) -> str:
     """The table as text, a row a method; "-" where a metric makes no sense."""
-    columns = {"PSNR": 2, "SSIM": 3, "consistency": 1, "diversity": 3, "legibility": 2}
-    lines = [f"{'':10}" + "".join(f"{name:>13}" for name in columns)]
+    columns = {name: digits for name, digits in COLUMNS.items() if any(name in row for row in table.values())}
+    width = max(10, *(len(name) + 1 for name in table))
+    lines = [" " * width + "".join(f"{name:>13}" for name in columns)]
     for method, row in table.items():
-        lines.append(f"{method:10}" + "".join(f"{row[name]:13.{digits}f}" if name in row else f"{'-':>13}" for name, digits in columns.items()))
+        lines.append(f"{method:{width}}" + "".join(f"{row[name]:13.{digits}f}" if name in row else f"{'-':>13}" for name, digits in columns.items()))
     return "\n".join(lines)

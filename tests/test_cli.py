@@ -182,7 +182,7 @@ def test_evaluate_looks_at_out_before_the_long_part(
     out = tmp_path / name
     if holds is not None:
         out.write_text(holds)
-    monkeypatch.setattr("sr3mini.evaluate.evaluate", lambda *_, **__: pytest.fail("the evaluation began"))
+    monkeypatch.setattr("sr3mini.compare.drawn_cases", lambda *_, **__: pytest.fail("the evaluation began"))
     assert str(out) in fails(capsys, "evaluate", "--out", out)
     assert holds is None or out.read_text() == holds
 
@@ -200,7 +200,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_train_writes_a_model_its_record_and_samples(own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("train", "--preset", "tiny", "--data", own, "--out", tmp_path / "out")
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["model.json", "model.safetensors", "samples.png"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["README.md", "config.json", "model.json", "model.safetensors", "samples.png", "state"]
     assert capsys.readouterr().out.startswith("wrote ")
     run("upscale", own / "00.png", "--model", tmp_path / "out", "--out", tmp_path / "large", *TINY)
     assert read_picture(tmp_path / "large" / "00_x4_1.png").shape == (1, 64, 64)
@@ -268,7 +268,7 @@ def test_ctrl_c_keeps_what_was_learnt(tmp_path: Path) -> None:
     assert re.search(rf"stopped after {steps} of 1000000 steps; keeping what was learnt", said + complained)
     assert "Traceback" not in complained
     assert load(out).preset.name == "tiny"
-    assert sorted(p.name for p in out.iterdir()) == ["model.json", "model.safetensors", "samples.png"]
+    assert {"model.json", "model.safetensors", "samples.png", "state"} <= {p.name for p in out.iterdir()}
 
 
 # Evaluation ----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,9 @@ from checks import seeded
 from tiny import TINY, Clairvoyant, network, pictures
 from torch import Tensor
 
-from sr3mini.data import ALPHABET, glyphs
+from sr3mini.data import ALPHABET, Folder, glyphs
 from sr3mini.degrade import downsample, upsample
-from sr3mini.evaluate import JUDGES, alphabet_legibility, draw, error_of_means, evaluate, format_table, held_out, measure, method
+from sr3mini.evaluate import JUDGES, alphabet_legibility, chosen, draw, error_of_means, evaluate, format_table, held_out, measure, method
 from sr3mini.loss import regress
 from sr3mini.metrics import diversity
 
@@ -109,9 +110,22 @@ def test_held_out_of_a_folder_is_all_of_it_when_no_count_is_given(tmp_path: Path
     assert len(held_out(folder, network(), 3)[0]) == 3
 
 
-def test_a_model_of_colour_pictures_is_not_shown_glyphs() -> None:
-    with pytest.raises(ValueError, match="glyphs are grey, and tiny wants 3 channels"):
-        held_out("glyphs", network(dataclasses.replace(TINY, image_channels=3)), 1)
+def test_a_model_of_colour_pictures_is_shown_glyphs_in_colour() -> None:
+    y, characters = held_out("glyphs", network(dataclasses.replace(GLYPHS, image_channels=3)), 2)
+    assert y.shape == (2, 3, 32, 32)
+    assert characters is not None
+    assert not torch.equal(y[:, 0], y[:, 1])
+
+
+def test_of_a_prepared_folder_the_held_out_part_is_chosen_and_of_any_other_all(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "own", 12)
+    everything, _ = chosen(str(folder), network(), None)
+    (folder / "prepared.json").write_text(json.dumps({"size": 16, "complete": True}))
+    (folder / "train.names").write_bytes(b"".join(f"{n:02}.png\0".encode() for n in range(10)))
+    (folder / "test.names").write_bytes(b"10.png\0" + b"11.png\0")
+    held, order = chosen(str(folder), network(), None)
+    assert isinstance(held, Folder)
+    assert (len(everything), sorted(held.files[i].name for i in order)) == (12, ["10.png", "11.png"])
 
 
 # Numbers -------------------------------------------------------------------------------------------------------------
@@ -218,3 +232,10 @@ def test_format_table_has_a_column_a_metric_and_a_dash_where_there_is_nothing() 
     assert bicubic.split() == ["bicubic", "16.46", "0.500", "106.0", "-", "-"]
     assert sr3.split() == ["SR3", "24.00", "-", "-", "0.082", "0.92"]
     assert len({len(line) for line in (head, bicubic, sr3)}) == 1
+
+
+def test_a_table_has_the_columns_that_were_measured_and_room_for_every_name() -> None:
+    head, row = format_table({"mean of 1000000": {"PSNR-Y": 28.42, "SSIM-Y": 0.81036, "FID": 5.2}}).splitlines()
+    assert head.split() == ["PSNR-Y", "SSIM-Y", "FID"]
+    assert row.split() == ["mean", "of", "1000000", "28.42", "0.8104", "5.20"]
+    assert len(head) == len(row)
