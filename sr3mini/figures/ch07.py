@@ -147,10 +147,11 @@ def covariance_order(steps: Sequence[int], paper: Sequence[float], posterior: Se
 def trajectory_residuals(
     y_t: Float[Tensor, "B 1 H W"], y_0: Float[Tensor, "B 1 H W"], short: Float[Tensor, "B 1 H W"], unlike: Float[Tensor, "B 1 h w"], when: str
 ) -> Picture:
-    """Four rows: y_t, the guess of y_0 made from it, what this guess lacks, y - y_0, and 5 times D y_0 - x; there 0 is mid grey."""
+    """Four rows: y_t, the guess of y_0 made from it, what this guess lacks, y - y_0, and the root of D y_0 - x with its sign; there 0 is mid grey."""
     side = y_t.shape[-1]
     enlarged = unlike.repeat_interleave(side // unlike.shape[-1], 2).repeat_interleave(side // unlike.shape[-1], 3)
-    rows = [(r"$y_t$", y_t), (r"$\hat y_0$", y_0), (r"$y-\hat y_0$", short), (r"$5(D\hat y_0-x)$", 5 * enlarged)]
+    rooted = enlarged.sign() * enlarged.abs().sqrt()  # from a thousandth to 1, all can be seen
+    rows = [(r"$y_t$", y_t), (r"$\hat y_0$", y_0), (r"$y-\hat y_0$", short), (r"$\pm\sqrt{|D\hat y_0-x|}$", rooted)]
     gap, across = 4, len(y_t) * (side + 4) - 4
     sheet = torch.ones(len(rows) * (side + gap) - gap, across)
     for row, (_, images) in enumerate(rows):
@@ -169,8 +170,5 @@ def trajectory_residuals(
         ax.text(-3, middle, label, ha="right", va="center", fontsize=10)
         ax.text(across + 3, middle, remark, ha="left", va="center", fontsize=9)
     ax.set_title(when, fontsize=9)
-    alt = (
-        f"{when}: y_t, the guess of the clean picture made from it, what the guess lacks (root mean square {size['short']:.1f}), and how far its small "
-        f"version is from x (root mean square {size['unlike']:.2f})."
-    )
+    alt = f"{when}: y_t, the guess of the clean picture made from it, what the guess lacks, and how far its small version is from x."
     return Picture(figure, alt)

@@ -15,7 +15,7 @@ FIGURES: Figures = {
     ),
     "trajectory_residuals": (
         lambda: figures.trajectory_residuals(noise(2, 1, 8, 8), GUESS, PICTURE - GUESS, downsample(GUESS - PICTURE, 4), "Step t = 3"),
-        ("Step t = 3", "root mean square"),
+        ("Step t = 3", "what the guess lacks"),
     ),
 }
 
