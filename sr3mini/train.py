@@ -1,123 +1,191 @@
-r"""Algorithm 1 of SR3, as one loop you can read.
+r"""Algorithm 1 of SR3, as one loop you can read: on a processor, on a GPU, or on many of them in many machines.
 
     repeat: (x, y_0) from the data, gamma ~ p(gamma), eps ~ N(0, I), one gradient step on denoising_loss
 
-What a step draws depends on (seed, step) alone. Ctrl-C ends the run early and keeps what was learnt.
+What a step draws depends on the seed, the step and the row of the whole batch alone: not on what came before, so that a
+training goes on exactly where it was left, and not on who computes the row, so that two processes do what one would.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import hashlib
 import json
 import math
-import platform
+import os
+import signal
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from jaxtyping import Float
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import Dataset
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
-from .checkpoint import save
-from .data import Folder, Glyphs, glyphs, write_text
+from .cards import describe
+from .checkpoint import save, state_paths
+from .data import Folder, Pictures, Split, batches, open_pictures, rows, write_picture, write_text
 from .degrade import as_file, blur, downsample
 from .forward import sample_gamma
-from .loss import denoising_loss, regression_loss
-from .preset import Network, Preset
+from .loss import NoisePredictor, denoising_loss, regression_loss
+from .preset import PRESETS, Network, Preset
+from .resume import Done, Training, averaged_network, begin_or_go_on, keep, set_up, unsynchronised
+from .upscale import grid
+from .watch import agreed, machine, note, start_tracker, stop_signals, unseen, validate
 
 Precision = Literal["no", "bf16"]
+NOTED = 20  # steps between two lines of metrics.jsonl
 
 
-def train(preset: Preset, out: str | Path, *, data: str | None = None, seed: int = 0, precision: Precision = "no", progress: bool = True) -> Network:
-    """Train a preset; write `out`/model.safetensors (the averaged weights, float16) and the record `out`/model.json; return the network.
+def train(
+    preset: Preset,
+    out: str | Path,
+    *,
+    data: str | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    precision: Precision = "no",
+    micro_batches: int = 1,
+    shard: bool = False,
+    compile: bool = False,
+    workers: int | None = None,
+    save_every: int = 500,
+    keep_every: int = 0,
+    validate_every: int = 1000,
+    tracker: str | None = None,
+    progress: bool = True,
+) -> Network:
+    """Train a preset into the folder `out`: the averaged network, which is returned, as model.safetensors (float16), its record model.json,
+    samples.png, metrics.jsonl; and while it runs samples/, best.safetensors (by validation PSNR), and state/ to go on from.
 
-    `data`: a folder of pictures, for presets that ask for one. `precision`: "bf16" multiplies in bfloat16, on a CPU too; weights
-    stay float32. Raises ValueError when it holds none, OSError when `out`
-    cannot be written, FloatingPointError when the loss stops being finite, with the step at which it did, and
-    KeyboardInterrupt when stopped before the first step was done: then nothing is written.
+    `data`: pictures, for presets that ask for them (`data.open_pictures`). `resume`: go on from the newest whole state in `out`, if there is
+    one. `precision`: "bf16" multiplies in bfloat16; weights stay float32. `micro_batches`: how many parts a process takes its share of the
+    batch in, to need less memory. `shard`: spread weights, average and optimizer over the processes (FSDP) instead of copying them (DDP).
+    `workers`: processes that decode pictures (None: one a core, at most 8, beside a GPU). `save_every` so many steps a state is written;
+    the newest two stay, the best, and those at multiples of `keep_every`. `validate_every` so many steps held-out pictures are looked at
+    (0: never). `tracker`: one of Accelerate's.
+
+    Ctrl-C and SIGTERM end the step in hand, save, and keep what was learnt; SIGTERM then leaves with SystemExit(0). Raises ValueError for
+    pictures, numbers or states that do not fit, OSError when `out` cannot be written, FloatingPointError when the loss is no number any more.
     """
     out = Path(out)
-    pictures = _pictures(preset, data)
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=out):
-        pass  # a folder that cannot be written is told now, not after the training
-    torch.manual_seed(seed)
-    accelerator = Accelerator(mixed_precision=precision)
-    f = preset.network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(f.parameters(), preset.learning_rate, weight_decay=preset.weight_decay, fused=True)
-    warm_up = LambdaLR(optimizer, learning_rate(preset))
-    schedule = preset.training_schedule()
-    f, optimizer = accelerator.prepare(f, optimizer)
-    averaged = AveragedModel(accelerator.unwrap_model(f), multi_avg_fn=get_ema_multi_avg_fn(preset.ema_decay))
-    losses: list[float] = []
-    started = time.monotonic()
-    bar = tqdm(range(preset.train_steps), disable=not progress, desc=preset.name, unit_scale=preset.batch_size, unit="image")
-    try:
-        for step in bar:
-            generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-            y_0 = _batch(pictures, preset.batch_size, generator)
-            gamma = sample_gamma(schedule, (len(y_0),), generator=generator)
-            eps = torch.randn(y_0.shape, generator=generator)
-            x = condition(y_0, preset, generator)
-            x, y_0, gamma, eps = (tensor.to(accelerator.device) for tensor in (x, y_0, gamma, eps))
-            if preset.objective == "regression":
-                loss = regression_loss(f, x, y_0, preset.loss_power)
-            else:
-                loss = denoising_loss(f, x, y_0, gamma, eps, preset.loss_power)
-            value = loss.item()
-            if not math.isfinite(value):
-                raise FloatingPointError(f"the loss became {value} at step {step}; lower the learning rate ({preset.learning_rate:g}) and start again")
-            optimizer.zero_grad()
-            accelerator.backward(loss)
-            accelerator.clip_grad_norm_(f.parameters(), 1.0)
-            optimizer.step()
-            warm_up.step()
-            averaged.update_parameters(accelerator.unwrap_model(f))
-            losses.append(value)
-            if step % 20 == 0:
-                recent = losses[-200:]
-                bar.set_postfix(loss=f"{sum(recent) / len(recent):.4f}")
-    except KeyboardInterrupt:
-        if not losses:
-            raise
-        tqdm.write(f"stopped after {len(losses)} of {preset.train_steps} steps; keeping what was learnt")
-    trained = averaged.module.eval().requires_grad_(False)
-    assert isinstance(trained, Network)
-    save(out / "model.safetensors", trained, torch.float16)
-    seconds = time.monotonic() - started
-    record = {
-        "trained": f"sr3mini train --preset {preset.name} --seed {seed} --steps {preset.train_steps}"
-        + (f" --data {data}" if data else "")
-        + (f" --precision {precision}" if precision != "no" else ""),
-        "preset": dataclasses.asdict(preset),
-        "parameters": sum(p.numel() for p in trained.parameters()),
-        "steps": len(losses),
-        "seconds": round(seconds),
-        "images_per_second": round(len(losses) * preset.batch_size / seconds, 1),
-        "machine": machine(),
-        "last_losses_mean": round(sum(losses[-200:]) / max(1, len(losses[-200:])), 5),
-    }
-    write_text(json.dumps(record, indent=2) + "\n", out / "model.json")
-    return trained
+    pictures, held_out = (_pictures(preset, data, split) for split in ("train", "test"))
+    shard = os.environ.pop("ACCELERATE_USE_FSDP", "") == "true" or shard  # Accelerate's own FSDP is for GPUs only, and would round gamma to bfloat16
+    AcceleratorState._reset_state()  # an earlier training in this process may have had another precision
+    accelerator = Accelerator(cpu=not torch.accelerator.is_available(), mixed_precision=precision, log_with=tracker, project_dir=out)
+    rank, share = accelerator.process_index, _share(preset, accelerator, micro_batches)
+    _writable(out)
+    torch.manual_seed(seed)  # of the first weights
+    training = set_up(preset, accelerator, shard, compile)
+    told = {"preset": dataclasses.asdict(preset), "seed": seed, "precision": precision, "pictures": len(pictures) if hasattr(pictures, "__len__") else None}
+    done, stream = begin_or_go_on(training, out, told, resume)
+    if tracker is not None:
+        start_tracker(accelerator, tracker, preset)
+    seen, before, began = unseen(held_out, preset.size), done, time.monotonic()
+    if workers is None:
+        workers = 0 if accelerator.device.type == "cpu" else min(8, os.cpu_count() or 1)
+    y = batches(*(pictures, preset.batch_size), seed=seed, start=done.step, rank=rank, ranks=accelerator.num_processes, workers=workers, state=stream)
+    learning = learn(training, preset, y, seed=seed, start=done.step, share=share, micro_batches=micro_batches)
+    read_every = 1 if accelerator.device.type == "cpu" else 10  # to read a loss is to wait for the GPU
+    losses: list[Tensor] = []
+    bar = tqdm(total=preset.train_steps, initial=done.step, disable=not progress or rank > 0, desc=preset.name, unit="image", unit_scale=preset.batch_size)
+    with contextlib.closing(y), stop_signals() as asked, bar:
+        for step in range(done.step + 1, preset.train_steps + 1):
+            losses.append(next(learning))
+            bar.update()
+            saves, validates = _due(step, save_every) or step == preset.train_steps, _due(step, validate_every)
+            if not (saves or validates or step % read_every == 0):
+                continue
+            values, stopping = agreed(accelerator, losses, asked)
+            losses.clear()
+            _check(values, done.step, preset, pictures, seed, out)
+            done = done.after(values, before.seconds + time.monotonic() - began)
+            bar.set_postfix(loss=f"{done.recent():.4f}", refresh=False)
+            if step % NOTED == 0:
+                speed = (step - before.step) * preset.batch_size / (done.seconds - before.seconds)
+                rate = training.optimizer.param_groups[0]["lr"]
+                note(accelerator, out, step, {"loss": done.recent(NOTED), "learning_rate": rate, "images_per_second": speed, "seconds": done.seconds})
+            if validates:
+                averaged = averaged_network(training, preset)
+                figures = validate(accelerator, averaged, seen, out / "samples" / f"step_{step:08}.png")
+                note(accelerator, out, step, figures)
+                if figures["PSNR"] > done.best:
+                    done, saves = dataclasses.replace(done, best=figures["PSNR"], best_step=step), True
+                    if rank == 0:
+                        save(out / "best.safetensors", averaged, torch.float16)
+            if saves or stopping:
+                keep(training, out, done, told, y.state(), keep_every)
+            if stopping:
+                break
+    trained = averaged_network(training, preset)
+    if rank == 0:
+        _write(trained, out, done, _command(preset, data, seed, precision))
+    accelerator.end_training()
+    if signal.SIGTERM in asked:
+        raise SystemExit(0)
+    if rank == 0:
+        write_picture(grid(trained, seen[:8].to(accelerator.device)), out / "samples.png")
+    if asked and rank == 0:
+        tqdm.write(f"stopped after {done.step} of {preset.train_steps} steps; keeping what was learnt")
+    return trained.cpu()
 
 
-def condition(y_0: Float[Tensor, "B C H W"], preset: Preset, generator: torch.Generator) -> Float[Tensor, "B C h w"]:
-    """x = D y_0, blurred by up to `preset.blur`, and for a share `preset.from_files` of the pictures as a file would store it."""
+def learn(
+    training: Training, preset: Preset, y: Iterator[Tensor], *, seed: int = 0, start: int = 0, share: slice = slice(None), micro_batches: int = 1
+) -> Iterator[Float[Tensor, ""]]:
+    """Algorithm 1: a gradient step each time the next loss is asked for, without end. `y`: this process's rows `share` of each batch."""
+    accelerator, f, optimizer = training.accelerator, training.f, training.optimizer
+    schedule, rate, device = preset.training_schedule(), learning_rate(preset), accelerator.device
+    exact = torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+    for step, y_0 in enumerate(y, start):
+        y_0 = y_0.to(device, non_blocking=True)  # line 2: (x, y_0) ~ p(x, y)
+        own = torch.Generator().manual_seed(seed_of(seed, step))
+        x = condition(y_0, preset, torch.rand(2, preset.batch_size, generator=own)[:, share])
+        gamma = sample_gamma(schedule, (preset.batch_size,), generator=own)[share].to(device, exact)  # line 3: gamma ~ p(gamma)
+        eps = noise(y_0, [seed_of(seed, step, row) for row in range(preset.batch_size)[share]])  # line 4: eps ~ N(0, I)
+        torch.manual_seed(seed_of(seed, step, -1 - accelerator.process_index))  # of dropout
+        optimizer.param_groups[0]["lr"] = preset.learning_rate * rate(step)
+        optimizer.zero_grad()
+        losses = []
+        for n, part in enumerate(zip(*(each.chunk(micro_batches) for each in (x, y_0, gamma, eps)), strict=True), 1):
+            with unsynchronised(training, n < micro_batches):
+                with accelerator.autocast():
+                    losses.append(loss_of(f, preset, *part))
+                accelerator.backward(losses[-1] / micro_batches)  # line 5: a gradient step on the loss
+        accelerator.clip_grad_norm_(f.parameters(), 1.0)
+        optimizer.step()
+        get_ema_multi_avg_fn(ema_decay(preset, step))(training.averaged, training.parameters, step)
+        yield torch.stack(losses).detach().mean()
+
+
+def condition(y_0: Float[Tensor, "B C H W"], preset: Preset, u: Float[Tensor, "2 B"]) -> Float[Tensor, "B C h w"]:
+    """x = D y_0, blurred by up to `preset.blur`, and for a share `preset.from_files` of the pictures as a file would store it. `u` in [0, 1) decides."""
     x = downsample(y_0, preset.factor)
     if preset.blur > 0:
-        x = blur(x, preset.blur * torch.rand(len(x), generator=generator))
+        x = blur(x, preset.blur * u[0])
     if preset.from_files > 0:
-        filed = torch.rand(len(x), generator=generator) < preset.from_files
-        x = torch.where(filed[:, None, None, None].to(x.device), as_file(x), x)
+        x = torch.where((u[1] < preset.from_files)[:, None, None, None].to(x.device), as_file(x), x)
     return x
+
+
+def noise(like: Float[Tensor, "B C H W"], seeds: Sequence[int]) -> Float[Tensor, "B C H W"]:
+    """Standard normal noise on the device of `like`, from a seed an image."""
+    generator = torch.Generator(like.device)
+    return torch.stack([torch.randn(like.shape[1:], generator=generator.manual_seed(seed), device=like.device) for seed in seeds])
+
+
+def loss_of(f: NoisePredictor, preset: Preset, x: Tensor, y_0: Tensor, gamma: Tensor, eps: Tensor) -> Float[Tensor, ""]:
+    """SR3's loss, or that of its regression baseline."""
+    if preset.objective == "regression":
+        return regression_loss(f, x, y_0, preset.loss_power)
+    return denoising_loss(f, x, y_0, gamma, eps, preset.loss_power)
 
 
 def learning_rate(preset: Preset) -> Callable[[int], float]:
@@ -126,27 +194,86 @@ def learning_rate(preset: Preset) -> Callable[[int], float]:
     return lambda step: min(1.0, (step + 1) / max(1, warmup)) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
 
 
-def machine() -> str:
-    """The kind of machine a figure was measured on: processor, cores in use, GPU if there is one."""
-    processor = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        processor = next((line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")), processor)
-    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    cores = torch.get_num_threads()
-    return f"{processor}, {cores} core{'s' if cores > 1 else ''}{gpu}"
+def ema_decay(preset: Preset, step: int) -> float:
+    """How much of the average a step keeps: little at first, when the weights are those of chance, then preset.ema_decay."""
+    return min(preset.ema_decay, (1 + step) / (10 + step))
 
 
-def _pictures(preset: Preset, data: str | None) -> Glyphs | Folder:
-    if preset.data == "glyphs":
-        if data is not None:
-            raise ValueError(f"preset {preset.name} trains on glyphs, not on a folder: leave --data out")
-        return glyphs("train", preset.size)
-    if data is None:
+def seed_of(*numbers: int) -> int:
+    """One seed from several numbers: other numbers, another seed, and nothing in common between the two."""
+    return int.from_bytes(hashlib.blake2b(" ".join(map(str, numbers)).encode(), digest_size=8).digest()) >> 1
+
+
+def _pictures(preset: Preset, data: str | None, split: Split) -> Pictures:
+    if preset.data == "glyphs" and data is not None:
+        raise ValueError(f"preset {preset.name} trains on glyphs, not on a folder: leave --data out")
+    if preset.data != "glyphs" and data is None:
         raise ValueError(f"preset {preset.name} trains on your own pictures: pass --data with the folder that holds them")
-    return Folder(data, preset.size, preset.image_channels)
+    return open_pictures(data or "glyphs", preset.size, preset.image_channels, split)
 
 
-def _batch(pictures: Dataset[Tensor], size: int, generator: torch.Generator) -> Tensor:
-    rows = torch.randint(0, len(pictures), (size,), generator=generator)  # type: ignore[arg-type]
-    return pictures.batch(rows) if isinstance(pictures, Glyphs) else torch.stack([pictures[i] for i in rows.tolist()])
+def _share(preset: Preset, accelerator: Accelerator, micro_batches: int) -> slice:
+    """The rows of each batch that this process computes."""
+    rank, ranks = accelerator.process_index, accelerator.num_processes
+    if preset.batch_size % (ranks * micro_batches):
+        raise ValueError(
+            f"a batch of {preset.batch_size} pictures cannot be shared by {ranks} processes with {micro_batches} micro-batches each: "
+            f"it must be a multiple of {ranks * micro_batches}"
+        )
+    own = preset.batch_size // ranks
+    return slice(rank * own, (rank + 1) * own)
+
+
+def _writable(out: Path) -> None:
+    """A folder that cannot be written is told now, not after the training."""
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=out):
+        pass
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def _check(losses: list[float], done: int, preset: Preset, pictures: Pictures, seed: int, out: Path) -> None:
+    """FloatingPointError when a loss is no number: with its step, the pictures it was measured on, and what to go on from."""
+    step, loss = next(((step, loss) for step, loss in enumerate(losses, done) if not math.isfinite(loss)), (None, 0.0))
+    if step is None:
+        return
+    states = state_paths(out / "state")
+    cure = f"go on from {states[-1]} with --resume" if states else "start again"
+    names = [pictures.files[i].name for i in rows(len(pictures), preset.batch_size, seed, step).tolist()] if isinstance(pictures, Folder) else []
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    raise FloatingPointError(
+        f"the loss became {loss} at step {step}; lower the learning rate ({preset.learning_rate:g}) and {cure}"
+        + (f"; its pictures were {shown}" if names else "")
+    )
+
+
+def _command(preset: Preset, data: str | None, seed: int, precision: str) -> str:
+    """What trains the same again."""
+    usual = PRESETS.get(preset.name, preset)
+    said = f"sr3mini train --preset {preset.name} --seed {seed} --steps {preset.train_steps}"
+    said += f" --batch-size {preset.batch_size}" if preset.batch_size != usual.batch_size else ""
+    said += f" --learning-rate {preset.learning_rate:g}" if preset.learning_rate != usual.learning_rate else ""
+    return said + (f" --data {data}" if data else "") + (f" --precision {precision}" if precision != "no" else "")
+
+
+def _write(f: Network, out: Path, done: Done, trained: str) -> None:
+    """The model and what is known about it."""
+    save(out / "model.safetensors", f, torch.float16)
+    about = {
+        "trained": trained,
+        "preset": dataclasses.asdict(f.preset),
+        "parameters": sum(p.numel() for p in f.parameters()),
+        "steps": done.step,
+        "complete": done.step >= f.preset.train_steps,
+        "seconds": round(done.seconds),
+        "images_per_second": round(done.step * f.preset.batch_size / max(done.seconds, 1e-9), 1),
+        "machine": machine(),
+        "last_losses_mean": round(done.recent(), 5),
+    }
+    if done.best_step:
+        about["best"] = {"step": done.best_step, "PSNR": round(done.best, 3)}
+    write_text(json.dumps(about, indent=2) + "\n", out / "model.json")
+    describe(out, f.preset)

@@ -1,29 +1,40 @@
-"""The training loop: it learns, repeats itself, averages as promised, and keeps what was learnt when it is stopped."""
+"""The training loop: it learns, repeats itself, averages as promised, goes on where it was left, and keeps what was learnt when it is stopped."""
 
 from __future__ import annotations
 
 import dataclasses
 import errno
+import itertools
 import json
 import math
+import shutil
+import signal
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
+from functools import partialmethod
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
 import torch
+from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from checks import randn, seeded
+from safetensors.torch import load_file
 from tiny import TINY
 from torch import Tensor
 
+from sr3mini import resume, watch
 from sr3mini import train as room
-from sr3mini.checkpoint import load
+from sr3mini.checkpoint import load, state_paths
+from sr3mini.data import batches, open_pictures, read_picture
 from sr3mini.degrade import as_file, blur, downsample
 from sr3mini.preset import PRESETS
 
 Loss = Callable[..., Tensor]
+SHORT = dataclasses.replace(TINY, train_steps=12, dropout=0.2, blur=1.0, from_files=0.5)  # whatever a step may draw
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +49,10 @@ def _accelerate_forgets() -> Iterator[None]:
     AcceleratorState._reset_state(reset_partial_state=True)
 
 
+def run(out: Path, pictures: Path, preset: Any = TINY, **options: Any) -> Any:
+    return room.train(preset, out, data=str(pictures), progress=False, **options)
+
+
 def loss_at(call: int, instead: Callable[[Tensor], Tensor]) -> Loss:
     """The training loss, with something else at one call, counted from 0."""
     calls, real = iter(range(10_000)), room.denoising_loss
@@ -49,87 +64,359 @@ def loss_at(call: int, instead: Callable[[Tensor], Tensor]) -> Loss:
     return loss
 
 
-def interrupt(value: Tensor) -> Tensor:
-    raise KeyboardInterrupt
+def at(step: int, does: Loss, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "denoising_loss", loss_at(step, does))
+
+
+def asks(number: signal.Signals) -> Loss:
+    """A loss during whose computation this process gets a signal."""
+
+    def loss(value: Tensor) -> Tensor:
+        signal.raise_signal(number)
+        return value
+
+    return loss
+
+
+def killed(value: Tensor) -> Tensor:
+    raise SystemError("as good as killed: nothing is saved on the way out")
+
+
+def learnt(out: Path, step: int = SHORT.train_steps) -> dict[str, Tensor]:
+    """Every tensor of a training's last state: weights, average, both moments and the step of the optimizer."""
+    path = state_paths(out / "state")[-1]
+    assert path.name == f"step_{step:08}"
+    return load_file(path / "state.safetensors")
+
+
+def told(out: Path) -> dict[str, Any]:
+    return dict(json.loads((state_paths(out / "state")[-1] / "state.json").read_text()))
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+# It learns -----------------------------------------------------------------------------------------------------------
 
 
 def test_the_loss_falls_and_the_record_tells_how(pictures: Path, tmp_path: Path) -> None:
-    room.train(TINY, tmp_path, data=str(pictures), progress=False)
+    f = run(tmp_path, pictures)
     record = json.loads((tmp_path / "model.json").read_text())
     assert record["last_losses_mean"] < 0.9  # a network that predicts nothing has a loss of 1
     assert record["steps"] == TINY.train_steps
+    assert record["complete"] is True
     assert record["trained"] == f"sr3mini train --preset tiny --seed 0 --steps {TINY.train_steps} --data {pictures}"
     assert record["parameters"] == sum(p.numel() for p in load(tmp_path).parameters())
     assert {"trained", "preset", "parameters", "seconds", "machine"} <= set(record)
+    assert json.loads((tmp_path / "config.json").read_text())["name"] == "tiny"
+    (line,) = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
+    assert (line["step"], line["learning_rate"]) == (20, TINY.learning_rate * room.learning_rate(TINY)(19))
+    assert line["loss"] == pytest.approx(sum(told(tmp_path)["losses"][:20]) / 20)
+    for p, q in zip(f.parameters(), load(tmp_path).parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=2**-10, atol=1e-6)  # what is returned is what was written, in float16
 
 
 def test_check_10_two_runs_of_one_seed_are_equal_bit_by_bit_and_another_is_not(pictures: Path, tmp_path: Path) -> None:
-    short = dataclasses.replace(TINY, train_steps=5)
-    runs = [room.train(short, tmp_path / str(n), data=str(pictures), seed=seed, progress=False) for n, seed in enumerate((0, 0, 1))]
-    weights = [torch.cat([p.flatten() for p in f.parameters()]) for f in runs]
-    assert torch.equal(weights[0], weights[1])
-    assert not torch.equal(weights[0], weights[2])
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run(tmp_path / name, pictures, SHORT, seed=seed)
+    assert same(learnt(tmp_path / "a"), learnt(tmp_path / "b"))
+    assert not same(learnt(tmp_path / "a"), learnt(tmp_path / "c"))
 
 
-def test_check_10_what_a_step_draws_depends_on_seed_and_step_alone(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures, levels and noise of the first steps are those of a longer run with another learning rate, and each step has its own."""
+def test_check_10_what_a_step_draws_depends_on_seed_step_and_row_alone(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures, levels and noise of the first steps are those of a longer run with another learning rate, taken in parts or at once."""
     real = room.denoising_loss
 
-    def drawn(steps: int, learning_rate: float, seed: int) -> list[Tensor]:
+    def drawn(steps: int, learning_rate: float, seed: int, micro_batches: int = 1) -> list[Tensor]:
         seen: list[Tensor] = []
 
-        def watch(f: object, x: Tensor, y_0: Tensor, gamma: Tensor, eps: Tensor, p: int) -> Tensor:
-            seen.append(torch.cat([y_0.flatten(), gamma, eps.flatten()]))
+        def look(f: object, x: Tensor, y_0: Tensor, gamma: Tensor, eps: Tensor, p: int) -> Tensor:
+            seen.append(torch.cat([part.flatten(1) for part in (x, y_0, gamma[:, None], eps)], dim=1))
             return real(f, x, y_0, gamma, eps, p)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(room, "denoising_loss", watch)
-        preset = dataclasses.replace(TINY, train_steps=steps, learning_rate=learning_rate)
-        room.train(preset, tmp_path, data=str(pictures), seed=seed, progress=False)
-        return seen
+        monkeypatch.setattr(room, "denoising_loss", look)
+        preset = dataclasses.replace(SHORT, train_steps=steps, learning_rate=learning_rate)
+        run(Path(tempfile.mkdtemp(dir=tmp_path)), pictures, preset, seed=seed, micro_batches=micro_batches)
+        return list(torch.cat(seen).split(preset.batch_size))
 
-    short, long, other = drawn(2, 5e-3, 0), drawn(4, 1e-4, 0), drawn(1, 5e-3, 1)
+    short, long, parts, other = drawn(2, 5e-3, 0), drawn(4, 1e-4, 0), drawn(2, 5e-3, 0, 4), drawn(1, 5e-3, 1)
     assert all(torch.equal(a, b) for a, b in zip(short, long, strict=False))
-    assert len({tuple(step.tolist()) for step in (*long, *other)}) == 5
+    assert all(torch.equal(a, b) for a, b in zip(short, parts, strict=True))
+    assert len({tuple(row.tolist()) for step in (*long, *other) for row in step}) == 5 * 8  # no two rows share noise
 
 
-def test_check_10_the_average_is_its_closed_form(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The average starts as a copy of the weights after the first step, then m <- 0.9 m + 0.1 p."""
-    seen: list[torch.Tensor] = []
-    update = room.AveragedModel.update_parameters
-
-    def watch(self: torch.nn.Module, model: torch.nn.Module) -> None:
-        seen.append(model.head.bias.detach().clone())
-        update(self, model)
-
-    monkeypatch.setattr(room.AveragedModel, "update_parameters", watch)
-    f = room.train(dataclasses.replace(TINY, train_steps=6), tmp_path, data=str(pictures), progress=False)
-    expected = seen[0] * 0.9**5 + sum(0.1 * 0.9 ** (5 - k) * seen[k] for k in range(1, 6))
-    torch.testing.assert_close(f.head.bias, expected, rtol=1e-5, atol=1e-9)
-
-
-def test_stopping_keeps_what_was_learnt(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "denoising_loss", loss_at(3, interrupt))
-    room.train(TINY, tmp_path, data=str(pictures), progress=False)
-    assert json.loads((tmp_path / "model.json").read_text())["steps"] == 3
-    assert load(tmp_path).preset == TINY
+def test_check_10_the_average_is_its_closed_form(pictures: Path) -> None:
+    """m_N = prod_j d_j p_initial + sum_k (1 - d_k) prod_{j>k} d_j p_k, where d_k = min(0.25, (1 + k) / (10 + k)) rises from 0.1."""
+    preset = dataclasses.replace(TINY, ema_decay=0.25)
+    training = resume.set_up(preset, Accelerator(cpu=True))
+    p, m = training.parameters[3], training.averaged[3]
+    seen = [p.detach().clone()]
+    for _ in itertools.islice(room.learn(training, preset, batches(open_pictures(str(pictures), 16, 1), 8, seed=0)), 6):
+        seen.append(p.detach().clone())
+    d = [0.1, 2 / 11, 0.25, 0.25, 0.25, 0.25]
+    expected = math.prod(d) * seen[0] + sum((1 - d[k]) * math.prod(d[k + 1 :]) * seen[k + 1] for k in range(6))
+    torch.testing.assert_close(m, expected, rtol=1e-5, atol=1e-8)
+    assert not torch.equal(m, p)
+    assert room.ema_decay(dataclasses.replace(TINY, ema_decay=0.9999), 10**6) == 0.9999
 
 
-def test_stopping_before_the_first_step_keeps_the_model_that_was_there(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_10_micro_batches_do_what_the_whole_batch_does(pictures: Path, tmp_path: Path) -> None:
+    preset = dataclasses.replace(TINY, train_steps=8)
+    for parts in (1, 4):
+        run(tmp_path / str(parts), pictures, preset, micro_batches=parts)
+    assert told(tmp_path / "4")["losses"] == pytest.approx(told(tmp_path / "1")["losses"], abs=1e-6)
+    with pytest.raises(ValueError, match="a batch of 8 pictures cannot be shared by 1 processes with 3 micro-batches each: it must be a multiple of 3"):
+        run(tmp_path / "3", pictures, preset, micro_batches=3)
+
+
+def test_the_condition_is_blurred_and_stored_as_often_as_the_preset_asks() -> None:
+    y_0, u = 3 * randn(400, 1, 16, 16).float(), torch.rand(2, 400, generator=seeded(0))
+    x = downsample(y_0, 4)
+    assert torch.equal(room.condition(y_0, TINY, u), x)
+    filed = room.condition(y_0, dataclasses.replace(TINY, from_files=0.25), u)
+    stored = (filed == as_file(x)).flatten(1).all(1)
+    assert torch.equal(stored, u[1] < 0.25)
+    assert torch.equal(filed[~stored], x[~stored])
+    blurred = room.condition(y_0, dataclasses.replace(TINY, blur=2.0), u)
+    torch.testing.assert_close(blurred, blur(x, 2 * u[0]))
+    both = room.condition(y_0, dataclasses.replace(TINY, blur=2.0, from_files=1.0), u)
+    assert torch.equal(both, as_file(blurred))
+
+
+def test_noise_is_standard_normal_and_a_seed_away_is_another_world() -> None:
+    eps = room.noise(torch.empty(4000, 1, 4, 4), [room.seed_of(0, 0, row) for row in range(4000)])
+    assert eps.mean().item() == pytest.approx(0, abs=0.015)  # 4 standard errors
+    assert eps.std().item() == pytest.approx(1, abs=0.012)
+    assert abs(torch.corrcoef(eps[:, 0, 0, :2].T)[0, 1].item()) < 0.06
+    assert abs((eps[:-1] * eps[1:]).mean().item()) < 0.015  # neighbouring rows
+    assert len({room.seed_of(*numbers) for numbers in itertools.product(range(9), range(9), range(-5, 9))}) == 9 * 9 * 14
+    assert room.seed_of(1, 23) != room.seed_of(12, 3)
+
+
+def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
+    """(step + 1) / 10 up to 1, times half a cosine: (1 + cos(pi step / 100)) / 2."""
+    rate = room.learning_rate(dataclasses.replace(TINY, train_steps=100, warmup_steps=10))
+    cosine = {0: 1.0, 25: 0.5 + math.sqrt(2) / 4, 50: 0.5, 75: 0.5 - math.sqrt(2) / 4, 100: 0.0, 101: 0.0}
+    for step, share in cosine.items():
+        assert rate(step) == pytest.approx(share * (0.1 if step == 0 else 1))
+    assert rate(4) == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.04)) / 2)
+    assert rate(9) == max(rate(step) for step in range(100))
+    assert room.learning_rate(dataclasses.replace(TINY, warmup_steps=0))(0) == 1
+
+
+def test_the_learning_rate_of_the_paper_warms_up_and_stays() -> None:
+    rate = room.learning_rate(dataclasses.replace(TINY, train_steps=100, warmup_steps=10, decay="none"))
+    assert [rate(step) for step in (0, 4, 9, 50, 99, 1000)] == [0.1, 0.5, 1, 1, 1, 1]
+
+
+def test_a_regression_preset_is_trained_with_the_regression_loss_alone(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It learns to give the picture: the loss falls below that of an answer that is always grey."""
+    monkeypatch.setattr(room, "denoising_loss", lambda *_: pytest.fail("the noise was asked for"))
+    preset = dataclasses.replace(TINY, objective="regression")
+    seen: list[tuple[object, ...]] = []
+    real = room.regression_loss
+
+    def look(f: object, x: Tensor, y_0: Tensor, p: int) -> Tensor:
+        loss = real(f, x, y_0, p)  # type: ignore[arg-type]
+        seen.append((x.shape, y_0.shape, p, loss.item(), y_0.square().mean().item()))
+        return loss
+
+    monkeypatch.setattr(room, "regression_loss", look)
+    run(tmp_path, pictures, preset)
+    assert load(tmp_path).preset == preset
+    assert len(seen) == TINY.train_steps
+    assert all(step[:3] == ((8, 1, 4, 4), (8, 1, 16, 16), 2) for step in seen)
+    assert sum(step[3] for step in seen[-5:]) < 0.7 * sum(step[4] for step in seen[-5:])  # type: ignore[misc]
+
+
+def test_a_preset_for_noise_never_sees_the_regression_loss(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "regression_loss", lambda *_: pytest.fail("the picture was asked for"))
+    run(tmp_path, pictures, dataclasses.replace(TINY, train_steps=2))
+
+
+def test_bf16_trains_on_a_cpu_and_the_record_says_so(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convolutions multiply in bfloat16, weights stay float32, and the loss still falls; another precision may follow in the same process."""
+    kinds = set()
+    real = torch.nn.functional.silu
+    monkeypatch.setattr(torch.nn.functional, "silu", lambda h, **options: kinds.add(h.dtype) or real(h, **options))
+    f = run(tmp_path / "bf16", pictures, precision="bf16")
+    record = json.loads((tmp_path / "bf16" / "model.json").read_text())
+    assert torch.bfloat16 in kinds
+    assert record["last_losses_mean"] < 0.9
+    assert record["trained"].endswith("--precision bf16")
+    assert {p.dtype for p in f.parameters()} == {torch.float32}
+    kinds.clear()
+    run(tmp_path / "no", pictures, dataclasses.replace(TINY, train_steps=1))
+    assert kinds == {torch.float32}
+
+
+def test_compiled_training_is_the_same_training(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With torch's tracer, but with eager kernels behind it, which need no C++ compiler."""
+    preset = dataclasses.replace(TINY, train_steps=4)
+    run(tmp_path / "eager", pictures, preset)
+    monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend="aot_eager"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer's own deprecations
+        run(tmp_path / "compiled", pictures, preset, compile=True)
+    assert told(tmp_path / "compiled")["losses"] == pytest.approx(told(tmp_path / "eager")["losses"], abs=1e-5)
+    assert learnt(tmp_path / "compiled", 4).keys() == learnt(tmp_path / "eager", 4).keys()
+
+
+# It is watched -------------------------------------------------------------------------------------------------------
+
+
+def test_held_out_pictures_are_looked_at_and_the_best_is_kept(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([3.0, 5.0, 4.0, 4.5])
+    monkeypatch.setattr(room, "validate", lambda *arguments: {**watch.validate(*arguments), "PSNR": next(scores)})
+    run(tmp_path, pictures, save_every=4, validate_every=7, keep_every=8, preset=TINY)
+    assert [path.name[-2:] for path in state_paths(tmp_path / "state")] == ["08", "14", "16", "24", "28", "30"]  # 8, 16, 24; the best; the newest two
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    looked = [line for line in lines if "PSNR" in line]
+    assert [(line["step"], line["PSNR"]) for line in looked] == [(7, 3.0), (14, 5.0), (21, 4.0), (28, 4.5)]
+    assert all({"SSIM", "consistency"} < line.keys() for line in looked)
+    assert read_picture(tmp_path / "samples" / "step_00000014.png").shape[0] == 1
+    assert json.loads((tmp_path / "model.json").read_text())["best"] == {"step": 14, "PSNR": 5.0}
+    best, last = load(tmp_path / "best.safetensors"), load(tmp_path)
+    average = load_file(tmp_path / "state" / "step_00000014" / "state.safetensors")["average stem.weight"]
+    torch.testing.assert_close(best.stem.weight, average, rtol=2**-10, atol=1e-6)
+    assert not torch.equal(best.stem.weight, last.stem.weight)
+
+
+def test_what_is_measured_on_held_out_pictures_is_what_evaluate_measures(pictures: Path, tmp_path: Path) -> None:
+    f, y = tiny.network(), open_pictures(str(pictures), 16, 1)
+    seen = watch.unseen(y, 16)
+    assert torch.equal(seen, watch.unseen(y, 16))
+    assert len(seen) == 11  # no picture twice
+    figures = watch.validate(Accelerator(cpu=True), f, seen, tmp_path / "samples" / "sheet.png")
+    assert figures == pytest.approx(watch.evaluate(f, seen, samples=1)[0]["SR3"])
+
+
+def test_a_tracker_is_told_too_and_an_unknown_one_refused(pictures: Path, tmp_path: Path) -> None:
+    run(tmp_path / "out", pictures, dataclasses.replace(TINY, train_steps=20), tracker="tensorboard")
+    (events,) = (tmp_path / "out" / "sr3mini").glob("events.*")
+    assert b"images_per_second" in events.read_bytes()
+    with pytest.raises(ValueError, match="carrier_pigeon"):
+        run(tmp_path / "other", pictures, tracker="carrier_pigeon")
+
+
+# It goes on ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("uninterrupted")
+    run(out, pictures, SHORT, save_every=5)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("step", "how", "left_at"),
+    [(0, "SIGINT", 1), (4, "SIGTERM", 5), (7, "SIGINT", 8), (11, "SIGTERM", 12), (3, "kill", 0), (8, "kill", 5), (10, "kill", 10)],
+)
+def test_check_10_resumed_is_uninterrupted_bit_by_bit(
+    step: int, how: str, left_at: int, pictures: Path, uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights, average, moments and losses; with dropout, blur and files, so that every random number counts."""
+    with monkeypatch.context() as patch:
+        at(step, killed if how == "kill" else asks(signal.Signals[how]), patch)
+        ended = {"kill": pytest.raises(SystemError), "SIGTERM": pytest.raises(SystemExit), "SIGINT": warnings.catch_warnings()}[how]
+        with ended as stop:
+            run(tmp_path, pictures, SHORT, save_every=5)
+    if how == "SIGTERM":
+        assert stop.value.code == 0
+    paths = state_paths(tmp_path / "state")
+    assert (int(paths[-1].name[5:]) if paths else 0) == left_at
+    if how != "kill":
+        assert json.loads((tmp_path / "model.json").read_text())["steps"] == left_at
+        assert load(tmp_path).preset == SHORT
+    run(tmp_path, pictures, SHORT, save_every=5, resume=True)
+    assert same(learnt(tmp_path), learnt(uninterrupted))
+    assert told(tmp_path)["losses"] == told(uninterrupted)["losses"]
+    assert (tmp_path / "model.safetensors").read_bytes() == (uninterrupted / "model.safetensors").read_bytes()
+
+
+def test_a_damaged_newest_state_is_named_and_the_one_before_is_taken(
+    pictures: Path, uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        at(11, killed, patch)
+        with pytest.raises(SystemError):
+            run(tmp_path, pictures, SHORT, save_every=5)
+    newest = tmp_path / "state" / "step_00000010"
+    whole = (newest / "state.safetensors").read_bytes()
+    (newest / "state.safetensors").write_bytes(whole[:-7])
+    with pytest.warns(UserWarning, match="passed over: .*step_00000010 is no whole training state"):
+        run(tmp_path, pictures, SHORT, save_every=5, resume=True)
+    assert same(learnt(tmp_path), learnt(uninterrupted))
+
+
+def test_metrics_tell_each_step_once_after_a_kill(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "NOTED", 1)
+    with monkeypatch.context() as patch:
+        at(9, killed, patch)
+        with pytest.raises(SystemError):
+            run(tmp_path, pictures, SHORT, save_every=5)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 10, "lo')  # cut off by the kill
+    run(tmp_path, pictures, SHORT, save_every=5, resume=True)
+    assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == list(range(1, 13))
+
+
+def test_what_may_not_change_is_refused_and_what_may_is_named(pictures: Path, uninterrupted: Path, tmp_path: Path) -> None:
+    longer = dataclasses.replace(SHORT, train_steps=14, learning_rate=1e-4)
+    with pytest.raises(ValueError, match=r"holds a training that came to step 12: pass --resume to go on with it, or train into another folder"):
+        run(uninterrupted, pictures, SHORT)
+    with pytest.raises(ValueError, match=r"was trained with --seed 0, not 3"):
+        run(uninterrupted, pictures, SHORT, seed=3, resume=True)
+    with pytest.raises(ValueError, match=r"another kind of training: it would go on with channels = 16 instead of 8"):
+        run(uninterrupted, pictures, dataclasses.replace(SHORT, channels=16), resume=True)
+    copy = shutil.copytree(uninterrupted, tmp_path / "copy")
+    with pytest.warns(UserWarning, match=r"goes on with train_steps = 14 instead of 12, learning_rate = 0.0001 instead of 0.005"):
+        run(copy, pictures, longer, resume=True)
+    assert told(copy)["step"] == 14
+    assert told(copy)["losses"][:12] == told(uninterrupted)["losses"]
+    run(tmp_path / "new", pictures, dataclasses.replace(SHORT, train_steps=1), resume=True)  # nothing to go on from: it begins
+    assert told(tmp_path / "new")["losses"] == told(uninterrupted)["losses"][:1]
+
+
+# It stops ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_ctrl_c_leaves_at_once_and_keeps_the_model_that_was_there(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def twice(value: Tensor) -> Tensor:
+        return asks(signal.SIGINT)(asks(signal.SIGINT)(value))
+
+    before = signal.getsignal(signal.SIGINT)
     (tmp_path / "model.safetensors").write_bytes(b"of last week")
-    monkeypatch.setattr(room, "denoising_loss", loss_at(0, interrupt))
+    at(0, twice, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        room.train(TINY, tmp_path, data=str(pictures), progress=False)
+        run(tmp_path, pictures)
     assert (tmp_path / "model.safetensors").read_bytes() == b"of last week"
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(
+def test_a_loss_that_is_no_number_stops_the_run_and_names_step_pictures_and_state(
     value: float, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "denoising_loss", loss_at(2, lambda loss: loss * value))
-    with pytest.raises(FloatingPointError, match=rf"became {value} at step 2; lower the learning rate \(0.005\)"):
-        room.train(TINY, tmp_path, data=str(pictures), progress=False)
-    assert list(tmp_path.iterdir()) == []
+    at(2, lambda loss: loss * value, monkeypatch)
+    with pytest.raises(FloatingPointError, match=rf"became {value} at step 2; lower the learning rate \(0.005\) and start again; its pictures were \d\d.png, "):
+        run(tmp_path / "a", pictures)
+    assert list((tmp_path / "a").iterdir()) == []
+    at(7, lambda loss: loss * value, monkeypatch)
+    with pytest.raises(FloatingPointError, match=r"and go on from .*state/step_00000005 with --resume"):
+        run(tmp_path / "b", pictures, save_every=5)
+
+
+def test_the_pictures_that_are_named_are_those_of_the_step(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Tensor] = []
+    real = room.denoising_loss
+    monkeypatch.setattr(room, "denoising_loss", lambda f, x, y_0, *rest: seen.append(y_0) or real(f, x, y_0, *rest) * (math.nan if len(seen) == 3 else 1))
+    with pytest.raises(FloatingPointError) as stop:
+        run(tmp_path, pictures)
+    names = str(stop.value).split("pictures were ")[1].split(", ")
+    assert torch.equal(seen[2], torch.stack([read_picture(pictures / name, 1) for name in names]))
 
 
 def test_a_preset_for_own_pictures_asks_for_them(tmp_path: Path) -> None:
@@ -151,72 +438,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_training(pictures: P
     monkeypatch.setattr(tempfile, "TemporaryFile", refused)
     monkeypatch.setattr(room, "denoising_loss", lambda *_: pytest.fail("the training began"))
     with pytest.raises(PermissionError):
-        room.train(TINY, tmp_path, data=str(pictures), progress=False)
-
-
-def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
-    """(step + 1) / 10 up to 1, times half a cosine: (1 + cos(pi step / 100)) / 2."""
-    rate = room.learning_rate(dataclasses.replace(TINY, train_steps=100, warmup_steps=10))
-    cosine = {0: 1.0, 25: 0.5 + math.sqrt(2) / 4, 50: 0.5, 75: 0.5 - math.sqrt(2) / 4, 100: 0.0, 101: 0.0}
-    for step, share in cosine.items():
-        assert rate(step) == pytest.approx(share * (0.1 if step == 0 else 1))
-    assert rate(4) == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.04)) / 2)
-    assert rate(9) == max(rate(step) for step in range(100))
-    assert room.learning_rate(dataclasses.replace(TINY, warmup_steps=0))(0) == 1
-
-
-def test_without_decay_the_learning_rate_stays_where_the_warm_up_ends() -> None:
-    rate = room.learning_rate(dataclasses.replace(TINY, train_steps=100, warmup_steps=10, decay="none"))
-    assert [rate(step) for step in (0, 4, 9, 50, 100, 10**6)] == [0.1, 0.5, 1, 1, 1, 1]
-
-
-def test_a_regression_preset_is_trained_with_the_regression_loss_alone(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It learns to give the picture: the loss falls below that of an answer that is always grey."""
-    monkeypatch.setattr(room, "denoising_loss", lambda *_: pytest.fail("the noise was asked for"))
-    preset = dataclasses.replace(TINY, objective="regression")
-    seen: list[tuple[object, ...]] = []
-    real = room.regression_loss
-
-    def watch(f: object, x: Tensor, y_0: Tensor, p: int) -> Tensor:
-        loss = real(f, x, y_0, p)  # type: ignore[arg-type]
-        seen.append((x.shape, y_0.shape, p, loss.item(), y_0.square().mean().item()))
-        return loss
-
-    monkeypatch.setattr(room, "regression_loss", watch)
-    room.train(preset, tmp_path, data=str(pictures), progress=False)
-    assert load(tmp_path).preset == preset
-    assert len(seen) == TINY.train_steps
-    assert all(step[:3] == ((8, 1, 4, 4), (8, 1, 16, 16), 2) for step in seen)
-    assert sum(step[3] for step in seen[-5:]) < 0.7 * sum(step[4] for step in seen[-5:])  # type: ignore[misc]
-
-
-def test_a_preset_for_noise_never_sees_the_regression_loss(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "regression_loss", lambda *_: pytest.fail("the picture was asked for"))
-    room.train(dataclasses.replace(TINY, train_steps=2), tmp_path, data=str(pictures), progress=False)
-
-
-def test_the_condition_is_blurred_and_stored_as_often_as_the_preset_asks() -> None:
-    y_0 = 3 * randn(400, 1, 16, 16).float()
-    x = downsample(y_0, 4)
-    assert torch.equal(room.condition(y_0, TINY, seeded(0)), x)
-    filed = room.condition(y_0, dataclasses.replace(TINY, from_files=0.25), seeded(0))
-    stored = (filed == as_file(x)).flatten(1).all(1)
-    assert torch.equal(filed[~stored], x[~stored])
-    assert stored.float().mean().item() == pytest.approx(0.25, abs=0.06)  # 3 standard errors
-    blurred = room.condition(y_0, dataclasses.replace(TINY, blur=2.0), seeded(0))
-    sigma = 2 * torch.rand(400, generator=seeded(0))
-    torch.testing.assert_close(blurred, blur(x, sigma))
-    both = room.condition(y_0, dataclasses.replace(TINY, blur=2.0, from_files=1.0), seeded(0))
-    assert torch.equal(both, as_file(blurred))
-
-
-def test_bf16_trains_on_a_cpu_and_the_record_says_so(pictures: Path, tmp_path: Path) -> None:
-    """The multiplications are bfloat16, the weights are not, and the loss still falls."""
-    f = room.train(TINY, tmp_path, data=str(pictures), precision="bf16", progress=False)
-    record = json.loads((tmp_path / "model.json").read_text())
-    assert record["last_losses_mean"] < 0.9
-    assert record["trained"].endswith("--precision bf16")
-    assert {p.dtype for p in f.parameters()} == {torch.float32}
+        run(tmp_path, pictures)
 
 
 @pytest.mark.parametrize("name", ["glyphs_8_32", "glyphs_8_32_regression"])
