@@ -111,9 +111,9 @@ def download(
         _receive_all(address, part, attempts, timeout, pause, progress)
         with part.open("rb") as whole:
             arrived = hashlib.file_digest(whole, "sha256").hexdigest()
+        _tag(part).unlink(missing_ok=True)
         if not sha256 or arrived == sha256:
             part.replace(file)
-            _tag(part).unlink(missing_ok=True)
             return
         part.unlink()
         if last:

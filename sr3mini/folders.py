@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -177,9 +177,9 @@ def walk(path: Path, leave_out: Path | None = None) -> Iterator[str]:
         for entry in here:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            if _holds(entry.is_dir):
                 yield from below(entry.path, f"{prefix}{entry.name}/")
-            elif entry.is_file():
+            elif _holds(entry.is_file):
                 yield prefix + entry.name
 
     return below(str(path), "")
@@ -195,6 +195,13 @@ def part(names: Sequence[bytes], groups: Iterable[bytes], split: Split, path: Pa
         warnings.warn(f"too few pictures in {path} to hold some out: the same ones serve for training and for testing", stacklevel=3)
         return list(names)
     return [names[i] for i in np.flatnonzero(held_out == (split == "test")).tolist()]
+
+
+def _holds(question: Callable[[], bool]) -> bool:
+    try:
+        return question()
+    except OSError:  # a link that leads to itself is neither file nor folder
+        return False
 
 
 def permutation(n: int, *key: int) -> Int64[Tensor, "n"]:
