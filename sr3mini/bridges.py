@@ -63,6 +63,8 @@ def export_program(f: Network, path: str | Path) -> float:
     a batch of another size before it gets its place: the largest difference is returned, and above 1e-4 a ValueError is raised.
     """
     path, beside = Path(path), Path(path).with_name(f".{Path(path).name}.part.pt2")
+    if not path.parent.is_dir():
+        raise OSError(f"{path} could not be written: there is no folder {path.parent}")
     f = copy.deepcopy(f).eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     batch = torch.export.Dim("batch", min=1, max=65535)
     try:

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torch import Tensor
 
 from sr3mini.degrade import degradation_matrix
+from sr3mini.janspiry import their_name
 from sr3mini.oracle import ConditionalGaussianOracle, GaussianOracle
+from sr3mini.pth import read_pth
 from sr3mini.schedule import NoiseSchedule
 
 Function = Callable[..., Any]
@@ -506,6 +510,19 @@ def check_the_fool_rate_counts_mistakes(fool_rate: Function) -> None:
     close(f64(rate, error), f64(0.375, math.sqrt(0.375 * 0.625 / 4)), 1e-15, "fool rate and its error")
 
 
+def check_luma_is_matlabs(luma: Function) -> None:
+    """rgb2ycbcr's Y of black, white, the three primaries and an orange: round(16 + (65.481 R + 128.553 G + 24.966 B) / 255)."""
+    levels = f64(0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 255, 0, 0, 0, 255, 200, 100, 50).reshape(6, 3, 1, 1)
+    close((luma(levels / 127.5 - 1).flatten() + 1) * 127.5, f64(16, 235, 81, 145, 41, 123), 1e-12, "Y")
+
+
+def check_the_border_is_left_out(without_border: Function) -> None:
+    """Two pixels at each of the four sides of 8 x 10."""
+    image = randn(1, 1, 12, 14)
+    close(without_border(image, 2), image[:, :, 2:10, 2:12], 0, "what is left")
+    close(without_border(image, 0), image, 0, "nothing left out")
+
+
 # Degradation ---------------------------------------------------------------------------------------------------------
 
 
@@ -546,3 +563,21 @@ def check_blur_is_a_gaussian(degrade: Any) -> None:
 def check_as_file_is_what_8_bits_keep(degrade: Any) -> None:
     """Clipped, and moved to the nearest of 256 levels that stand 2/255 apart."""
     close(degrade.as_file(f64(-1.2, -1, 0.6 / 127.5 - 1, 1 / 255, 1, 1.3)), f64(-1, -1, 1 / 127.5 - 1, 1 / 255, 1, 1), 1e-15, "x after a file")
+
+
+# The layout of the best-known public SR3 code ------------------------------------------------------------------------
+
+
+def public_fixture(network: Function) -> tuple[Any, dict[str, Tensor]]:
+    """A small network with the weights of a checkpoint that this code wrote, and what it returned for given inputs."""
+    folder = Path(__file__).parent / "fixtures" / "janspiry_tiny"
+    f = network(image_channels=3, condition_channels=3, channels=32, multipliers=(1, 2), blocks=1, attention=(1,), groups=32)
+    weights = read_pth(folder / "I10_E1_gen.pth")
+    f.load_state_dict({name: weights[f"denoise_fn.{their_name(name)}"] for name in f.state_dict()})
+    return f.eval().requires_grad_(False), load_file(folder / "expected.safetensors")
+
+
+def check_the_ddpm_layout_is_that_codes(network: Function) -> None:
+    """The noise that it predicted for two pictures at two levels."""
+    f, expected = public_fixture(network)
+    close(f(expected["condition"], expected["y_t"], expected["sqrt_gamma"][:, 0].square()), expected["eps"], 1e-6, "the predicted noise")

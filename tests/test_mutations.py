@@ -127,6 +127,14 @@ def mistakes(metrics: ModuleType) -> None:
     checks.check_the_fool_rate_counts_mistakes(metrics.fool_rate)
 
 
+def matlabs_luma(compare: ModuleType) -> None:
+    checks.check_luma_is_matlabs(compare.luma)
+
+
+def border_left_out(compare: ModuleType) -> None:
+    checks.check_the_border_is_left_out(compare.without_border)
+
+
 def linear(degrade: ModuleType) -> None:
     checks.check_downsample_is_linear(degrade.downsample)
 
@@ -145,6 +153,10 @@ def level_embedding(unet: ModuleType) -> None:
 
 def residual_block(unet: ModuleType) -> None:
     checks.check_the_residual_block(unet.ResBlock)
+
+
+def public_layout(ddpm_unet: ModuleType) -> None:
+    checks.check_the_ddpm_layout_is_that_codes(ddpm_unet.DDPMUNet)
 
 
 def unseen_part(degrade: ModuleType) -> None:
@@ -249,6 +261,12 @@ MUTANTS = [
     Mutant("the fool rate of the other picture", "metrics", (("(made > original)", "(made < original)"),), mistakes),
     Mutant("ties are no mistakes", "metrics", ((" + (made == original).double() / 2", ""),), mistakes),
     Mutant("an error without its root", "metrics", (("/ len(made)) ** 0.5", "/ len(made))"),), mistakes),
+    Mutant("JPEG's brightness", "compare", (("[65.481, 128.553, 24.966]", "[76.245, 149.685, 29.07]"),), matlabs_luma),
+    Mutant("Y from 0", "compare", (("+ 16).round()", ").round()"),), matlabs_luma),
+    Mutant("Y between levels", "compare", (("+ 16).round()", "+ 16)"),), matlabs_luma),
+    Mutant("blue before red", "compare", (("[65.481, 128.553, 24.966]", "[24.966, 128.553, 65.481]"),), matlabs_luma),
+    Mutant("a border at the top left only", "compare", (("side - 2 * border for", "side - border for"),), border_left_out),
+    Mutant("a border at the end only", "compare", (("[..., border : border + height, border : border + width]", "[..., :height, :width]"),), border_left_out),
     Mutant("clipped", "degrade", (("align_corners=False)", "align_corners=False).clamp(-1, 1)"),), linear),
     Mutant("rounded to 8 bits", "degrade", (("align_corners=False)", "align_corners=False).mul(127.5).round().div(127.5)"),), linear),
     Mutant("not antialiased", "degrade", (("antialias=True", "antialias=False"),), pillow),
@@ -272,6 +290,11 @@ MUTANTS = [
     Mutant("scale for 1 + scale", "unet", (("self.norm2(b), 1 + scale)", "self.norm2(b), scale)"),), residual_block),
     Mutant("addition only", "unet", ((MODULATED, "self.norm2(b) + shift"),), residual_block),
     Mutant("added before the normalisation", "unet", ((MODULATED, "self.norm2(b + shift) * (1 + scale)"),), residual_block),
+    Mutant("told gamma, not its root", "ddpm_unet", (("gamma.sqrt()[:, None]", "gamma[:, None]"),), public_layout),
+    Mutant("cos before sin", "ddpm_unet", (("[angles.sin(), angles.cos()]", "[angles.cos(), angles.sin()]"),), public_layout),
+    Mutant("the level after the norm", "ddpm_unet", (("self.norm2(b)", "self.norm2(b - level) + level"),), public_layout),
+    Mutant("skips divided by the root of 2", "ddpm_unet", (("return h + self.out(mixed)", "return (h + self.out(mixed)) * math.sqrt(0.5)"),), public_layout),
+    Mutant("y_t before x", "ddpm_unet", (("[enlarged(x, (height, width)), y_t]", "[y_t, enlarged(x, (height, width))]"),), public_layout),
 ]
 
 

@@ -1,0 +1,325 @@
+"""Checkpoints of the best-known public SR3 code come in and go out: every layout of its options, its configuration, and the two verbs."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from checks import seeded
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+
+from sr3mini import cli, janspiry
+from sr3mini.checkpoint import card, load, save
+from sr3mini.janspiry import export_checkpoint, import_checkpoint, their_name
+from sr3mini.preset import Preset
+from sr3mini.pth import read_pth
+from sr3mini.sampler import sample
+
+FIXTURE = Path(__file__).parent / "fixtures" / "janspiry_tiny"
+TINY = Preset(
+    *("tiny", "folder", 16, 4, 3, 8, (1, 2), 1, (1,)),
+    **{"groups": 4, "dropout": 0.2, "layout": "ddpm", "schedule_steps": 20, "schedule_start": 1e-4, "schedule_end": 0.3, "sampling_steps": 20, "loss_power": 1},  # type: ignore[arg-type]
+)
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "colour": {},
+    "grey": {"image_channels": 1},
+    "unconditional": {"conditional": False, "factor": 1},
+    "unconditional and grey": {"conditional": False, "factor": 1, "image_channels": 1},
+    "one depth": {"multipliers": (1,), "attention": ()},
+    "five depths": {"multipliers": (1, 2, 4, 4, 8), "size": 32},
+    "the last narrower": {"multipliers": (4, 2, 1)},
+    "no block": {"blocks": 0},
+    "three blocks": {"blocks": 3},
+    "attention everywhere": {"attention": (0, 1)},
+    "attention in the middle alone": {"attention": ()},
+    "two groups": {"groups": 2},
+    "no dropout": {"dropout": 0.0},
+    "another size": {"size": 96, "factor": 6},
+    **{f"schedule {name}": {"schedule": name} for name in ("quadratic", "warmup10", "warmup50", "constant", "cosine")},
+}
+
+
+def layout(**changes: Any) -> Any:
+    """A network of this layout with random weights, the small bias and norm tensors among them."""
+    fields = {name: getattr(TINY, name) for name in TINY.__dataclass_fields__} | changes
+    f = Preset(**fields).network().eval().requires_grad_(False)
+    generator = seeded(0)
+    for parameter in f.parameters():
+        parameter.copy_(torch.randn(parameter.shape, generator=generator) / 4)
+    return f
+
+
+def identical(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def edited(tmp_path: Path, edit: Callable[[dict[str, Any]], object]) -> Path:
+    """The configuration of an exported TINY after one edit."""
+    options = json.loads(export_checkpoint(layout(), tmp_path / "t_gen.pth").read_text())
+    edit(options)
+    (tmp_path / "edited.json").write_text(json.dumps(options))
+    return tmp_path / "edited.json"
+
+
+def refused(path: Path, config: Path | None = None) -> str:
+    with pytest.raises(ValueError, match=r".") as error:
+        import_checkpoint(path, config)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+# That code's own file -------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_made_from_its_checkpoint_predicts_and_samples_what_it_did(tmp_path: Path) -> None:
+    """Through the verb and `load`, as a user goes."""
+    cli.main(["import", str(FIXTURE / "I10_E1_gen.pth"), "--config", str(FIXTURE / "config.json"), "--out", str(tmp_path)])
+    f, expected = load(tmp_path), load_file(FIXTURE / "expected.safetensors")
+    eps = f(expected["condition"], expected["y_t"], expected["sqrt_gamma"][:, 0].square())
+    assert (eps - expected["eps"]).abs().max() < 1e-5
+    with torch.random.fork_rng():
+        torch.manual_seed(123)
+        y = sample(f, expected["condition"], f.preset.training_schedule(), (2, 3, 16, 16), variance="posterior", clip=True)
+    assert (y - expected["super_resolution_final"]).abs().max() < 1e-5
+
+
+def test_what_is_exported_has_the_very_names_and_tables_of_its_own(tmp_path: Path) -> None:
+    """All 12 tables and all weights, bit by bit; and torch.load, with which that code reads them, reads them."""
+    f, _ = import_checkpoint(FIXTURE / "I10_E1_gen.pth", FIXTURE / "config.json")
+    export_checkpoint(f, tmp_path / "I10_E1_gen.pth")
+    own = read_pth(FIXTURE / "I10_E1_gen.pth")
+    assert len(own) == 12 + len(f.state_dict())
+    assert identical(read_pth(tmp_path / "I10_E1_gen.pth"), own)
+    assert identical(torch.load(tmp_path / "I10_E1_gen.pth", weights_only=True), own)
+
+
+@pytest.mark.parametrize("changes", LAYOUTS.values(), ids=LAYOUTS)
+def test_every_layout_of_its_options_goes_out_and_comes_in_unchanged(changes: dict[str, Any], tmp_path: Path) -> None:
+    f = layout(**changes)
+    config = export_checkpoint(f, tmp_path / "tiny_gen.pth")
+    g, about = import_checkpoint(tmp_path / "tiny_gen.pth", config)
+    assert identical(f.state_dict(), g.state_dict())
+    assert {name for name in vars(f.preset) if getattr(f.preset, name) != getattr(g.preset, name)} <= {"name"}
+    assert about["assumed"] == {}
+    again = tmp_path / "again" / "tiny_gen.pth"
+    again.parent.mkdir()
+    export_checkpoint(g, again)
+    assert identical(read_pth(tmp_path / "tiny_gen.pth"), read_pth(again))
+    save(tmp_path / "model.safetensors", g)
+    assert identical(load(tmp_path).state_dict(), f.state_dict())
+
+
+@pytest.mark.parametrize("changes", LAYOUTS.values(), ids=LAYOUTS)
+def test_without_a_configuration_the_tensors_tell_the_layout(changes: dict[str, Any], tmp_path: Path) -> None:
+    """All but groups, sizes and dropout, which are assumed, and named."""
+    f = layout(**{"channels": 32, "groups": 32} | {name: value for name, value in changes.items() if name != "groups"})
+    export_checkpoint(f, tmp_path / "tiny_gen.pth")
+    g, about = import_checkpoint(tmp_path / "tiny_gen.pth")
+    assert identical(f.state_dict(), g.state_dict())
+    assert about["assumed"] == {"groups": 32, "size": 128, "factor": 8 if f.preset.conditional else 1, "dropout": 0.0}
+    different = {name for name in vars(f.preset) if getattr(f.preset, name) != getattr(g.preset, name)}
+    if f.preset.schedule in ("constant", "cosine"):  # a constant table is a linear one too, and a cosine has neither start nor end
+        different -= {"schedule", "schedule_start", "schedule_end"}
+    assert different <= {"name", "size", "factor", "dropout"}
+    assert torch.allclose(g.preset.training_schedule().gammas, f.preset.training_schedule().gammas, rtol=1e-5)
+
+
+def test_an_affine_level_is_seen_in_the_tensors_and_cannot_go_out(tmp_path: Path) -> None:
+    """Its network knows it, its options do not."""
+    f = layout(layout="ddpm_affine", channels=32, groups=32)
+    torch.save({f"denoise_fn.{their_name(name)}": tensor for name, tensor in f.state_dict().items()}, tmp_path / "a_gen.pth")
+    g, about = import_checkpoint(tmp_path / "a_gen.pth")
+    assert identical(f.state_dict(), g.state_dict())
+    assert g.preset.layout == "ddpm_affine"
+    assert about["assumed"]["schedule_steps"] == 2000
+    with pytest.raises(ValueError, match="no option for the layout 'ddpm_affine'"):
+        export_checkpoint(g, tmp_path / "b_gen.pth")
+    assert not (tmp_path / "b_gen.pth").exists()
+
+
+def test_what_the_tensors_do_not_tell_of_a_published_layout_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The published 64 -> 512 network has 16 groups, and its tensors would fit 32 as well. Looked up here for a network of a handier size."""
+    published = janspiry.PUBLISHED[64, (1, 2, 4, 8, 16), 1]
+    assert published == {"groups": 16, "size": 512, "factor": 8, "dropout": 0.0}
+    monkeypatch.setitem(janspiry.PUBLISHED, (32, (1, 2), 1), published)
+    export_checkpoint(layout(channels=32), tmp_path / "t_gen.pth")
+    g, about = import_checkpoint(tmp_path / "t_gen.pth")
+    assert (g.preset.groups, g.preset.size, g.preset.factor) == (16, 512, 8)
+    assert about["assumed"] == published
+
+
+# Its configuration ----------------------------------------------------------------------------------------------------
+
+
+def test_its_json_may_have_comments_and_addresses(tmp_path: Path) -> None:
+    config = export_checkpoint(layout(), tmp_path / "t_gen.pth")
+    text = config.read_text().replace('"name": "tiny",', '"name": "http://example.org/a", // \\"not\\" a } name\n', 1)
+    config.write_text(text.replace('"attn_res"', '// "x": 1\n"attn_res"'))
+    f, _ = import_checkpoint(tmp_path / "t_gen.pth", config)
+    assert f.preset.attention == (1,)
+
+
+@pytest.mark.parametrize(
+    ("section", "option", "value", "what"),
+    [
+        ("unet", "inner_channel", 16, "by inner_channel it has channels = 16, by the tensors 8"),
+        ("unet", "channel_multiplier", [1, 4], r"by channel_multiplier it has multipliers = \(1, 4\), by the tensors \(1, 2\)"),
+        ("unet", "attn_res", [16], r"by attn_res it has attention = \(0,\), by the tensors \(1,\)"),
+        ("unet", "res_blocks", 2, "by res_blocks it has blocks = 2, by the tensors 1"),
+        ("unet", "out_channel", 1, "do not fit conditional"),
+        ("unet", "norm_groups", 3, "this layout needs an even number that 3 groups divide"),
+        ("unet", "dropout", "much", "could not convert"),
+        ("diffusion", "conditional", False, "in_channel = 6 and out_channel = 3 do not fit conditional = false"),
+        ("diffusion", "image_size", "large", "no configuration that can be used"),
+        ("beta_schedule", "train", {"schedule": "jsd", "n_timestep": 20, "linear_start": 1e-4, "linear_end": 0.3}, "'jsd' is none of linear, quad"),
+        ("model", "which_model_G", "ddpm", "which_model_G is 'ddpm', and only 'sr3' can be imported"),
+    ],
+)
+def test_a_configuration_of_another_network_is_refused(section: str, option: str, value: object, what: str, tmp_path: Path) -> None:
+    config = edited(tmp_path, lambda options: (options["model"] if section == "model" else options["model"][section]).update({option: value}))
+    with pytest.raises(ValueError, match=what):
+        import_checkpoint(tmp_path / "t_gen.pth", config)
+
+
+def test_a_configuration_with_another_schedule_than_the_tables_is_refused_unless_it_is_for_sampling(tmp_path: Path) -> None:
+    def another(phase: str) -> Callable[[dict[str, Any]], object]:
+        return lambda options: options["model"]["beta_schedule"][phase].update(linear_end=0.2)
+
+    import_checkpoint(tmp_path / "t_gen.pth", edited(tmp_path, another("val")))
+    both = edited(tmp_path, lambda options: [another(phase)(options) for phase in ("train", "val")])
+    assert "describes a schedule of 20 steps, but the 20 betas" in refused(tmp_path / "t_gen.pth", both)
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"model": {}}', '{"model": {"unet": 3, "beta_schedule": 4}}', "[" * 100_000, "\xff\xfe"])
+def test_a_file_that_is_no_configuration_is_refused(content: str, tmp_path: Path) -> None:
+    export_checkpoint(layout(), tmp_path / "t_gen.pth")
+    (tmp_path / "c.json").write_bytes(content.encode("latin-1"))
+    assert "c.json" in refused(tmp_path / "t_gen.pth", tmp_path / "c.json")
+    assert "missing.json does not exist" in refused(tmp_path / "t_gen.pth", tmp_path / "missing.json")
+
+
+# Tensors that are none of that code's ---------------------------------------------------------------------------------
+
+
+def damaged(name: str, tensor: Tensor | None) -> Callable[[dict[str, Tensor]], object]:
+    return lambda tensors: tensors.pop(name) if tensor is None else tensors.__setitem__(name, tensor)
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        (damaged("denoise_fn.mid.0.attn.norm.bias", None), r"denoise_fn.mid.0.attn.norm.bias is missing, wanted \(16,\)"),
+        (damaged("denoise_fn.mid.0.attn.norm.bias", torch.zeros(8)), r"denoise_fn.mid.0.attn.norm.bias is \(8,\), wanted \(16,\)"),
+        (damaged("denoise_fn.extra.weight", torch.zeros(8)), r"denoise_fn.extra.weight is \(8,\), wanted nothing of that name"),
+        (damaged("denoise_fn.downs.0.weight", torch.zeros(0)), "not those of that code's network|declares"),
+        (damaged("denoise_fn.downs.0.weight", torch.zeros(8, 5, 3, 3)), "no option of that code describes"),
+        (damaged("denoise_fn.downs.0.weight", torch.zeros(5, 6, 3, 3)), "by inner_channel it has channels = 8, by the tensors 5"),
+        (damaged("denoise_fn.ups.x.weight", torch.zeros(1)), "not those of that code's network"),
+        (damaged("denoise_fn.final_conv.block.3.weight", None), "not those of that code's network"),
+        (damaged("denoise_fn.time_mlp.1.weight", torch.zeros(1)), "which_model_G = 'ddpm', which is told t"),
+        (damaged("betas", torch.rand(20, generator=seeded(0))), "none of linear, quadratic"),
+        (lambda tensors: tensors.clear() or tensors.update(optimizer=torch.zeros(1)), "a file that ends in _gen.pth does"),
+    ],
+)
+def test_tensors_of_another_network_are_refused(damage: Callable[[dict[str, Tensor]], object], what: str, tmp_path: Path) -> None:
+    export_checkpoint(layout(), tmp_path / "t_gen.pth")
+    tensors = read_pth(tmp_path / "t_gen.pth")
+    damage(tensors)
+    torch.save(tensors, tmp_path / "t_gen.pth")
+    with pytest.raises(ValueError, match=what) as error:
+        import_checkpoint(tmp_path / "t_gen.pth", None if "linear" in what else tmp_path / "t_gen.json")
+    assert "\n" not in str(error.value)
+
+
+# The verbs ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_imported_model_is_a_folder_like_any_and_upscales(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    f = layout()
+    export_checkpoint(f, tmp_path / "t_gen.pth")
+    cli.main(["import", str(tmp_path / "t_gen.pth"), "--config", str(tmp_path / "t_gen.json"), "--out", str(tmp_path / "model")])
+    assert capsys.readouterr().out == f"wrote {tmp_path / 'model'}: 4 -> 16, {sum(p.numel() for p in f.parameters()) / 1e6:.1f} million parameters\n"
+    assert sorted(p.name for p in (tmp_path / "model").iterdir()) == ["README.md", "config.json", "model.json", "model.safetensors"]
+    about = card(tmp_path / "model")
+    assert about["imported"] == "sr3mini import t_gen.pth --config t_gen.json"
+    assert json.loads((tmp_path / "model" / "config.json").read_text()) == about["preset"]
+    Image.new("RGB", (5, 4), (200, 40, 0)).save(tmp_path / "p.png")
+    cli.main(["upscale", str(tmp_path / "p.png"), "--model", str(tmp_path / "model"), "--steps", "2", "--out", str(tmp_path / "large")])
+    with Image.open(tmp_path / "large" / "p_x4.png") as large:
+        assert large.size == (20, 16)
+    cli.main(["export", str(tmp_path / "model"), "--out", str(tmp_path / "back_gen.pth")])
+    assert identical(read_pth(tmp_path / "back_gen.pth"), read_pth(tmp_path / "t_gen.pth"))
+
+
+def test_what_was_assumed_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["import", str(FIXTURE / "I10_E1_gen.pth"), "--out", str(tmp_path)])
+    said = "not in the checkpoint, so assumed: groups = 32, size = 128, factor = 8, dropout = 0.0"
+    assert f"{said}; pass --config to be sure" in capsys.readouterr().out
+    assert said in (tmp_path / "README.md").read_text()
+
+
+def test_a_mistake_is_one_sentence_with_status_2_and_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad.pth").write_bytes(b"PK")
+    (tmp_path / "file").touch()
+    good = str(FIXTURE / "I10_E1_gen.pth")
+    for arguments in (
+        ("import", str(tmp_path / "bad.pth")),
+        ("import", str(tmp_path / "none.pth")),
+        ("import", good, "--config", str(tmp_path / "bad.pth")),
+        ("import", good, "--out", str(tmp_path / "file" / "model")),
+        ("export", "glyphs_8_32", "--out", str(tmp_path / "g_gen.pth")),
+        ("export", "glyphs_8_32", "--out", str(tmp_path / "g.onnx")),
+        ("export", "no_model", "--out", str(tmp_path / "g_gen.pth")),
+        ("export", "glyphs_8_32", "--out", str(tmp_path / "file" / "g.pt2")),
+    ):
+        arguments = (*arguments, "--out", str(tmp_path / "out")) if "--out" not in arguments else arguments
+        with pytest.raises(SystemExit) as stop:
+            cli.main(list(arguments))
+        said = capsys.readouterr().err.splitlines()
+        assert (stop.value.code, len(said), said[0][:9]) == (2, 1, "sr3mini: "), said
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.pth", "file"]
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    f = layout()
+    export_checkpoint(f, tmp_path / "t_gen.pth")
+    before = (tmp_path / "t_gen.pth").read_bytes()
+
+    def full(_: object, beside: Path) -> None:
+        beside.write_bytes(b"half")
+        raise RuntimeError("PytorchStreamWriter failed writing file")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match=r"t_gen.pth could not be written: PytorchStreamWriter"):
+        export_checkpoint(f, tmp_path / "t_gen.pth")
+    assert (tmp_path / "t_gen.pth").read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["t_gen.json", "t_gen.pth"]
+
+
+def test_a_full_16_to_128_checkpoint_imports_in_10_seconds_and_2_gigabytes(tmp_path: Path) -> None:
+    """97.8 million random weights under that code's names, in a process of its own: its processor time and its peak memory."""
+    with torch.device("meta"):
+        f = layout(channels=64, multipliers=(1, 2, 4, 8, 8), blocks=2, attention=(3,), groups=32, size=128, factor=8)
+    weights = {f"denoise_fn.{their_name(name)}": torch.rand(tensor.shape) for name, tensor in f.state_dict().items()}
+    assert sum(tensor.numel() for tensor in weights.values()) == 97_807_491
+    torch.save(weights, tmp_path / "I640000_E37_gen.pth")
+    del weights
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    program = "import resource, sys; from sr3mini import cli; cli.main(sys.argv[1:]); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    arguments = [sys.executable, "-c", program, "import", str(tmp_path / "I640000_E37_gen.pth"), "--out", str(tmp_path / "model")]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert "16 -> 128, 97.8 million parameters" in done.stdout
+    assert (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime) < 10
+    assert int(done.stdout.splitlines()[-1]) * 1024 < 2e9
+    (tmp_path / "I640000_E37_gen.pth").unlink()
+    (tmp_path / "model" / "model.safetensors").unlink()
