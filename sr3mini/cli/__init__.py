@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import tyro
+from tqdm.auto import tqdm
 
 from .convert import export, import_
 from .evaluate import evaluate
@@ -42,4 +43,4 @@ def _sentence(error: BaseException) -> str:
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"sr3mini: {message}", file=sys.stderr)
+    tqdm.write(f"sr3mini: {message}", file=sys.stderr)  # on a line of its own, not behind a progress bar
