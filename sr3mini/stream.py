@@ -85,9 +85,13 @@ class Stream:
             shard = self.source.shard(num_shards=self.shards, index=mine[position])
             if position == start["shard"] and start["inside"] is not None:
                 shard.load_state_dict(start["inside"])
-            for chunk in shard.iter(CHUNK):  # not iter(shard), which would share it among the workers once more
-                kept = [picture for picture in self._pictures(chunk) if self._is_wanted(picture[1], reader // self.shards, sharing)]
-                yield kept, Place(epoch=start["epoch"], shard=position, inside=shard.state_dict(), taken=0)
+            try:
+                for chunk in shard.iter(CHUNK):  # not iter(shard), which would share it among the workers once more
+                    kept = [picture for picture in self._pictures(chunk) if self._is_wanted(picture[1], reader // self.shards, sharing)]
+                    yield kept, Place(epoch=start["epoch"], shard=position, inside=shard.state_dict(), taken=0)
+            except Exception as error:  # the errors of a dozen libraries below
+                reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+                raise ValueError(f"shard {mine[position]} of {self.data} could not be read to its end ({reason}); mend it or leave it out") from error
 
     def _pictures(self, chunk: dict[str, list[Any]]) -> Iterator[tuple[str, bytes]]:
         for row, picture in enumerate(chunk[self.column]):
@@ -118,8 +122,8 @@ class _Readers(IterableDataset[Dealt]):
         own = (self.dealt + (0 if info is None else info.id)) % self.workers
         try:
             yield from self._deal(self.rank * self.workers + own, self.places[own])
-        except (OSError, ValueError) as error:
-            yield Dealt(None, [], f"{self.stream.data} could not be read further: {error}" if isinstance(error, OSError) else str(error))
+        except ValueError as error:
+            yield Dealt(None, [], str(error))
 
     def _deal(self, reader: int, start: Place) -> Iterator[Dealt]:
         pictures: list[torch.Tensor] = []
