@@ -122,10 +122,9 @@ Pictures = Glyphs | Folder | Stream
 
 
 def open_pictures(data: str, size: int, channels: int, split: Split = "train") -> Pictures:
-    """Pictures by name, `(channels, size, size)`: "glyphs", a folder, raw or prepared by `sr3mini prepare`, or a stream (see `Stream`).
+    """Pictures by name, `(channels, size, size)`: "glyphs", a folder, raw or prepared (see `prepared`, `Pairs`), or a stream (see `Stream`).
 
     Of each, the part to train on or the part held out for testing. ValueError when there is no such thing, or no picture in it.
-    A set that the best-known public SR3 code prepared (see `Pairs`) is one part already: it is taken whole.
     """
     if data == "glyphs":
         return glyphs(split, size, channels)
@@ -133,7 +132,7 @@ def open_pictures(data: str, size: int, channels: int, split: Split = "train") -
         return Stream(data, size, channels, split)
     kind = folder_kind(Path(data))
     if kind == "pairs":
-        return Pairs(data, size, channels)
+        return Pairs(data, size, channels, split)
     return prepared(data, size, channels, split) if kind == "prepared" else folder(data, size, channels, split)
 
 

@@ -18,6 +18,7 @@ from .degrade import downsample, upsample
 from .folders import folder_kind
 from .loss import regress
 from .metrics import consistency, diversity, legibility, psnr, sharpness, ssim
+from .pairs import Pairs
 from .preset import Network
 from .sampler import sample
 
@@ -62,12 +63,12 @@ def draw(
 def chosen(data: str, f: Network, count: int | None, seed: int = 0) -> tuple[Glyphs | Folder, list[int]]:
     """The held-out pictures that fit `f`, and the places of `count` of them (None: all) in an order drawn from the seed.
 
-    `data`: "glyphs", whose test split it is; a folder of pictures, all of it; or what `sr3mini prepare` wrote, of which the
-    part held out.
+    `data`: "glyphs", whose test split it is; a folder of pictures or a set of `Pairs`, all of it; or what `sr3mini prepare`
+    wrote, of which the part held out.
     """
     preset = f.preset
-    whole = data != "glyphs" and folder_kind(Path(data)) == "pictures"
-    pictures = Folder(data, preset.size, preset.image_channels) if whole else open_pictures(data, preset.size, preset.image_channels, "test")
+    whole = {"pictures": Folder, "pairs": Pairs}.get("" if data == "glyphs" else folder_kind(Path(data)))
+    pictures = open_pictures(data, preset.size, preset.image_channels, "test") if whole is None else whole(data, preset.size, preset.image_channels)
     assert isinstance(pictures, Glyphs | Folder)
     return pictures, torch.randperm(len(pictures), generator=torch.Generator().manual_seed(seed))[:count].tolist()
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,32 +23,35 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from .degrade import downsample
-from .folders import LMDB, SUFFIXES, Folder
+from .folders import LMDB, SUFFIXES, Folder, Split, part
 from .pictures import from_bytes, read_square
 
 
 class Pairs(Folder):
     """A folder whose pictures are the y of such a set, sorted by name; cut and resized where `size` is not theirs.
 
-    ValueError when the set holds none; ImportError, with what to install, for an LMDB file without the package lmdb.
+    `split`: None takes all of them; "train" and "test" part them as those of any folder, by a hash of the name. ValueError
+    when the set holds none; ImportError, with what to install, for an LMDB file without the package lmdb.
     """
 
-    def __init__(self, path: str | Path, size: int, channels: int = 3) -> None:
+    def __init__(self, path: str | Path, size: int, channels: int = 3, split: Split | None = None) -> None:
         self.path = Path(path)
-        self._opened: tuple[int, Any] | None = None
         self._keys: dict[Path, bytes] = {}
         found = self._in_lmdb() if (self.path / LMDB).is_file() else self._in_folders()
         high, self.lows = _largest(found, "hr"), _largest(found, "lr")
         if not high:
             raise ValueError(f"{self.path} holds no high-resolution picture: looked for {'keys' if self._keys else 'folders'} that begin with hr_ and a size")
-        super().__init__(path, size, channels, [high[name] for name in sorted(high)])
         self.names = sorted(high)
+        if split is not None:
+            names = [os.fsencode(name) for name in self.names]
+            self.names = [os.fsdecode(name) for name in part(names, names, split, self.path)]
+        super().__init__(path, size, channels, [high[name] for name in self.names])
 
     def square(self, file: Path, size: int | None = None) -> UInt8[Tensor, "C S S"]:
         """One picture, 0..255, of `size` or of the set's own."""
         if file not in self._keys:
             return read_square(file, size or self.size, self.channels)
-        with self._environment().begin() as transaction:
+        with _environment(self.path.resolve()).begin() as transaction:
             return read_square(transaction.get(self._keys[file]), size or self.size, self.channels, str(file))
 
     def low(self, index: int, size: int) -> Float[Tensor, "C s s"] | None:
@@ -63,7 +67,7 @@ class Pairs(Folder):
     def _in_lmdb(self) -> dict[str, dict[str, Path]]:
         """The same from the keys of an LMDB file, which are read from its index: no picture is opened, and no name is guessed."""
         found: dict[str, dict[str, Path]] = {}
-        with self._environment().begin() as transaction:
+        with _environment(self.path.resolve()).begin() as transaction:
             for key in transaction.cursor().iternext(values=False):
                 parts = re.fullmatch(rb"([hl]r_\d+)_(.+)", key, re.DOTALL)
                 if parts:
@@ -71,22 +75,6 @@ class Pairs(Folder):
                     self._keys[file] = bytes(key)
                     found.setdefault(parts[1].decode(), {})[os.fsdecode(parts[2])] = file
         return found
-
-    def _environment(self) -> Any:
-        """The open LMDB file. A process that was forked opens its own, as LMDB asks for."""
-        try:
-            import lmdb
-        except ImportError as error:
-            raise ImportError(f"{self.path} is an LMDB set, and the package lmdb is not installed; pip install 'sr3mini[lmdb]'") from error
-        if self._opened is None or self._opened[0] != os.getpid():
-            try:
-                self._opened = (os.getpid(), lmdb.open(str(self.path), readonly=True, lock=False, readahead=False))
-            except lmdb.Error as error:
-                raise ValueError(f"{self.path} could not be opened as an LMDB set ({error})") from error
-        return self._opened[1]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": None}
 
 
 def conditions(pictures: Dataset[Tensor], rows: Sequence[int], y: Float[Tensor, "B C H W"], factor: int) -> Float[Tensor, "B C h w"]:
@@ -97,6 +85,19 @@ def conditions(pictures: Dataset[Tensor], rows: Sequence[int], y: Float[Tensor, 
             stored = None if pictures.files[i] in pictures.unreadable else pictures.low(i, x.shape[-1])
             x[k] = x[k] if stored is None else stored
     return x
+
+
+@lru_cache(maxsize=64)
+def _environment(path: Path) -> Any:
+    """The open LMDB file: once a process, as LMDB asks for. It is only read and has no lock, so a forked process may go on with it."""
+    try:
+        import lmdb
+    except ImportError as error:
+        raise ImportError(f"{path} is an LMDB set, and the package lmdb is not installed; pip install 'sr3mini[lmdb]'") from error
+    try:
+        return lmdb.open(str(path), readonly=True, lock=False, readahead=False)
+    except lmdb.Error as error:
+        raise ValueError(f"{path} could not be opened as an LMDB set ({error})") from error
 
 
 def _largest(found: dict[str, dict[str, Path]], kind: str) -> dict[str, Path]:
