@@ -1,4 +1,4 @@
-r"""When samples are wrong: gauges that tell the faults apart, and formulas that say what a fault must look like.
+r"""When samples are wrong: measures that tell the faults apart, and formulas that say what a fault must look like.
 
     cast      mean of D y - x, a channel                        a colour that x does not have (tag 10.1)
     grain     median |diagonal difference| / 0.6745             noise left in a picture (tag 10.2)
@@ -34,7 +34,7 @@ FEATURES = 64  # of the level, as in `LevelEmbedding`
 Embedding = Callable[[Float[Tensor, " B"]], Float[Tensor, "B features"]]
 
 
-# -- gauges: pictures in, numbers out; none of them needs the original
+# -- measures: pictures in, numbers out; of those in `vitals` only PSNR needs the original
 
 
 def cast(y: Float[Tensor, "B C H W"], x: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C"]:
@@ -66,9 +66,11 @@ def vitals(y: Float[Tensor, "B C H W"], x: Float[Tensor, "B C h w"], original: F
 
 
 def readable(now: dict[str, float]) -> str:
-    """`vitals` as one line, each number to the digits that matter."""
-    digit = float(f"{now['consistency']:.0e}")
-    return f"PSNR {now['PSNR']:.0f} dB, consistency {digit:g}, grain {now['grain']:.2f}, cast {round(now['cast'], 2) + 0:+.2f}"
+    """`vitals` as one line: each number to the digits that matter, and none where it is too small to matter."""
+    consistency = "below 5" if now["consistency"] < 5 else f"{float(format(now['consistency'], '.0e')):g}"
+    grain = "below 0.02" if now["grain"] < 0.02 else f"{now['grain']:.2f}"
+    cast = "0" if abs(now["cast"]) < 0.01 else f"{now['cast']:+.2f}"
+    return f"PSNR {now['PSNR']:.0f} dB, consistency {consistency}, grain {grain}, cast {cast}"
 
 
 def repaired(y: Float[Tensor, "B C H W"], x: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C H W"]:

@@ -85,10 +85,11 @@ def test_vitals_are_those_of_the_picture_as_it_is_shown_but_for_the_grain() -> N
     assert vitals(y, x, original)["grain"] > 2.5
 
 
-def test_a_line_of_vitals_shows_the_digits_that_matter_and_no_minus_zero() -> None:
+def test_a_line_of_vitals_shows_the_digits_that_matter_and_none_where_a_number_is_too_small_to_matter() -> None:
     now = {"PSNR": 26.7, "consistency": 6124.8, "grain": 0.079, "cast": -0.478}
     assert readable(now) == "PSNR 27 dB, consistency 6000, grain 0.08, cast -0.48"
-    assert readable({**now, "consistency": 1.12, "cast": -0.003}).endswith("consistency 1, grain 0.08, cast +0.00")
+    assert readable({**now, "consistency": 4.9, "grain": 0.019, "cast": -0.009}).endswith("consistency below 5, grain below 0.02, cast 0")
+    assert readable({**now, "consistency": 5.2, "grain": 0.021, "cast": 0.012}).endswith("consistency 5, grain 0.02, cast +0.01")
 
 
 def test_a_repaired_picture_has_no_cast_and_is_more_consistent() -> None:

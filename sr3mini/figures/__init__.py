@@ -36,7 +36,7 @@ from .ch06 import bound_weight, bound_weights, loss_by_level, mean_and_median, t
 from .ch07 import covariance_order, exact_marginals, posterior_product, pushed, reverse_variance, reverse_variances, trajectory_residuals
 from .ch08 import error_orders, flow_lines, gaussian_flow, level_rows, quality_by_calls, search_map
 from .ch09 import alternatives, blur, counted, estimators, least_error, mean_of_k, spoilt, tradeoff
-from .ch10 import bias_shifts, patient, psnr_ladder, snapshot_casts
+from .ch10 import bias_shifts, faulty, psnr_ladder, snapshot_casts
 
 __all__ = [
     "Layer",
@@ -59,6 +59,7 @@ __all__ = [
     "error_orders",
     "estimators",
     "exact_marginals",
+    "faulty",
     "feature_maps",
     "fit_shifts",
     "flow_lines",
@@ -82,7 +83,6 @@ __all__ = [
     "noised",
     "noised_step",
     "null_space_walk",
-    "patient",
     "posterior_product",
     "power_after",
     "powers_of_blocks",

@@ -15,9 +15,9 @@ from ..schedule import NoiseSchedule
 from .base import BLUE, GREEN, GREY, ORANGE, RED, Picture, sample_sheet
 
 
-def psnr_ladder(rungs: Mapping[str, float]) -> Picture:
+def psnr_ladder(reached: Mapping[str, float]) -> Picture:
     """What PSNR a wrong picture of each kind reaches: a dot a kind, in falling order."""
-    ordered = sorted(rungs.items(), key=lambda rung: rung[1])
+    ordered = sorted(reached.items(), key=lambda pair: pair[1])
     figure = Figure(figsize=(6.6, 0.28 * len(ordered) + 0.75), layout="constrained")
     ax = figure.subplots()
     for row, (_, value) in enumerate(ordered):
@@ -78,7 +78,7 @@ def snapshot_casts(steps: Sequence[int], raw: Float[Tensor, "N 3"], averaged: Fl
     return Picture(figure, alt)
 
 
-def patient(x: Float[Tensor, "B 1 h w"], y: Float[Tensor, "B 1 H W"], original: Float[Tensor, "B 1 H W"], numbers: str, alt: str, scale: int = 4) -> Picture:
+def faulty(x: Float[Tensor, "B 1 h w"], y: Float[Tensor, "B 1 H W"], original: Float[Tensor, "B 1 H W"], numbers: str, alt: str, scale: int = 4) -> Picture:
     """What goes in, the sample, and the original, a column a picture, below a line of `numbers`; one axis only, which draws fast: for sliders."""
     factor = y.shape[-1] // x.shape[-1]
     rows = {"given x": x.repeat_interleave(factor, 2).repeat_interleave(factor, 3), "sample": y, "original": original}

@@ -14,17 +14,17 @@ from .ch06 import mean_and_median_slider
 from .ch07 import residual_slider
 from .ch08 import calls_slider
 from .ch09 import two_alternatives
-from .ch10 import patient_slider
+from .ch10 import fault_slider
 
 __all__ = [
     "Playable",
     "calls_slider",
+    "fault_slider",
     "feature_maps_slider",
     "gamma_law_slider",
     "mean_and_median_slider",
     "noising_slider",
     "null_space_slider",
-    "patient_slider",
     "residual_slider",
     "schedule_explorer",
     "trajectory_slider",

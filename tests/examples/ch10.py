@@ -19,7 +19,7 @@ FIGURES: Figures = {
     ),
     "snapshot_casts": (lambda: figures.snapshot_casts([100, 200], CASTS, CASTS / 3), ("2 training steps", "at most half as far")),
     "snapshot_casts that an average does not calm": (lambda: figures.snapshot_casts([100, 200], CASTS, CASTS), ("about as far",)),
-    "patient": (lambda: figures.patient(downsample(PICTURE, 4), -PICTURE, PICTURE, "PSNR 3 dB", "Three squares."), ("Three squares",)),
+    "faulty": (lambda: figures.faulty(downsample(PICTURE, 4), -PICTURE, PICTURE, "PSNR 3 dB", "Three squares."), ("Three squares",)),
 }
 
 RUNS = {
@@ -28,4 +28,4 @@ RUNS = {
     for strength in range(4)
 }
 
-PLAYABLES: Playables = {"patient_slider": lambda: widgets.patient_slider(RUNS, PICTURE)}
+PLAYABLES: Playables = {"fault_slider": lambda: widgets.fault_slider(RUNS, PICTURE)}
