@@ -52,6 +52,7 @@ if not find_spec("sr3mini"):
 SHARED = {"nav", "setup"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 ROOMS = ("schedule", "forward", "degrade", "oracle", "unet", "loss", "sampler", "metrics", "data")  # what chapters 1 to 9 explain
+PAGES = ("symbols.md", "questions.md")
 BEGIN, END = "<!-- equations: begin -->", "<!-- equations: end -->"  # around the index in symbols.md
 _TAG = re.compile(r"\\tag\{([^{}]*)\}")
 LARGEST = 1_000_000  # bytes: more than that, and pages that show notebooks give up
@@ -67,6 +68,11 @@ METADATA = {
 def texts(folder: Path = CHAPTERS) -> list[Path]:
     """The chapters' texts, in the order of their numbers."""
     return sorted(folder.glob("[0-9][0-9]_*.md"))
+
+
+def pages(folder: Path = CHAPTERS) -> list[Path]:
+    """The pages beside the chapters, which are no notebooks: symbols, questions."""
+    return [folder / name for name in PAGES if (folder / name).exists()]
 
 
 def assemble(text: Path) -> NotebookNode:
@@ -353,8 +359,9 @@ def check_references(folder: Path = CHAPTERS, root: Path = CHAPTERS.parent) -> I
     headings = {text: [heading for heading, _ in sections(text)] for text in texts(folder)}
     numbered = {heading.split()[0] for known in headings.values() for heading in known}
     tagged = {tag for text in texts(folder) for tag in tags(text)}
-    for text in texts(folder):
-        words = re.sub(r"\$\$.*?\$\$|\$[^$]*\$|`[^`]*`", " ", "\n".join(f"{heading}\n{body}" for heading, body in sections(text)), flags=re.DOTALL)
+    for text in [*texts(folder), *pages(folder)]:
+        written = "\n".join(f"{heading}\n{body}" for heading, body in sections(text))
+        words = re.sub(r"```.*?```|\$\$.*?\$\$|\$[^$]*\$|`[^`]*`", " ", written, flags=re.DOTALL)
         for found in re.findall(r"[Cc]hapter \d+|[Cc]hapters \d+(?:(?:–|, | and | to )\d+)*", words):
             yield from (f"{text.name}: there is no chapter {number}" for number in re.findall(r"\d+", found) if int(number) not in planned)
         for number in re.findall(r"[Ss]ections? (\d+\.\d+)", words):
@@ -363,8 +370,7 @@ def check_references(folder: Path = CHAPTERS, root: Path = CHAPTERS.parent) -> I
         for tag in re.findall(r"\((\d+\.\d+)\)", words):
             if tag not in tagged:
                 yield f"{text.name}: there is no equation ({tag})"
-        yield from (f"{text.name}: {problem}" for problem in broken_links("\n".join(body for _, body in sections(text)), folder))
-    yield from (f"symbols.md: {problem}" for problem in broken_links((folder / "symbols.md").read_text(encoding="utf-8"), folder))
+        yield from (f"{text.name}: {problem}" for problem in broken_links(written, folder))
 
 
 def broken_links(words: str, folder: Path) -> Iterator[str]:

@@ -69,14 +69,13 @@ def build(out: Path, places: int | None = None) -> None:
     for solution in sorted((book.CHAPTERS / "solutions").glob("*.py")):
         body = f'<nav><a href="../index.html">contents</a></nav>\n{code(solution.read_text(encoding="utf-8"))}'
         (out / "solutions" / f"{solution.stem}.html").write_text(frame(f"Solutions, chapter {int(solution.stem[2:])}", body, "../"), encoding="utf-8")
-    symbols = book.CHAPTERS / "symbols.md"
-    if symbols.exists():
-        body = f'<nav><a href="index.html">contents</a></nav>\n{pages.render(symbols.read_text(encoding="utf-8"))}'
-        (out / "symbols.html").write_text(frame("Symbols", body), encoding="utf-8")
-    (out / "index.html").write_text(contents(pages, out, symbols.exists()), encoding="utf-8")
+    for page in book.pages():
+        body = f'<nav><a href="index.html">contents</a></nav>\n{pages.render(page.read_text(encoding="utf-8"))}'
+        (out / f"{page.stem}.html").write_text(frame(page.stem.capitalize(), body), encoding="utf-8")
+    (out / "index.html").write_text(contents(pages, out), encoding="utf-8")
 
 
-def contents(pages: Pages, out: Path, symbols: bool) -> str:
+def contents(pages: Pages, out: Path) -> str:
     """The first page: title, picture and chapter table of the README."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     opening, table = readme.split("\n## ")[0], re.search(r"^## The book\n(.*?)(?=^## )", readme, re.MULTILINE | re.DOTALL)
@@ -84,7 +83,7 @@ def contents(pages: Pages, out: Path, symbols: bool) -> str:
     rows = "\n".join(line for line in table[1].splitlines() if line.startswith("|"))
     shutil.copy(book.CHAPTERS / "readme.png", out / "images")
     opening = opening.replace("(chapters/readme.png)", "(images/readme.png)")
-    links = "\n\nAll letters and equations: [symbols](chapters/symbols.md)." * symbols
+    links = "\n\nAll letters and equations: [symbols](chapters/symbols.md). What people ask most about SR3: [questions](chapters/questions.md)."
     about = "\n\nThese pages need no Python: what can be played with works here too. On a narrow screen a tap on a picture shows it at full size."
     about += " To run and change the code, open the notebooks, as the README says."
     return frame("sr3mini", pages.render(opening + about + "\n\n## Chapters\n\n" + rows + links))

@@ -23,9 +23,9 @@ def test_chapter_is_whole(text):
 
 
 def test_every_chapter_is_named_by_its_number():
-    """Beside the chapters there is one page, symbols.md, which is no notebook."""
+    """Beside the chapters there are two pages that are no notebooks."""
     names = [path.name for kind in ("md", "ipynb") for path in book.CHAPTERS.glob(f"*.{kind}")]
-    assert [name for name in names if not re.fullmatch(r"\d\d_\w+\.(md|ipynb)", name)] == ["symbols.md"]
+    assert {name for name in names if not re.fullmatch(r"\d\d_\w+\.(md|ipynb)", name)} == {"symbols.md", "questions.md"}
 
 
 @pytest.mark.parametrize("check", [book.check_equations, book.check_index, book.check_references, book.check_public_names, book.check_docstrings])
@@ -289,6 +289,15 @@ def test_references_are_followed(text, words, said):
     folder = with_words(text, words)
     found = list(book.check_references(folder, folder))
     assert found == [] if said is None else any(said in problem for problem in found), found
+
+
+def test_references_of_the_pages_beside_the_chapters_are_followed_too(text):
+    folder = with_words(text, "")
+    words = "See chapter 3 and [there](03_middle.ipynb#3.1-The-first-part).\n\n```\nrun (9.9)\n```\n"
+    (folder / "questions.md").write_text(f"# Questions\n\n## 1. Why?\n\n{words}", encoding="utf-8")
+    assert list(book.check_references(folder, folder)) == []
+    (folder / "questions.md").write_text("# Questions\n\n## 1. Why?\n\nSee section 3.9 and [there](04_gone.ipynb).\n", encoding="utf-8")
+    assert list(book.check_references(folder, folder)) == ["questions.md: there is no section 3.9", "questions.md: the link to 04_gone.ipynb leads nowhere"]
 
 
 def test_the_index_names_each_equation_its_place_and_its_function_and_knows_when_it_is_old(text):

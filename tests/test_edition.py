@@ -37,7 +37,7 @@ from sr3mini.widgets.base import choice, slider
 from sr3mini.widgets.ch02 import ENDS, FAMILIES, STARTS, STEPS, explored
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [*(f"{text.stem}.html" for text in book.texts() if text.with_suffix(".ipynb").exists()), "index.html", "symbols.html"]
+PAGES = [*(f"{text.stem}.html" for text in book.texts() if text.with_suffix(".ipynb").exists()), "index.html", "symbols.html", "questions.html"]
 WIDTHS = (1280, 390)
 
 
