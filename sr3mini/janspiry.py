@@ -59,6 +59,8 @@ def import_checkpoint(path: str | Path, config: str | Path | None = None) -> tup
     none of that code's or describes another network, or when the layout is not one of `which_model_G: sr3`.
     """
     path = Path(path)
+    if path.stem.endswith("_opt"):
+        raise ValueError(f"{path} holds the state of an optimizer; the weights lie beside it, in {path.name.replace('_opt', '_gen')}")
     tensors = read_pth(path)
     weights = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items() if name.startswith(PREFIX)}
     fields = _layout_of(weights, path)
@@ -89,6 +91,9 @@ def export_checkpoint(f: Network, path: str | Path) -> Path:
     if preset.layout != "ddpm" or preset.objective != "noise":
         what = f"a network trained for {preset.objective}" if preset.objective != "noise" else f"the layout {preset.layout!r}"
         raise ValueError(f"{preset.name} cannot be written as a .pth of that code, which has no option for {what}; only the layout 'ddpm' fits")
+    multiple = 2 ** (len(preset.multipliers) - 1)
+    if preset.size % multiple:
+        raise ValueError(f"{preset.name} cannot be written as a .pth of that code, which fails at a size of {preset.size}: it is no multiple of {multiple}")
     weights = {PREFIX + their_name(name): tensor.detach().cpu().contiguous() for name, tensor in f.state_dict().items()}
     _write({**_buffers(preset.training_schedule()), **weights}, path)
     options = path.with_suffix(".json")

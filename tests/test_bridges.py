@@ -88,10 +88,8 @@ def test_an_oracle_goes_over_the_bridge_like_a_network() -> None:
 # torch.export ---------------------------------------------------------------------------------------------------------
 
 PRESETS = {
-    "ours": tiny.TINY,
-    "with attention": dataclasses.replace(tiny.TINY, attention=(1,)),
-    "padded sides": dataclasses.replace(tiny.TINY, multipliers=(1, 2, 2), size=18, factor=3),
-    "unconditional": dataclasses.replace(tiny.TINY, conditional=False, factor=1),
+    "ours, with attention and padded sides": dataclasses.replace(tiny.TINY, multipliers=(1, 1, 2), attention=(2,), size=18, factor=3),
+    "unconditional": dataclasses.replace(tiny.TINY, multipliers=(1,), conditional=False, factor=1),
     "of the public code": dataclasses.replace(tiny.TINY, layout="ddpm", image_channels=3, attention=(1,)),
 }
 

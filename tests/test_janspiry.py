@@ -35,7 +35,7 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     "unconditional": {"conditional": False, "factor": 1},
     "unconditional and grey": {"conditional": False, "factor": 1, "image_channels": 1},
     "one depth": {"multipliers": (1,), "attention": ()},
-    "five depths": {"multipliers": (1, 2, 4, 4, 8), "size": 32},
+    "five depths": {"multipliers": (1, 2, 2, 1, 2)},
     "the last narrower": {"multipliers": (4, 2, 1)},
     "no block": {"blocks": 0},
     "three blocks": {"blocks": 3},
@@ -157,6 +157,14 @@ def test_what_the_tensors_do_not_tell_of_a_published_layout_is_known(tmp_path: P
     assert about["assumed"] == published
 
 
+def test_what_that_code_cannot_run_does_not_go_out(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="fails at a size of 18: it is no multiple of 4"):
+        export_checkpoint(layout(size=18, factor=3, multipliers=(1, 2, 2)), tmp_path / "t_gen.pth")
+    with pytest.raises(ValueError, match="no option for a network trained for regression"):
+        export_checkpoint(layout(objective="regression"), tmp_path / "t_gen.pth")
+    assert list(tmp_path.iterdir()) == []
+
+
 # Its configuration ----------------------------------------------------------------------------------------------------
 
 
@@ -274,6 +282,7 @@ def test_a_mistake_is_one_sentence_with_status_2_and_leaves_nothing(tmp_path: Pa
     for arguments in (
         ("import", str(tmp_path / "bad.pth")),
         ("import", str(tmp_path / "none.pth")),
+        ("import", str(tmp_path / "I10_E1_opt.pth")),
         ("import", good, "--config", str(tmp_path / "bad.pth")),
         ("import", good, "--out", str(tmp_path / "file" / "model")),
         ("export", "glyphs_8_32", "--out", str(tmp_path / "g_gen.pth")),
