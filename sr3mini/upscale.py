@@ -1,110 +1,171 @@
-r"""A picture file in, K larger picture files out: SR3 on what people have on disk.
+r"""SR3 on a picture of any size: one network, or a cascade of them; and pictures from noise alone.
+
+    upscale(f, x, samples=4)        (C, h, w) -> (4, C, H, W)
+    upscale([f, g], x)              a cascade: g enlarges what f made
+    generate(f, 16)                 -> (16, C, S, S), by a network that was trained without x
 
 A model for grey pictures upscales the brightness of a colour picture; its colours are enlarged bicubically, since the
-eye hardly sees detail in them.
+eye hardly sees detail in them. `album` does all this to files.
 """
 
 from __future__ import annotations
 
-import tempfile
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, ImageDraw
 from torch import Tensor
+from tqdm.auto import tqdm
 
-from .data import read_picture, save_picture, to_bytes, write_picture
 from .degrade import downsample, upsample
 from .evaluate import draw, method
 from .preset import Network
+from .sampler import sample
+from .tiles import TILE, Canvas, Tick, Windows, calls, paint, resized
 
-LARGEST = 4_000_000  # pixels of a result: glyphs_8_32 takes 0.26 GB and 0.75 GB a megapixel (peak of the process on a CPU: 3.2 GB at 2000x2000)
+Size = tuple[int, int]
 
 
 def upscale(
-    f: Network, x: Float[Tensor, "C h w"], *, steps: int | None = None, seed: int = 0, samples: int = 1, progress: bool = False
+    f: Network | Sequence[Network],
+    x: Float[Tensor, "C h w"],
+    *,
+    steps: int | None = None,
+    seed: int = 0,
+    samples: int = 1,
+    size: Size | None = None,
+    tile: int = TILE,
+    dtype: torch.dtype = torch.float32,
+    progress: bool = False,
 ) -> Float[Tensor, "K C H W"]:
     """`samples` upscaled pictures in [-1, 1] of one picture x in [-1, 1], of one (grey) or three (colour) channels.
 
-    ValueError when the result would have more than LARGEST pixels.
+    `size` (H, W): if not the model's factor times as large; the factor is then repeated as often as needed, and the
+    result shrunk. `tile`: side of the network's window. Sample k is the one that seed + k names.
     """
-    _check_size(f, x)
-    factor, channels, seeds = f.preset.factor, x.shape[0], range(seed, seed + samples)
-    if channels == f.preset.image_channels:
-        return draw(f, x[None], steps=steps, seeds=seeds, progress=progress)[:, 0]
-    if channels == 1:
-        return draw(f, x.expand(1, 3, -1, -1), steps=steps, seeds=seeds, progress=progress)[:, 0].mean(1, keepdim=True)
-    luma, chroma = to_luma_chroma(x[None])
-    large = draw(f, luma, steps=steps, seeds=seeds, progress=progress)[:, 0]
-    return from_luma_chroma(large, upsample(chroma, factor).expand(samples, -1, -1, -1)).clamp(-1, 1)
+    networks = [f] if isinstance(f, Network) else list(f)
+    source = Canvas(*x.shape)
+    source.write(0, x.float())
+    size = target_size(networks, x.shape[-2:]) if size is None else size
+    drawn = []
+    with tqdm(total=samples * work(networks, x.shape[-2:], size, steps, tile), disable=not progress, desc="sampling", unit="window") as bar:
+        for k in range(samples):
+            large = cascade(networks, source, size, seed=seed + k, steps=steps, tile=tile, dtype=dtype, tick=bar.update)
+            drawn.append(resized(large, size, 0, size[0]).clamp(-1, 1))
+    return torch.stack(drawn)
 
 
-def upscale_files(
-    files: list[Path], f: Network, out: Path, *, steps: int | None = None, seed: int = 0, samples: int = 1, progress: bool = False
-) -> list[Path]:
-    """Upscale every file into folder `out`: NAME_x4_1.png … and NAME_x4_sheet.png beside bicubic. Returns what was written.
+def cascade(
+    networks: Sequence[Network],
+    x: Canvas,
+    size: Size,
+    *,
+    seed: int,
+    steps: int | None = None,
+    tile: int = TILE,
+    dtype: torch.dtype = torch.float32,
+    folder: Path | None = None,
+    tick: Tick = lambda _: None,
+) -> Canvas:
+    """One sample, at least as large as `size`: every network enlarges what the one before it made; the last is repeated until that is large enough."""
+    for stage, f in enumerate(stages(networks, (x.height, x.width), size)):
+        x = _enlarge(f, x, seed, stage, steps, tile, dtype, folder, tick)
+    return x
 
-    All files are read before anything is computed, and the results get their places together at the end: what goes wrong leaves nothing behind.
-    ValueError for a picture that is missing, broken or too large; OSError when `out` cannot be written.
+
+def stages(networks: Sequence[Network], shape: Sequence[int], size: Size) -> list[Network]:
+    """The networks that lead from (h, w) to at least (H, W): all those given, and the last one again as often as needed.
+
+    ValueError when a network was trained without x, enlarges by 1, or is neither for grey nor for colour.
     """
-    channels = None if f.preset.image_channels == 1 else 3
-    pictures = [read_picture(file, channels) for file in files]
-    for x in pictures:
-        _check_size(f, x)
-    names = [file.stem for file in files]
-    names = [file.name.replace(".", "_") if names.count(file.stem) > 1 else file.stem for file in files]
-    if len(set(names)) < len(names):
-        raise ValueError("two of the pictures have the same name, so their results would overwrite each other; upscale them into different folders")
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out, prefix=".sr3mini-") as beside:
-        written = []
-        for name, x in zip(names, pictures, strict=True):
-            drawn = upscale(f, x, steps=steps, seed=seed, samples=samples, progress=progress)
-            for k, y in enumerate(drawn, start=1):
-                written.append(f"{name}_x{f.preset.factor}_{k}.png")
-                write_picture(y, Path(beside) / written[-1])
-            written.append(f"{name}_x{f.preset.factor}_sheet.png")
-            save_picture(sheet(x, drawn, method(f)), Path(beside) / written[-1])
-        return [(Path(beside) / name).replace(out / name) for name in written]
+    for f in networks:
+        if not f.preset.conditional:
+            raise ValueError(f"{f.preset.name} was trained without a low-resolution picture, so it upscales none: use `sr3mini generate`")
+        if f.preset.factor == 1 or f.preset.image_channels not in (1, 3):
+            raise ValueError(f"{f.preset.name} enlarges {f.preset.factor} times, {f.preset.image_channels} channels: 2 times and 1 or 3 channels are needed")
+    chain, factor = list(networks), math.prod(f.preset.factor for f in networks)
+    while shape[0] * factor < size[0] or shape[1] * factor < size[1]:
+        chain.append(networks[-1])
+        factor *= networks[-1].preset.factor
+    return chain
 
 
-def _check_size(f: Network, x: Tensor) -> None:
-    width, height = x.shape[-1] * f.preset.factor, x.shape[-2] * f.preset.factor
-    if width * height > LARGEST:
-        raise ValueError(
-            f"a {x.shape[-1]}x{x.shape[-2]} picture would become {width}x{height}, over the limit of {LARGEST / 1e6:.0f} megapixels; crop or shrink it first"
-        )
+def target_size(networks: Sequence[Network], shape: Sequence[int], factor: float | None = None) -> Size:
+    """(H, W): (h, w) times `factor`, or times the factors of all networks."""
+    factor = math.prod(f.preset.factor for f in networks) if factor is None else factor
+    return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
 
 
-def sheet(x: Float[Tensor, "C h w"], drawn: Float[Tensor, "K C H W"], name: str = "SR3") -> Image.Image:
-    """Side by side: the input with its pixels enlarged, bicubic, and every sample, each under its name."""
-    size = drawn.shape[-2:]
-    nearest = torch.nn.functional.interpolate(x[None], size=size, mode="nearest")[0]
-    bicubic = upsample(x[None], size=(size[0], size[1]))[0].clamp(-1, 1)
-    samples = [(f"{name} #{k}" if len(drawn) > 1 else name, y) for k, y in enumerate(drawn, start=1)]
-    panels = [("input", nearest), ("bicubic", bicubic), *samples]
-    scale = max(1, 128 // max(size))  # small results are shown with larger pixels, so that the captions fit
-    height, width = max(size[0] * scale, 1), max(size[1] * scale, 64)
-    canvas = Image.new("RGB", (len(panels) * (width + 8) + 8, height + 28), "white")
-    pen = ImageDraw.Draw(canvas)
-    for column, (title, image) in enumerate(panels):
-        array = to_bytes(image).permute(1, 2, 0).numpy()
-        picture = Image.fromarray(np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array)
-        left = 8 + column * (width + 8)
-        pen.text((left, 6), title, fill="black")
-        canvas.paste(picture.resize((size[1] * scale, size[0] * scale), Image.Resampling.NEAREST), (left, 22))
-    return canvas
+def generate(
+    f: Network, count: int, *, steps: int | None = None, seed: int = 0, size: int | None = None, batch: int = 64, progress: bool = False
+) -> Float[Tensor, "N C S S"]:
+    """`count` pictures in [-1, 1] from noise alone: Algorithm 2 with a network that was trained without x. Picture k is the one that seed + k names.
+
+    `size`: their side, if not the one that f was trained at. ValueError when f needs an x.
+    """
+    if f.preset.conditional:
+        raise ValueError(f"{f.preset.name} enlarges pictures and makes none from noise alone: use `sr3mini upscale`, or a model trained without x")
+    side = f.preset.size if size is None else size
+    drawn = []
+    for first in tqdm(range(0, count, batch), disable=not progress, desc="sampling", unit="batch"):
+        generators = [torch.Generator().manual_seed(seed + k) for k in range(first, min(first + batch, count))]
+        shape = (len(generators), f.preset.image_channels, side, side)
+        x = torch.zeros(shape, device=next((parameter.device for parameter in f.parameters()), None))
+        drawn.append(sample(f, x, f.preset.sampling_schedule(steps), shape, generator=generators, variance="posterior", clip=True).cpu())
+    return torch.cat(drawn).clamp(-1, 1)
 
 
-def grid(f: Network, y: Float[Tensor, "N C H W"], samples: int = 3) -> Float[Tensor, "C rows columns"]:
-    """One picture with a column for each y: input, bicubic, `samples` SR3 samples (or one regression), original; two white pixels around each."""
+def work(networks: Sequence[Network], shape: Sequence[int], size: Size, steps: int | None, tile: int) -> int:
+    """How many windows one sample looks at, over all networks and steps."""
+    windows = 0
+    for f in stages(networks, shape, size):
+        shape = (shape[0] * f.preset.factor, shape[1] * f.preset.factor)
+        windows += len(Windows(f, shape[0], shape[1], tile=tile)) * calls(f, steps)
+    return windows
+
+
+def _enlarge(f: Network, x: Canvas, seed: int, stage: int, steps: int | None, tile: int, dtype: torch.dtype, folder: Path | None, tick: Tick) -> Canvas:
+    """One network on a picture of one or three channels, whatever it was trained on."""
+    height, width, channels = x.height * f.preset.factor, x.width * f.preset.factor, f.preset.image_channels
+    y = Canvas(channels, height, width, folder)
+    shown = x
+    if channels != x.channels:
+        shown = Canvas(channels, x.height, x.width, folder)
+        for top, rows in x.strips():
+            shown.write(top, to_luma_chroma(rows[None])[0][0] if channels == 1 else rows.expand(channels, -1, -1))
+    paint(Windows(f, height, width, tile=tile, dtype=dtype), shown, y, steps=steps, seed=seed, stage=stage, tick=tick)
+    if channels == x.channels:
+        return y
+    large = Canvas(x.channels, height, width, folder)
+    for top, rows in y.strips():
+        if channels == 1:
+            chroma = to_luma_chroma(resized(x, (height, width), top, top + rows.shape[1])[None])[1]
+            large.write(top, from_luma_chroma(rows[None], chroma)[0].clamp(-1, 1))
+        else:
+            large.write(top, rows.mean(0, keepdim=True))
+    return large
+
+
+def grid(f: Network, y: Float[Tensor, "N C H W"], samples: int = 3) -> Float[Tensor, "C height width"]:
+    """One picture with a column for each y: input, bicubic, `samples` SR3 samples (or one regression), original; two white pixels around each.
+
+    Of a network that was trained without x: `samples` rows of its own pictures above the originals.
+    """
+    if not f.preset.conditional:
+        rows = torch.cat([generate(f, samples * len(y)).unflatten(0, (samples, len(y))), y[None]])
+        return framed(rows)
     x = downsample(y, f.preset.factor)
     nearest = torch.nn.functional.interpolate(x, size=y.shape[-2:], mode="nearest")
     rows = torch.cat([nearest[None], upsample(x, f.preset.factor)[None], draw(f, x, seeds=range(samples if method(f) == "SR3" else 1)), y[None]])
-    rows = torch.nn.functional.pad(rows, (2, 2, 2, 2), value=1.0)  # (rows, N, C, H, W)
-    return rows.permute(2, 0, 3, 1, 4).reshape(y.shape[1], len(rows) * rows.shape[-2], -1)
+    return framed(rows)
+
+
+def framed(rows: Float[Tensor, "rows N C H W"]) -> Float[Tensor, "C height width"]:
+    """One picture of rows of N pictures, two white pixels around each."""
+    rows = torch.nn.functional.pad(rows, (2, 2, 2, 2), value=1.0)
+    return rows.permute(2, 0, 3, 1, 4).reshape(rows.shape[2], len(rows) * rows.shape[-2], -1)
 
 
 _TO_YCC = torch.tensor([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])  # ITU-R BT.601, as in JPEG

@@ -1,4 +1,4 @@
-"""What several verbs check: numbers in their range, network calls, a JSON file that is added to."""
+"""What several verbs check: numbers in their range, network calls, devices, a JSON file that is added to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..preset import Network
+    import torch
+
+    from ..preset import Network, Preset
+
+DEFAULT_MODEL = "glyphs_8_32"  # of the shipped ones, where the user names none
 
 
 def between(name: str, value: int, least: int, most: int = 2**32) -> int:
@@ -16,10 +20,33 @@ def between(name: str, value: int, least: int, most: int = 2**32) -> int:
     return value
 
 
+def named_preset(name: str) -> Preset:
+    """A preset by name, or one of the user's own in a .json file."""
+    from ..preset import PRESETS, Preset
+
+    if name in PRESETS:
+        return PRESETS[name]
+    if not name.endswith(".json"):
+        raise ValueError(f"no preset {name!r}; there are: {', '.join(PRESETS)}; or give a .json file")
+    return Preset.from_json(Path(name).read_text(encoding="utf-8"))
+
+
 def network_calls(f: Network, steps: int | None) -> int:
     """Network calls a picture: those asked for, or the model's own number. A regression network is called once."""
     own, most = (1, 1) if f.preset.objective == "regression" else (f.preset.sampling_steps, f.preset.schedule_steps)
     return between("steps", own if steps is None else steps, 1, most)
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of that name, "auto" being a GPU if there is one; ValueError when this machine has no such device."""
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        return torch.zeros((), device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # what torch raises depends on how it was built
+        raise ValueError(f"device = {name!r}, but this machine does not have it ({str(error).splitlines()[0].rstrip('.')})") from error
 
 
 def known_figures(out: Path) -> dict[str, Any]:

@@ -2,43 +2,101 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import sys
+import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
-from .base import between, network_calls
+from .base import DEFAULT_MODEL, between, network_calls, pick_device
 
 
 def upscale(
     pictures: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PICTURE…")],
-    model: str = "glyphs_8_32",
+    model: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
     out: Path = Path("upscaled"),
+    factor: float | None = None,
+    size: Annotated[str | None, tyro.conf.arg(metavar="WxH")] = None,
+    samples: int = 1,
     steps: int | None = None,
     seed: int = 0,
-    samples: int = 1,
+    sheet: tyro.conf.FlagCreatePairsOff[bool] = False,
+    format: Literal["png", "jpg", "webp"] = "png",
+    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False,
+    device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto",
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32",
+    tile: int = 256,
 ) -> None:
-    """Enlarge picture files.
+    """Enlarge pictures: files, folders, or "-" for standard input to standard output.
+
+    A picture of any size, kind and depth gives NAME_x4.png (NAME_x4_1.png ... of several samples) with the same channels,
+    bits, profile, EXIF and transparency. A named file that is no picture, or whose result is there already, stops
+    everything with status 2 before it begins. Below a folder such files are passed over, each with a sentence; the
+    status is 2 at the end if one could not be read.
 
     Args:
-        pictures: picture files of any kind that Pillow reads.
-        model: a shipped name, a .safetensors file, or the folder of a training run.
-        out: folder for the results; a sheet beside them compares with bicubic.
+        pictures: files of any kind that Pillow reads, folders with all that lies below them, or a single "-".
+        model: a shipped name, a .safetensors file, or the folder of a training run (glyphs_8_32 if not given); of several --model each enlarges
+            what the one before it made.
+        out: folder for the results.
+        factor: how many times larger, if not the model's own factor; the model is repeated until that is reached, and its result shrunk.
+        size: width and height of the results, such as 1920x1080, instead of a factor.
+        samples: how many different answers to draw; of several there is a map of where they disagree.
         steps: network calls a sample, if not the model's own number.
         seed: of the first sample; the others follow.
-        samples: how many different answers to draw.
+        sheet: also write a sheet that shows input, bicubic and samples side by side.
+        format: kind of file of the results; jpg and webp hold 8 bits.
+        overwrite: draw anew what is there already.
+        device: cpu, cuda, cuda:1, mps ...; auto takes the GPU if there is one.
+        dtype: numbers that the network computes in; bfloat16 and float16 take half the memory, and differ a little.
+        tile: side of the part of a picture that the network sees at once, in pixels of the result; less takes less memory.
     """
+    import torch
+    from tqdm.auto import tqdm
+
+    from ..album import Wish, upscale_file, upscale_files, windows
     from ..checkpoint import load
     from ..evaluate import method
-    from ..upscale import upscale_files
+    from ..files import read
 
     if not pictures:
         raise ValueError("name at least one picture to upscale")
-    between("samples", samples, 1)
-    between("seed", seed, 0)
-    f = load(model)
-    steps = network_calls(f, steps)
-    if samples > 1 and method(f) == "regression":
-        raise ValueError(f"{model} is a regression network and gives one answer to a picture: leave --samples out")
-    for path in upscale_files(list(pictures), f, out, steps=steps, seed=seed, samples=samples, progress=True):
-        print(path)
+    piped = Path("-") in pictures
+    if piped and (len(pictures) > 1 or samples > 1 or sheet):
+        raise ValueError("- reads one picture from standard input and writes one to standard output: leave other pictures, --samples and --sheet out")
+    if piped and sys.stdout.isatty():
+        raise ValueError("standard output is this terminal, which shows no pictures: add > FILE")
+    if factor is not None and (size is not None or not 0 < factor <= 1000):
+        raise ValueError(f"factor = {factor:g}, but it must be above 0 and at most 1000, and leaves no choice to --size")
+    for name, value, least, most in (("samples", samples, 1, 10_000), ("seed", seed, 0, 2**32), ("tile", tile, 16, 65_536)):
+        between(name, value, least, most)
+    place = pick_device(device)
+    networks = [load(name, place) for name in model or (DEFAULT_MODEL,)]
+    for f in networks:
+        network_calls(f, steps)
+    if samples > 1 and all(method(f) == "regression" for f in networks):
+        raise ValueError(f"{networks[-1].preset.name} is a regression network and gives one answer to a picture: leave --samples out")
+    wish = Wish(factor, _size(size), samples, format, sheet, seed, steps, tile, getattr(torch, dtype))
+    if not piped:
+        for path in upscale_files(pictures, networks, out, wish, overwrite=overwrite, progress=True):
+            print(path)
+        return
+    with tempfile.TemporaryDirectory() as beside:
+        picture = read(sys.stdin.buffer.read())
+        with tqdm(total=windows(picture, networks, wish), desc="standard input", unit="window") as bar:
+            (result,) = upscale_file(picture, networks, Path(beside) / "large", wish, bar.update)
+        with result.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    """"1920x1080" -> (1080, 1920)."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,7})[xX×](\d{1,7})", text.strip())
+    if found is None or not int(found[1]) * int(found[2]):
+        raise ValueError(f"size = {text!r}, but it must be a width and a height in pixels, such as 1920x1080")
+    return int(found[2]), int(found[1])

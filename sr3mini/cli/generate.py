@@ -1,0 +1,41 @@
+"""`sr3mini generate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from .base import between, network_calls, pick_device
+
+
+def generate(
+    model: str,
+    out: Path = Path("generated"),
+    count: int = 16,
+    steps: int | None = None,
+    seed: int = 0,
+    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False,
+    device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto",
+) -> None:
+    """Make pictures from noise alone, by a model that was trained without a low-resolution picture.
+
+    Args:
+        model: a .safetensors file or the folder of a training run, such as that of the preset glyphs_32_unconditional.
+        out: folder for the pictures, 0001.png ..., and for all of them side by side, all.png.
+        count: how many pictures.
+        steps: network calls a picture, if not the model's own number.
+        seed: of the first picture; the others follow.
+        overwrite: draw anew what is there already.
+        device: cpu, cuda, cuda:1, mps ...; auto takes the GPU if there is one.
+    """
+    from ..album import write_generated
+    from ..checkpoint import load
+
+    between("count", count, 1, 100_000)
+    between("seed", seed, 0)
+    f = load(model, pick_device(device))
+    network_calls(f, steps)
+    for path in write_generated(f, out, count, steps=steps, seed=seed, overwrite=overwrite, progress=True):
+        print(path)
