@@ -140,7 +140,7 @@ def load_state(path: Path) -> State:
             if f"{_sha256(path / name)}  {name}" not in written:
                 raise ValueError(f"the checksum of {name} is another one")
         told = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        if not isinstance(told, dict) or state_path(path.parent, told.get("step", -1)).name != path.name:
+        if not isinstance(told, dict) or type(told.get("step")) is not int or state_path(path.parent, told["step"]).name != path.name:
             raise ValueError("state.json does not tell the step of the folder's name")
         return State(path, load_file(path / "state.safetensors"), told)
     except (OSError, SafetensorError, ValueError, TypeError, RecursionError) as error:

@@ -87,6 +87,7 @@ def _shard(network: Network) -> Network:
         for stage in stages:
             fully_shard(stage)
     fully_shard(network)
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module")  # f's output is a view, cut out of a padded picture; nobody changes it in place
     return network
 
 

@@ -12,7 +12,6 @@ import signal
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,9 @@ from safetensors.torch import load_file
 from tiny import TINY
 from torch import Tensor
 
-from sr3mini import resume, watch
+from sr3mini import checkpoint, resume, watch
 from sr3mini import train as room
-from sr3mini.checkpoint import load, state_paths
+from sr3mini.checkpoint import load, load_state, save_state, state_paths
 from sr3mini.data import batches, open_pictures, read_picture
 from sr3mini.degrade import as_file, blur, downsample
 from sr3mini.preset import PRESETS
@@ -251,18 +250,6 @@ def test_bf16_trains_on_a_cpu_and_the_record_says_so(pictures: Path, tmp_path: P
     assert kinds == {torch.float32}
 
 
-def test_compiled_training_is_the_same_training(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With torch's tracer, but with eager kernels behind it, which need no C++ compiler."""
-    preset = dataclasses.replace(TINY, train_steps=4)
-    run(tmp_path / "eager", pictures, preset)
-    monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend="aot_eager"))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the tracer's own deprecations
-        run(tmp_path / "compiled", pictures, preset, compile=True)
-    assert told(tmp_path / "compiled")["losses"] == pytest.approx(told(tmp_path / "eager")["losses"], abs=1e-5)
-    assert learnt(tmp_path / "compiled", 4).keys() == learnt(tmp_path / "eager", 4).keys()
-
-
 # It is watched -------------------------------------------------------------------------------------------------------
 
 
@@ -378,6 +365,46 @@ def test_what_may_not_change_is_refused_and_what_may_is_named(pictures: Path, un
     assert told(copy)["losses"][:12] == told(uninterrupted)["losses"]
     run(tmp_path / "new", pictures, dataclasses.replace(SHORT, train_steps=1), resume=True)  # nothing to go on from: it begins
     assert told(tmp_path / "new")["losses"] == told(uninterrupted)["losses"][:1]
+
+
+def test_a_state_with_the_right_checksum_and_the_wrong_tensors_is_refused_in_a_sentence(pictures: Path, uninterrupted: Path, tmp_path: Path) -> None:
+    whole = load_state(state_paths(uninterrupted / "state")[-1])
+    tensors = whole.tensors
+    wrong: list[tuple[dict[str, Tensor], dict[str, Any], str]] = [
+        ({**tensors, "exp_avg stem.weight": torch.zeros(3)}, {}, "its exp_avg of stem.weight is missing, or has another shape or type"),
+        ({**tensors, "weight stem.weight": tensors["weight stem.weight"].half()}, {}, "its weight of stem.weight is missing, or has another shape or type"),
+        ({name: tensor for name, tensor in tensors.items() if name != "average head.bias"}, {}, "its average of head.bias is missing"),
+        ({**tensors, "more": torch.zeros(1)}, {}, "it has a tensor too many, 'more'"),
+        (tensors, {"losses": ["low"]}, "was not written by this version of sr3mini"),
+        (tensors, {"best": {}}, "was not written by this version of sr3mini"),
+        (tensors, {"preset": {"name": "tiny"}}, "was not written by this version of sr3mini"),
+        (tensors, {"preset": None}, "was not written by this version of sr3mini"),
+    ]
+    for number, (tensors, told, sentence) in enumerate(wrong):
+        out = tmp_path / str(number)
+        save_state(out / "state" / whole.path.name, tensors, {**whole.told, **told})
+        with pytest.raises(ValueError, match=sentence) as refused:
+            run(out, pictures, SHORT, resume=True)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_disk_that_is_full_for_a_while_costs_no_more_than_the_steps_since_the_last_state(
+    pictures: Path, uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        real, calls = checkpoint.save_file, iter(range(9))
+
+        def full(*arguments: Any) -> None:
+            if next(calls) == 1:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            real(*arguments)
+
+        patch.setattr(checkpoint, "save_file", full)
+        with pytest.raises(OSError, match="step_00000010 could not be written: No space left on device"):
+            run(tmp_path, pictures, SHORT, save_every=5)
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["step_00000005"]
+    run(tmp_path, pictures, SHORT, save_every=5, resume=True)
+    assert same(learnt(tmp_path), learnt(uninterrupted))
 
 
 # It stops ------------------------------------------------------------------------------------------------------------
