@@ -78,7 +78,8 @@ def import_checkpoint(path: str | Path, config: str | Path | None = None) -> tup
         preset = Preset(name=path.stem, data="folder", sampling_steps=min(100, fields["schedule_steps"]), loss_power=1, **fields)
         f = _filled(preset, weights)
     except (ValueError, RuntimeError) as error:
-        raise ValueError(f"{path} does not hold the weights of a network that can be built ({' '.join(str(error).split())})") from error
+        hint = "" if config else "; its configuration, given with --config, may tell what was assumed wrongly"
+        raise ValueError(f"{path} does not hold the weights of a network that can be built ({' '.join(str(error).split())}){hint}") from error
     return f, {"imported": f"sr3mini import {path.name}" + (f" --config {Path(config).name}" if config else ""), "assumed": assumed}
 
 

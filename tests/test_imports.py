@@ -16,8 +16,10 @@ from jaxtyping import TypeCheckError
 import sr3mini
 
 ORDER = (
-    *("schedule", "translate", "forward", "degrade", "oracle", "unet", "ddpm_unet", "loss", "sampler", "metrics", "pictures", "files", "perceptual", "fonts", "folders", "pairs", "loading", "stream", "data", "prepare", "fetch", "preset", "checkpoint", "cards", "pth", "janspiry", "bridges", "hub", "plan"),
-    *("evaluate", "tiles", "upscale", "album", "compare", "report", "failures", "watch", "resume", "train", "figures", "widgets", "exercises", "cli"),
+    *("schedule", "translate", "forward", "degrade", "oracle", "unet", "ddpm_unet", "loss", "sampler"),
+    *("metrics", "pictures", "files", "perceptual", "fonts", "folders", "pairs", "loading", "stream", "data", "prepare", "fetch"),
+    *("preset", "checkpoint", "cards", "pth", "janspiry", "bridges", "hub"),
+    *("plan", "evaluate", "tiles", "upscale", "album", "compare", "report", "failures", "watch", "resume", "train", "figures", "widgets", "exercises", "cli"),
 )
 KEPT_OUT = ("translate", "watch", "resume", "train", "figures", "widgets", "exercises", "cli")
 FOLDER = Path(sr3mini.__file__).parent
