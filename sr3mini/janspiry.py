@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from .data import write_text
+from .janspiry_options import configuration, fields_of
 from .preset import SCHEDULES, Network, Preset
 from .pth import read_pth
 from .schedule import NoiseSchedule
@@ -40,7 +41,6 @@ NAMES = (  # the beginning or the middle of a name: ours, and that code's
     (r"\.block\.skip", ".res_block.res_conv"),
     (r"\.attention\.", ".attn."),
 )
-THEIR_SCHEDULES = {"linear": "linear", "quadratic": "quad", "warmup10": "warmup10", "warmup50": "warmup50", "constant": "const", "cosine": "cosine"}
 PUBLISHED: dict[tuple[Any, ...], dict[str, Any]] = {  # by inner_channel, channel_multiplier, res_blocks: what else the configurations of that code say
     (64, (1, 2, 4, 8, 8), 2): {"groups": 32, "size": 128, "factor": 8, "dropout": 0.2},
     (64, (1, 2, 4, 8, 16), 1): {"groups": 16, "size": 512, "factor": 8, "dropout": 0.0},
@@ -73,7 +73,7 @@ def import_checkpoint(path: str | Path, config: str | Path | None = None) -> tup
         assumed |= {} if schedule else {"schedule": "linear", "schedule_steps": 2000, "schedule_start": 1e-6, "schedule_end": 1e-2}
         fields |= assumed | schedule
     else:
-        fields |= _checked(_options(config), fields, tensors.get("betas"), config, path)
+        fields |= _checked(fields_of(config), fields, tensors.get("betas"), config, path)
     try:
         preset = Preset(name=path.stem, data="folder", sampling_steps=min(100, fields["schedule_steps"]), loss_power=1, **fields)
         f = _filled(preset, weights)
@@ -98,7 +98,7 @@ def export_checkpoint(f: Network, path: str | Path) -> Path:
     weights = {PREFIX + their_name(name): tensor.detach().cpu().contiguous() for name, tensor in f.state_dict().items()}
     _write({**_buffers(preset.training_schedule()), **weights}, path)
     options = path.with_suffix(".json")
-    write_text(json.dumps(_configuration(preset, path), indent=4) + "\n", options)
+    write_text(json.dumps(configuration(preset, path), indent=4) + "\n", options)
     return options
 
 
@@ -178,30 +178,17 @@ def _schedule_of(betas: Tensor, path: Path) -> dict[str, Any]:
 
 def _is_schedule(betas: Tensor, fields: dict[str, Any]) -> bool:
     """Whether the float32 table `betas` is the schedule that the fields describe."""
+    if fields["schedule_steps"] != len(betas):
+        return False
     try:
         made = 1 - SCHEDULES[fields["schedule"]](*(fields[f"schedule_{name}"] for name in ("steps", "start", "end"))).alphas[1:]
     except ValueError:
         return False
-    return made.shape == betas.shape and torch.allclose(made, betas.double(), rtol=1e-4, atol=1e-9)
+    return torch.allclose(made, betas.double(), rtol=1e-4, atol=1e-9)
 
 
-def _options(config: str | Path) -> dict[str, Any]:
-    """That code's JSON with its // comments: sections `model` and, if there are any, `datasets`."""
-    try:
-        text = Path(config).read_text(encoding="utf-8")
-        options = json.loads(re.sub(r'("(?:\\.|[^"\\])*")|//[^\n]*', lambda found: found[1] or "", text))
-    except FileNotFoundError:
-        raise ValueError(f"{config} does not exist") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{config} is no JSON with // comments ({error})") from error
-    if not isinstance(options, dict):
-        raise ValueError(f"{config} is no configuration of that code: it holds no JSON object")
-    return options
-
-
-def _checked(options: dict[str, Any], told: dict[str, Any], betas: Tensor | None, config: str | Path, path: Path) -> dict[str, Any]:
+def _checked(fields: dict[str, Any], told: dict[str, Any], betas: Tensor | None, config: str | Path, path: Path) -> dict[str, Any]:
     """The fields that only a configuration tells, once it agrees with the tensors in all others."""
-    fields = _fields_of(options, config)
     for field, option in OPTIONS.items():
         if fields[field] != told[field]:
             raise ValueError(f"{config} describes another network than {path}: by {option} it has {field} = {fields[field]}, by the tensors {told[field]}")
@@ -209,43 +196,6 @@ def _checked(options: dict[str, Any], told: dict[str, Any], betas: Tensor | None
     if betas is not None and not any(_is_schedule(betas, each) for each in schedules):
         raise ValueError(f"{config} describes a schedule of {schedules[0]['schedule_steps']} steps, but the {len(betas)} betas of {path} are another's")
     return {**{field: value for field, value in fields.items() if field not in OPTIONS}, **schedules[0]}
-
-
-def _fields_of(options: dict[str, Any], config: str | Path) -> dict[str, Any]:
-    """Our fields by that code's options, whose names may also be those of its network's arguments."""
-    try:
-        model = options.get("model", options)
-        if model.get("which_model_G", "sr3") != "sr3":
-            raise ValueError(f"which_model_G is {model['which_model_G']!r}, and only 'sr3' can be imported")
-        unet, diffusion, betas = model["unet"], model.get("diffusion", {}), model["beta_schedule"]
-        image_size = diffusion["image_size"] if "image_size" in diffusion else unet["image_size"]
-        multipliers = tuple(unet["channel_multiplier"] if "channel_multiplier" in unet else unet["channel_mults"])
-        sizes: dict[str, Any] = next((each for each in options.get("datasets", {}).values() if {"l_resolution", "r_resolution"} <= each.keys()), {})
-        size, outputs = sizes.get("r_resolution", image_size), unet["out_channel"]
-        conditional = diffusion.get("conditional", unet["in_channel"] > outputs)
-        if unet["in_channel"] != outputs * (1 + conditional):
-            raise ValueError(f"in_channel = {unet['in_channel']} and out_channel = {outputs} do not fit conditional = {json.dumps(conditional)}")
-        factor = size // sizes.get("l_resolution", size // 8 or 1) if conditional else 1
-        return {
-            **{"image_channels": outputs, "conditional": conditional, "channels": unet["inner_channel"]},
-            **{"multipliers": multipliers, "blocks": unet["res_blocks"]},
-            "attention": tuple(depth for depth in range(len(multipliers)) if image_size // 2**depth in unet["attn_res"]),
-            **{"groups": unet.get("norm_groups") or 32, "dropout": float(unet["dropout"]), "size": size, "factor": factor},
-            "schedules": [_schedule_fields(betas[phase]) for phase in ("train", "val") if phase in betas] or [_schedule_fields(betas)],
-        }
-    except KeyError as error:
-        raise ValueError(f"{config} is no configuration of that code: it has no {error.args[0]!r}") from error
-    except (TypeError, AttributeError, ZeroDivisionError, ValueError) as error:
-        raise ValueError(f"{config} is no configuration that can be used ({error})") from error
-
-
-def _schedule_fields(betas: dict[str, Any]) -> dict[str, Any]:
-    """A section of beta_schedule in our words. "jsd" is the one without: it ends at gamma = 0, where that code divides by 0."""
-    ours = {theirs: ours for ours, theirs in THEIR_SCHEDULES.items()}
-    if betas["schedule"] not in ours:
-        raise ValueError(f"the schedule {betas['schedule']!r} is none of {', '.join(ours)}")
-    numbers = {"schedule_start": float(betas["linear_start"]), "schedule_end": float(betas["linear_end"])}
-    return {"schedule": ours[betas["schedule"]], "schedule_steps": betas["n_timestep"], **numbers}
 
 
 def _buffers(schedule: NoiseSchedule) -> dict[str, Tensor]:
@@ -267,34 +217,3 @@ def _buffers(schedule: NoiseSchedule) -> dict[str, Tensor]:
         "posterior_mean_coef2": (1 - before) * alphas.sqrt() / (1 - gammas),
     }
     return {name: table.float() for name, table in tables.items()}
-
-
-def _configuration(preset: Preset, path: Path) -> dict[str, Any]:
-    """The options under which that code builds this network; folders of pictures are named as its own preparation names them."""
-    low, high = preset.size // preset.factor, preset.size
-    betas = {"schedule": THEIR_SCHEDULES[preset.schedule], "n_timestep": preset.schedule_steps}
-    betas |= {"linear_start": preset.schedule_start, "linear_end": preset.schedule_end}
-    pictures = {"name": preset.name, "dataroot": f"dataset/pictures_{low}_{high}", "datatype": "img", "l_resolution": low, "r_resolution": high, "data_len": -1}
-    unet = {
-        **{"in_channel": preset.image_channels * (1 + preset.conditional), "out_channel": preset.image_channels, "inner_channel": preset.channels},
-        **{"norm_groups": preset.groups, "channel_multiplier": list(preset.multipliers), "res_blocks": preset.blocks, "dropout": preset.dropout},
-        "attn_res": [preset.size // 2**depth for depth in preset.attention],
-    }
-    resume = str(path.resolve()).removesuffix(".pth").removesuffix("_gen")
-    folders = {"log": "logs", "tb_logger": "tb_logger", "results": "results", "checkpoint": "checkpoint"}
-    return {
-        **{"name": preset.name, "phase": "val", "gpu_ids": [0], "path": {**folders, "resume_state": resume}},
-        "datasets": {
-            "train": {**pictures, "mode": "HR", "batch_size": 4, "num_workers": 8, "use_shuffle": True},
-            "val": {**pictures, "mode": "LRHR", "data_len": 50},
-        },
-        "model": {
-            **{"which_model_G": "sr3", "finetune_norm": False, "unet": unet, "beta_schedule": {"train": betas, "val": betas}},
-            "diffusion": {"image_size": high, "channels": preset.image_channels, "conditional": preset.conditional},
-        },
-        "train": {
-            **{"n_iter": preset.train_steps, "val_freq": 10_000, "save_checkpoint_freq": 10_000, "print_freq": 200},
-            "optimizer": {"type": "adam", "lr": preset.learning_rate},
-            "ema_scheduler": {"step_start_ema": 5000, "update_ema_every": 1, "ema_decay": preset.ema_decay},
-        },
-    }

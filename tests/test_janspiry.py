@@ -156,7 +156,8 @@ def test_what_the_tensors_do_not_tell_of_a_published_layout_is_known(tmp_path: P
     assert (g.preset.groups, g.preset.size, g.preset.factor) == (16, 512, 8)
     assert about["assumed"] == published
     export_checkpoint(layout(), tmp_path / "small_gen.pth")
-    assert "channels = 8, but this layout needs an even number that 32 groups divide); its configuration, given with --config" in refused(tmp_path / "small_gen.pth")
+    said = refused(tmp_path / "small_gen.pth")
+    assert "channels = 8, but this layout needs an even number that 32 groups divide); its configuration, given with --config" in said
 
 
 def test_what_that_code_cannot_run_does_not_go_out(tmp_path: Path) -> None:
