@@ -22,7 +22,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from tiny import TINY as TINY_PRESET
 
-from sr3mini import cli, preset, train
+from sr3mini import checkpoint, cli, preset, train
 from sr3mini.checkpoint import load
 from sr3mini.data import read_picture
 
@@ -39,7 +39,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
         run(*arguments)
     assert stop.value.code == 2
     printed = capsys.readouterr()
-    said = [line for line in printed.err.splitlines() if line.strip() and not line.startswith(("sampling:", "tiny:"))]
+    said = [line for line in printed.err.splitlines() if line.strip() and not re.search(r"^[^:]+: +\d+%\|", line) and not line.startswith("tiny:")]
     assert len(said) == 1, printed.err
     assert said[0].startswith("sr3mini: ")
     assert printed.out == ""
@@ -68,14 +68,14 @@ def hopper(path: Path) -> Path:
     [
         ("hopper.png", hopper, (96, 80), "RGB"),
         ("pixel.png", lambda p: save(Image.new("L", (1, 1), 90), p), (4, 4), "L"),
-        ("sixteen.png", lambda p: save(Image.fromarray(np.arange(48, dtype=np.uint16).reshape(6, 8) * 1300), p), (32, 24), "L"),
+        ("sixteen.png", lambda p: save(Image.fromarray(np.arange(48, dtype=np.uint16).reshape(6, 8) * 1300), p), (32, 24), "I;16"),
         ("palette.gif", lambda p: save(Image.new("RGB", (8, 6), "red").quantize(4), p), (32, 24), "RGB"),
-        ("clear.png", lambda p: save(Image.new("RGBA", (5, 7), (0, 0, 0, 0)), p), (20, 28), "RGB"),
+        ("clear.png", lambda p: save(Image.new("RGBA", (5, 7), (0, 0, 0, 0)), p), (20, 28), "RGBA"),
     ],
 )
 def test_upscale_makes_sense_of_every_kind(name: str, make, size: tuple[int, int], mode: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    run("upscale", make(tmp_path / name), "--out", tmp_path / "out", *TINY)
-    with Image.open(tmp_path / "out" / f"{Path(name).stem}_x4_1.png") as result:
+    run("upscale", make(tmp_path / name), "--out", tmp_path / "out", "--sheet", *TINY)
+    with Image.open(tmp_path / "out" / f"{Path(name).stem}_x4.png") as result:
         assert (result.size, result.mode) == (size, mode)
     assert (tmp_path / "out" / f"{Path(name).stem}_x4_sheet.png").is_file()
 
@@ -83,7 +83,7 @@ def test_upscale_makes_sense_of_every_kind(name: str, make, size: tuple[int, int
 def test_colours_and_brightness_survive(tmp_path: Path) -> None:
     flat = save(Image.new("RGB", (8, 8), (240, 250, 255)), tmp_path / "sky.png")
     run("upscale", flat, "--out", tmp_path / "out", "--steps", "10")
-    result = read_picture(tmp_path / "out" / "sky_x4_1.png")
+    result = read_picture(tmp_path / "out" / "sky_x4.png")
     assert result.mean(dim=(1, 2)).tolist() == pytest.approx([0.88, 0.96, 1.0], abs=0.1)
 
 
@@ -98,7 +98,7 @@ def test_samples_differ_and_a_seed_repeats_exactly(picture: Path, tmp_path: Path
 def test_two_pictures_of_one_stem_both_survive(picture: Path, tmp_path: Path) -> None:
     other = save(Image.new("L", (4, 4)), tmp_path / "letter.bmp")
     run("upscale", picture, other, "--out", tmp_path / "out", *TINY)
-    assert {p.name for p in (tmp_path / "out").glob("*_1.png")} == {"letter_png_x4_1.png", "letter_bmp_x4_1.png"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"letter_png_x4.png", "letter_bmp_x4.png"}
 
 
 def test_a_picture_that_is_missing_broken_or_none_stops_everything(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,7 +106,9 @@ def test_a_picture_that_is_missing_broken_or_none_stops_everything(picture: Path
     text, cut = tmp_path / "text.png", tmp_path / "cut.png"
     text.write_text("no picture")
     cut.write_bytes(picture.read_bytes()[:40])
-    for bad, word in [(tmp_path / "none.png", "does not exist"), (tmp_path, "is a folder"), (text, "could not be read"), (cut, "could not be read")]:
+    (tmp_path / "empty").mkdir()
+    unread = "could not be read"
+    for bad, word in [(tmp_path / "none.png", "does not exist"), (tmp_path / "empty", "no picture below"), (text, unread), (cut, unread)]:
         assert word in fails(capsys, "upscale", picture, bad, "--out", out)
         assert not out.exists()  # the good picture before it was not written either
 
@@ -129,7 +131,7 @@ def test_a_folder_that_cannot_be_written(picture: Path, tmp_path: Path, capsys: 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Image.Image, "save", full)
+    monkeypatch.setattr("sr3mini.album.write_png", full)
     assert "No space left" in fails(capsys, "upscale", picture, "--out", tmp_path / "full", *TINY)
     assert list((tmp_path / "full").iterdir()) == []
 
@@ -163,9 +165,116 @@ def test_no_picture_and_a_file_in_the_place_of_the_folder(picture: Path, capsys:
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_result_too_large_for_memory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    large = save(Image.new("L", (3000, 2000)), tmp_path / "large.png")
-    assert "12000x8000" in fails(capsys, "upscale", large, "--out", tmp_path / "out")
+def test_a_result_too_large_for_the_disk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The working copy would not fit on any disk: told before anything is computed."""
+    small = save(Image.new("L", (3, 2)), tmp_path / "small.png")
+    said = fails(capsys, "upscale", small, "--size", "1200000x800000", "--out", tmp_path / "out")
+    assert "GB of room for its working copy" in said
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (("--size", "640"), "size = '640', but it must be a width and a height"),
+        (("--size", "0x7"), "size = '0x7'"),
+        (("--factor", "0"), "factor = 0, but it must be above 0"),
+        (("--factor", "2", "--size", "8x8"), "leaves no choice to --size"),
+        (("--tile", "8"), "tile = 8, but it must lie between 16 and"),
+        (("--device", "toaster"), "device = 'toaster', but this machine does not have it"),
+        (("--format", "jpg", "--factor", "900"), "a jpg ends at 65535 pixels a side"),
+    ],
+)
+def test_wishes_that_make_no_sense(options: tuple[str, ...], word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = save(Image.new("L", (90, 8)), tmp_path / "wide.png")
+    assert word in fails(capsys, "upscale", path, *options, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_overwritten_unless_asked(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    run("upscale", picture, "--out", out, *TINY)
+    before = (out / "letter_x4.png").read_bytes()
+    capsys.readouterr()
+    assert "letter_x4.png is there already" in fails(capsys, "upscale", picture, "--out", out, "--seed", 1, *TINY)
+    assert (out / "letter_x4.png").read_bytes() == before
+    run("upscale", picture, "--out", out, "--seed", 1, "--overwrite", *TINY)
+    assert (out / "letter_x4.png").read_bytes() != before
+
+
+@pytest.mark.filterwarnings("default:skipped")  # as outside of tests
+def test_a_folder_with_a_file_that_is_no_picture_ends_with_status_2_and_all_others_done(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.png").write_text("no picture")
+    with pytest.raises(SystemExit) as stop:
+        run("upscale", tmp_path, "--out", tmp_path / "out", *TINY)
+    printed = capsys.readouterr()
+    assert stop.value.code == 2
+    assert printed.out.split() == [str(tmp_path / "out" / "letter_x4.png")]
+    said = [line for line in printed.err.splitlines() if line.startswith("sr3mini: ")]
+    assert said[0] == f"sr3mini: skipped: {tmp_path / 'bad.png'} could not be read as a picture (no known picture format)"
+    assert said[1].startswith("sr3mini: 1 of 2 pictures could not be upscaled")
+
+
+def piped(given: bytes, *options: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([Path(sys.executable).with_name("sr3mini"), "upscale", "-", *options, *TINY], input=given, capture_output=True, check=False)
+
+
+def test_standard_input_to_standard_output(picture: Path, tmp_path: Path) -> None:
+    """What goes through the pipe is the very file that the same command writes."""
+    run("upscale", picture, "--out", tmp_path / "out", *TINY)
+    done = piped(picture.read_bytes())
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (tmp_path / "out" / "letter_x4.png").read_bytes()
+
+
+def test_standard_input_that_is_no_picture_and_a_dash_beside_other_pictures(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = piped(b"no picture")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == b"sr3mini: standard input could not be read as a picture (no known picture format)\n"
+    assert "leave other pictures, --samples and --sheet out" in fails(capsys, "upscale", "-", picture)
+    assert "leave other pictures, --samples and --sheet out" in fails(capsys, "upscale", "-", "--samples", 2)
+
+
+def test_two_models_are_a_cascade_and_a_size_is_met(picture: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    checkpoint.save(first, tiny.network(dataclasses.replace(TINY_PRESET, factor=2)))
+    checkpoint.save(second, tiny.network(dataclasses.replace(TINY_PRESET, image_channels=3)))
+    run("upscale", picture, "--model", first, "--model", second, "--out", tmp_path / "out", "--dtype", "bfloat16")
+    run("upscale", picture, "--model", first, "--model", second, "--out", tmp_path / "out", "--size", "33x17", "--format", "webp", "--device", "cpu")
+    with Image.open(tmp_path / "out" / "letter_x8.png") as large, Image.open(tmp_path / "out" / "letter_33x17.webp") as other:
+        assert (large.size, other.size) == ((80, 64), (33, 17))
+
+
+def test_pictures_from_noise_alone(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, out = tmp_path / "free.safetensors", tmp_path / "out"
+    checkpoint.save(model, tiny.network(dataclasses.replace(TINY_PRESET, conditional=False, factor=1, name="free")))
+    run("generate", "--model", model, "--out", out, "--count", 3, *TINY)
+    assert capsys.readouterr().out.split() == [str(out / name) for name in ("0001.png", "0002.png", "0003.png", "all.png")]
+    assert "is there already" in fails(capsys, "generate", "--model", model, "--out", out, *TINY)
+    assert "use `sr3mini generate`" in fails(capsys, "upscale", picture, "--model", model, "--out", tmp_path / "large")
+    assert "use `sr3mini upscale`" in fails(capsys, "generate", "--model", "glyphs_8_32", "--out", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_upscaling_that_is_stopped_leaves_nothing_half_written(how: signal.Signals, tmp_path: Path) -> None:
+    """The real signal, to a real process, once its progress bar shows a window."""
+    path, out = save(Image.new("L", (200, 200)), tmp_path / "large.png"), tmp_path / "out"
+    arguments = [Path(sys.executable).with_name("sr3mini"), "upscale", str(path), "--out", str(out), "--steps", "2000"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        shown = ""
+        while not re.search(r"[1-9]\d*/\d+ \[", shown):
+            character = process.stderr.read(1)
+            assert character, shown
+            shown += character
+        process.send_signal(how)
+        _, complained = process.communicate(timeout=60)
+    assert process.returncode == 130, complained
+    assert complained.rstrip().endswith("sr3mini: stopped")
+    assert list(out.iterdir()) == []
 
 
 def test_other_verbs_say_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,9 +312,29 @@ def test_train_writes_a_model_its_record_and_samples(own: Path, tmp_path: Path, 
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["README.md", "config.json", "model.json", "model.safetensors", "samples.png", "state"]
     assert capsys.readouterr().out.startswith("wrote ")
     run("upscale", own / "00.png", "--model", tmp_path / "out", "--out", tmp_path / "large", *TINY)
-    assert read_picture(tmp_path / "large" / "00_x4_1.png").shape == (1, 64, 64)
+    assert read_picture(tmp_path / "large" / "00_x4.png").shape == (1, 64, 64)
     run("evaluate", "--model", tmp_path / "out", "--data", own, "--samples", 1, *TINY)
     assert "12 held-out pictures" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("default:the training goes on")  # as outside of tests
+def test_a_training_is_not_begun_over_another_and_goes_on_where_it_was_asked_to(own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a preset of one's own from a file, another batch and another rate, which the record repeats."""
+    file, out = tmp_path / "mine.json", tmp_path / "out"
+    file.write_text(dataclasses.replace(TINY_PRESET, train_steps=2).to_json())
+    command = ("train", "--preset", file, "--data", own, "--out", out, "--batch-size", 4, "--micro-batches", 2, "--learning-rate", 0.001)
+    run(*command)
+    capsys.readouterr()
+    assert "came to step 2: pass --resume to go on with it" in fails(capsys, *command)
+    run(*command, "--steps", 4, "--resume", "--precision", "bf16")
+    assert "sr3mini: the training goes on with train_steps = 4 instead of 2, precision = bf16 instead of no" in capsys.readouterr().err
+    about = json.loads((out / "model.json").read_text())
+    assert about["trained"] == f"sr3mini train --preset tiny --seed 0 --steps 4 --batch-size 4 --learning-rate 0.001 --data {own} --precision bf16"
+    assert (about["steps"], about["complete"]) == (4, True)
+    assert "no preset 'mine'" in fails(capsys, "train", "--preset", "mine")
+    assert "none.json" in fails(capsys, "train", "--preset", tmp_path / "none.json")
+    file.write_text("{")
+    assert "train" not in fails(capsys, "train", "--preset", file, "--data", own)
 
 
 @pytest.mark.filterwarnings("default:skipped")  # as outside of tests
@@ -295,7 +424,7 @@ def test_a_regression_preset_trains_saves_loads_draws_and_is_measured(
     run("train", "--preset", "tiny", "--data", own, "--out", out)
     assert json.loads((out / "model.json").read_text())["preset"]["objective"] == load(out).preset.objective == "regression"
     run("upscale", own / "00.png", "--model", out, "--out", tmp_path / "large")
-    assert {p.name for p in (tmp_path / "large").iterdir()} == {"00_x4_1.png", "00_x4_sheet.png"}
+    assert {p.name for p in (tmp_path / "large").iterdir()} == {"00_x4.png"}
     capsys.readouterr()
     run("evaluate", "--model", out, "--data", own, "--count", 5, "--out", card)
     printed, stored = capsys.readouterr().out, json.loads(card.read_text())

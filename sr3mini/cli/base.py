@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,11 @@ def pick_device(name: str) -> torch.device:
         return torch.zeros((), device=name).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # what torch raises depends on how it was built
         raise ValueError(f"device = {name!r}, but this machine does not have it ({str(error).splitlines()[0].rstrip('.')})") from error
+
+
+def clear_up_when_terminated() -> None:
+    """SIGTERM, which job schedulers send, ends the run as Ctrl-C does: what is half written goes."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def known_figures(out: Path) -> dict[str, Any]:

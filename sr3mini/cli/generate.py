@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from .base import between, network_calls, pick_device
+from .base import between, clear_up_when_terminated, network_calls, pick_device
 
 
 def generate(
@@ -35,6 +35,7 @@ def generate(
 
     between("count", count, 1, 100_000)
     between("seed", seed, 0)
+    clear_up_when_terminated()
     f = load(model, pick_device(device))
     network_calls(f, steps)
     for path in write_generated(f, out, count, steps=steps, seed=seed, overwrite=overwrite, progress=True):

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from .base import DEFAULT_MODEL, between, network_calls, pick_device
+from .base import DEFAULT_MODEL, between, clear_up_when_terminated, network_calls, pick_device
 
 
 def upscale(
@@ -73,6 +73,7 @@ def upscale(
         raise ValueError(f"factor = {factor:g}, but it must be above 0 and at most 1000, and leaves no choice to --size")
     for name, value, least, most in (("samples", samples, 1, 10_000), ("seed", seed, 0, 2**32), ("tile", tile, 16, 65_536)):
         between(name, value, least, most)
+    clear_up_when_terminated()
     place = pick_device(device)
     networks = [load(name, place) for name in model or (DEFAULT_MODEL,)]
     for f in networks:
