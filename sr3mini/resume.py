@@ -118,9 +118,9 @@ def begin_or_go_on(training: Training, out: Path, told: Mapping[str, Any], resum
     step = torch.tensor([0 if state is None else state.told["step"]], device=training.accelerator.device)
     if (training.accelerator.gather(step) != step).any():
         raise ValueError(f"the processes find different training states in {states}: it must lie on a file system that all machines share")
-    if training.accelerator.is_main_process:
-        forget_after(out / "metrics.jsonl", int(step))
     if state is None:
+        if training.accelerator.is_main_process:
+            forget_after(out / "metrics.jsonl", 0)
         return Done(), None
     _compare(state, told)
     try:
@@ -132,6 +132,7 @@ def begin_or_go_on(training: Training, out: Path, told: Mapping[str, Any], resum
     _restore(training, state)
     rank = training.accelerator.process_index
     if training.accelerator.is_main_process:
+        forget_after(out / "metrics.jsonl", done.step)
         for path in state_paths(states):
             if path.name > state.path.name:  # damaged, or it would have been taken
                 shutil.rmtree(path, ignore_errors=True)
@@ -167,11 +168,13 @@ def _compare(state: State, told: Mapping[str, Any]) -> None:
 
 
 def _tensors(training: Training) -> dict[str, Tensor]:
-    """Every tensor of a training by name, whole, on the CPU."""
+    """Every tensor of a training by name, whole, on the CPU: in the first process, which writes them. The others lend their shares, and get {}."""
     tensors = {}
     for (name, p), mean in zip(training.network.named_parameters(), training.averaged, strict=True):
-        each = {"weight": p.detach(), "average": mean, **training.optimizer.state[p]}
-        tensors.update({f"{kind} {name}": _whole(tensor).cpu().contiguous() for kind, tensor in each.items()})
+        for kind, tensor in {"weight": p.detach(), "average": mean, **training.optimizer.state[p]}.items():
+            whole = _whole(tensor)
+            if training.accelerator.is_main_process:
+                tensors[f"{kind} {name}"] = whole.cpu().contiguous()
     return tensors
 
 

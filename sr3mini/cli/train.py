@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import tyro
 
-from .base import between
-
-if TYPE_CHECKING:
-    from ..preset import Preset
+from .base import between, named_preset
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
@@ -69,7 +66,7 @@ def train(
     }
     for name, value, least in (("micro_batches", micro_batches, 1), ("save_every", save_every, 1), ("keep_every", keep_every, 0), ("workers", workers or 0, 0)):
         between(name, value, least)
-    chosen = dataclasses.replace(_preset(preset), **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    chosen = dataclasses.replace(named_preset(preset), **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     folder = Path("runs") / chosen.name if out is None else out
     run(
         *(chosen, folder),
@@ -88,13 +85,3 @@ def train(
     )
     if os.environ.get("RANK", "0") == "0":
         print(f"wrote {folder / 'model.safetensors'}, {folder / 'model.json'} and {folder / 'samples.png'}")
-
-
-def _preset(name: str) -> Preset:
-    from ..preset import PRESETS, Preset
-
-    if name in PRESETS:
-        return PRESETS[name]
-    if not name.endswith(".json"):
-        raise ValueError(f"no preset {name!r}; there are: {', '.join(PRESETS)}; or give a .json file")
-    return Preset.from_json(Path(name).read_text(encoding="utf-8"))
