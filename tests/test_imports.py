@@ -19,7 +19,7 @@ ORDER = (
     *("schedule", "translate", "forward", "degrade", "oracle", "unet", "ddpm_unet", "loss", "sampler"),
     *("metrics", "pictures", "files", "perceptual", "fonts", "folders", "pairs", "loading", "stream", "data", "prepare", "fetch"),
     *("preset", "checkpoint", "cards", "pth", "janspiry_options", "janspiry", "bridges", "hub"),
-    *("plan", "evaluate", "tiles", "upscale", "album", "compare", "report", "failures", "watch", "resume", "train", "figures", "widgets", "exercises", "cli"),
+    *("trace", "plan", "evaluate", "tiles", "upscale", "album", "compare", "report", "failures", "watch", "resume", "train", "figures", "widgets", "exercises", "cli"),
 )
 KEPT_OUT = ("translate", "watch", "resume", "train", "figures", "widgets", "exercises", "cli")
 FOLDER = Path(sr3mini.__file__).parent

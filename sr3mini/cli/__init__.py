@@ -13,11 +13,21 @@ from tqdm.auto import tqdm
 from .convert import export, import_
 from .evaluate import evaluate
 from .generate import generate
+from .plan import plan
 from .prepare import prepare
 from .train import train
 from .upscale import upscale
 
-VERBS: dict[str, Callable[..., Any]] = {"prepare": prepare, "train": train, "upscale": upscale, "generate": generate, "evaluate": evaluate, "import": import_, "export": export}
+VERBS: dict[str, Callable[..., Any]] = {
+    "prepare": prepare,
+    "plan": plan,
+    "train": train,
+    "upscale": upscale,
+    "generate": generate,
+    "evaluate": evaluate,
+    "import": import_,
+    "export": export,
+}
 
 
 def main(arguments: list[str] | None = None) -> None:

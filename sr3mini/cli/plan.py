@@ -1,0 +1,99 @@
+"""`sr3mini plan`."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from .base import between, named_preset
+
+if TYPE_CHECKING:
+    from ..plan import Plan
+
+MACHINE = 8  # GPUs in one machine
+
+
+def plan(
+    preset: Annotated[str, tyro.conf.Positional],
+    gpus: int = 1,
+    kind: str = "h100",
+    precision: Literal["no", "bf16"] | None = None,
+    batch_size: int | None = None,
+    micro_batches: int = 1,
+    shard: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    peak: float | None = None,
+) -> None:
+    """Say what a training will cost before it is paid for: parameters, arithmetic, memory by part, pictures a second, hours. Trains nothing.
+
+    Args:
+        preset: what to train, such as faces_16_128, or a .json file with a preset of your own.
+        gpus: how many devices share the work.
+        kind: h100, h200, a100, rtx4090, v100 or t4, by their data sheets; or cpu or cuda, this machine's own, measured now.
+        precision: no or bf16 (default: bf16 on GPUs that have it).
+        batch_size: pictures a step, all devices together, if not the preset's own.
+        micro_batches: as for sr3mini train.
+        shard: as for sr3mini train.
+        peak: TFLOP/s that a large matrix product was measured to reach, in place of a share of the data sheet's figure.
+    """
+    import dataclasses
+
+    from ..plan import plan as run
+
+    between("gpus", gpus, 1, 100_000)
+    between("micro_batches", micro_batches, 1)
+    if peak is not None and not 0 < peak < 1e6:
+        raise ValueError(f"peak = {peak}, but it must be a number of TFLOP/s above 0")
+    chosen = named_preset(preset)
+    if batch_size is not None:
+        chosen = dataclasses.replace(chosen, batch_size=between("batch_size", batch_size, 1, 10_000_000))
+    rate = None if peak is None else peak * 1e12
+    print(report(run(chosen, kind=kind, gpus=gpus, precision=precision, micro_batches=micro_batches, shard=shard, peak=rate)))
+
+
+def report(cost: Plan) -> str:
+    """The plan as text, what starts it, and a warning and a way out when it does not fit."""
+    from ..plan import cure
+
+    preset, gb = cost.preset, 1e9
+    parts = [f"  {name:18} {size / gb:9.2f} GB" for name, size in cost.memory.items()]
+    split = f" in {cost.micro_batches} micro-batches" if cost.micro_batches > 1 else ""
+    lines = [
+        f"{preset.name}: {cost.parameters / 1e6:.1f} million parameters, {cost.forward_flops / gb:,.2f} GFLOP a picture forward, "
+        f"{cost.training_flops / gb:,.2f} in training",
+        f"{cost.gpus} x {cost.kind}, precision {cost.precision}: {preset.batch_size} pictures a step, {cost.batch} at a time on each{split}",
+        "memory of each at its fullest moment:",
+        *parts,
+        f"  {'in all':18} {cost.bytes / gb:9.2f} GB of {cost.room / gb:.1f} that can be used",
+        f"speed: {cost.seconds:.3g} s a step, {cost.images_per_second:,.1f} pictures/s",
+        f"time:  {cost.hours:,.1f} hours for {preset.train_steps:,} steps, {cost.hours * cost.gpus:,.0f} device-hours; without loading, validating, saving",
+        f"assumed: convolutions at {cost.rate / 1e12:.3g} TFLOP/s a device ({cost.source}); --peak takes a measured rate instead",
+    ]
+    if cost.gpus > MACHINE:
+        lines.append("the network between machines is not counted: with slow links it takes longer")
+    if cost.fits:
+        return "\n".join([*lines, f"start: {_command(cost)}"])
+    found = cure(cost)
+    lines.append(f"WARNING: this does not fit: {cost.bytes / gb:.1f} GB are needed on each device, and {cost.room / gb:.1f} can be used")
+    if found is None:
+        return "\n".join([*lines, "and not even one picture at a time does: take more devices or larger ones, or a smaller preset"])
+    spread = ", weights spread over the devices," if found.shard else ""
+    return "\n".join([*lines, f"{found.batch} at a time{spread} do: {found.bytes / gb:.1f} GB, {found.hours:,.1f} hours", f"start: {_command(found)}"])
+
+
+def _command(cost: Plan) -> str:
+    """What starts the training that was planned; on several machines, on each of them."""
+    from ..preset import PRESETS
+
+    several = f" --nnodes {math.ceil(cost.gpus / MACHINE)} --rdzv-backend c10d --rdzv-endpoint HOST:29500" if cost.gpus > MACHINE else ""
+    launch = f"torchrun{several} --nproc-per-node {min(cost.gpus, MACHINE)} -m sr3mini train" if cost.gpus > 1 else "sr3mini train"
+    chosen = {
+        "--preset": cost.preset.name,
+        "--batch-size": None if cost.preset.batch_size == PRESETS.get(cost.preset.name, cost.preset).batch_size else cost.preset.batch_size,
+        "--data": None if cost.preset.data == "glyphs" else "FOLDER",
+        "--precision": None if cost.precision == "no" else cost.precision,
+        "--micro-batches": None if cost.micro_batches == 1 else cost.micro_batches,
+        "--shard": "" if cost.shard else None,
+    }
+    return launch + "".join(f" {name} {value}".rstrip() for name, value in chosen.items() if value is not None)
