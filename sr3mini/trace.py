@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -101,6 +102,7 @@ class _Kernels(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+@lru_cache(maxsize=32)  # plans for many devices ask for few batches
 def trace(preset: Preset, batch: int, bf16: bool = False, gpu: bool = True) -> Traced:
     """A training step on `batch` pictures: forward and backward pass. Takes about a second and no memory, however large the network."""
     with torch.device("meta"):
