@@ -1,0 +1,124 @@
+"""Whether pictures are ready before the training step wants them: the loader's images/s beside the step's, measured turn by turn.
+
+    python benchmarks/loader.py [--preset photos_16_64] [--data FOLDER] [--workers 0 1 2] [--batch 16] [--rounds 3] [--json FILE]
+
+Without --data, pictures of 400 x 300 are made up. Each way of keeping them is read with each number of workers: the folder as it is, what
+`sr3mini prepare` makes of it, and that as WebDataset shards (where `datasets` is installed). Turn by turn with them runs the whole training
+step of the preset, on the CPU. Below 1, the last column says that the loader keeps the step waiting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import statistics
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from train_step import training_step
+
+from sr3mini.data import Pictures, batches, open_pictures
+from sr3mini.prepare import prepare
+from sr3mini.preset import PRESETS
+from sr3mini.train import machine
+
+
+def made_up(folder: Path, count: int) -> Path:
+    """JPEG files of 400 x 300, smooth with some grain, as photographs are."""
+    generator = np.random.default_rng(0)
+    folder.mkdir()
+    for number in range(count):
+        coarse = Image.fromarray(generator.integers(0, 256, (12, 16, 3), np.uint8)).resize((400, 300), Image.Resampling.BICUBIC)
+        grain = generator.normal(0, 6, (300, 400, 3))
+        Image.fromarray((np.asarray(coarse) + grain).clip(0, 255).astype(np.uint8)).save(folder / f"{number:05d}.jpg", quality=90)
+    return folder
+
+
+def shards(prepared: Path, folder: Path, count: int = 8) -> str:
+    """The files of a prepared folder as WebDataset shards; their pattern."""
+    folder.mkdir()
+    files = sorted(prepared.rglob("*.webp"))
+    for shard in range(count):
+        with tarfile.open(folder / f"{shard:03d}.tar", "w") as tar:
+            for number, file in enumerate(files[shard::count]):
+                tar.add(file, f"{shard:03d}{number:06d}.webp")
+    return str(folder / "*.tar")
+
+
+def loading(pictures: Pictures, batch: int, workers: int, seconds: float) -> float:
+    """Images/s that come out of `batches`, the start of the workers left out."""
+    dealt = batches(pictures, batch, seed=0, workers=workers)
+    for _ in range(1 + 4 * workers):  # what the workers had time to prepare while they started
+        next(dealt)
+    count, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds or count == 0:
+        count += len(next(dealt))
+    rate = count / (time.perf_counter() - start)
+    dealt.close()
+    return rate
+
+
+def stepping(step: Callable[[], None], batch: int, seconds: float) -> float:
+    """Images/s of the training step, on a batch that is there already."""
+    count, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds or count == 0:
+        step()
+        count += batch
+    return count / (time.perf_counter() - start)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", default="photos_16_64", choices=PRESETS)
+    parser.add_argument("--data", type=Path, help="folder of pictures")
+    parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--pictures", type=int, default=200, help="how many are made up")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    preset = dataclasses.replace(PRESETS[options.preset], batch_size=options.batch)
+    step = training_step(preset)
+    step()
+    with tempfile.TemporaryDirectory() as place:
+        raw = options.data or made_up(Path(place) / "raw", options.pictures)
+        ready = Path(place) / "prepared"
+        prepare(raw, ready, preset.size, jobs=max(1, *options.workers), progress=False)
+        kinds = {"folder": str(raw), "prepared": str(ready)}
+        if find_spec("datasets") is not None:
+            kinds["shards"] = shards(ready, Path(place) / "shards")
+        rates: dict[str, list[float]] = {f"{kind}, {workers} workers": [] for kind in kinds for workers in options.workers}
+        steps: list[float] = []
+        for _ in range(options.rounds):
+            for kind, data in kinds.items():
+                steps.append(stepping(step, options.batch, options.seconds))
+                pictures = open_pictures(data, preset.size, preset.image_channels)
+                for workers in options.workers:
+                    rates[f"{kind}, {workers} workers"].append(loading(pictures, options.batch, workers, options.seconds))
+    wanted = statistics.median(steps)
+    result = {
+        "machine": machine(),
+        "preset": preset.name,
+        "batch": options.batch,
+        "step_images_per_second": round(wanted, 1),
+        "loader_images_per_second": {name: round(statistics.median(each), 1) for name, each in rates.items()},
+        "loader_over_step": {name: round(statistics.median(each) / wanted, 2) for name, each in rates.items()},
+    }
+    print(f"{result['machine']}\n{preset.name}, batches of {options.batch}: the step alone takes {wanted:.1f} images/s\n")
+    print(f"{'loader':24}{'images/s':>10}{'x the step':>12}")
+    for name, each in rates.items():
+        print(f"{name:24}{statistics.median(each):10.0f}{statistics.median(each) / wanted:12.1f}")
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
