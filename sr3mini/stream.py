@@ -200,8 +200,6 @@ def _shards(pattern: str) -> list[str]:
         first, last = match.groups()
         numbers = (str(number).zfill(len(first)) for number in range(int(first), int(last) + 1))
         return [file for number in numbers for file in _shards(pattern[: match.start()] + number + pattern[match.end() :])]
-    if "://" in pattern:
-        return [pattern]
     files = sorted(glob.glob(pattern, recursive=True))
     if not files:
         raise ValueError(f"no shard fits {pattern}")

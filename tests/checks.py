@@ -581,3 +581,12 @@ def check_the_ddpm_layout_is_that_codes(network: Function) -> None:
     """The noise that it predicted for two pictures at two levels."""
     f, expected = public_fixture(network)
     close(f(expected["condition"], expected["y_t"], expected["sqrt_gamma"][:, 0].square()), expected["eps"], 1e-6, "the predicted noise")
+
+
+def check_every_picture_is_taken_once_an_epoch(rows: Callable[..., Tensor]) -> None:
+    """With a batch that does not divide n, and with one that holds several epochs; no epoch's order is another's."""
+    for n, batch in ((30, 4), (12, 30)):
+        taken = torch.cat([rows(n, batch, 0, step) for step in range(-(-4 * n // batch))])
+        epochs = taken[: 4 * n].reshape(4, n)
+        assert (epochs.sort(1).values == torch.arange(n)).all(), "a picture was taken twice in an epoch, or not at all"
+        assert len({tuple(epoch) for epoch in epochs.tolist()}) == 4, "two epochs have the same order"

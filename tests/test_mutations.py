@@ -135,6 +135,10 @@ def border_left_out(compare: ModuleType) -> None:
     checks.check_the_border_is_left_out(compare.without_border)
 
 
+def every_picture(data: ModuleType) -> None:
+    checks.check_every_picture_is_taken_once_an_epoch(data.rows)
+
+
 def linear(degrade: ModuleType) -> None:
     checks.check_downsample_is_linear(degrade.downsample)
 
@@ -267,6 +271,9 @@ MUTANTS = [
     Mutant("blue before red", "compare", (("[65.481, 128.553, 24.966]", "[24.966, 128.553, 65.481]"),), matlabs_luma),
     Mutant("a border at the top left only", "compare", (("side - 2 * border for", "side - border for"),), border_left_out),
     Mutant("a border at the end only", "compare", (("[..., border : border + height, border : border + width]", "[..., :height, :width]"),), border_left_out),
+    Mutant("one order for all epochs", "data", (("_order(n, seed, epoch)[", "_order(n, seed, 0)["),), every_picture),
+    Mutant("an epoch that ends late", "data", (("epochs = places // n", "epochs = places // (n + 1)"),), every_picture),
+    Mutant("a picture left out", "data", (("[places[epochs == epoch] % n]", "[places[epochs == epoch] % (n - 1)]"),), every_picture),
     Mutant("clipped", "degrade", (("align_corners=False)", "align_corners=False).clamp(-1, 1)"),), linear),
     Mutant("rounded to 8 bits", "degrade", (("align_corners=False)", "align_corners=False).mul(127.5).round().div(127.5)"),), linear),
     Mutant("not antialiased", "degrade", (("antialias=True", "antialias=False"),), pillow),
