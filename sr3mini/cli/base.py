@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from ..preset import Network, Preset
 
-DEFAULT_MODEL = "glyphs_8_32"  # of the shipped ones, where the user names none
+DEFAULT_MODEL = "photos_16_64"  # of the shipped ones, where the user names none
 
 
 def between(name: str, value: int, least: int, most: int = 2**32) -> int:

@@ -41,7 +41,7 @@ def evaluate(
     """Measure a model on held-out pictures, or a folder of results of any program against their references.
 
     Args:
-        model: a shipped name, a .safetensors file, or the folder of a training run; glyphs_8_32 where no references are given.
+        model: a shipped name, a .safetensors file, or the folder of a training run; without references glyphs_8_32 for glyphs, else photos_16_64.
         data: "glyphs" (their test split), a folder of high-resolution pictures, or a prepared one (its held-out part); all cut to squares of the model's size.
         count: how many pictures, in an order drawn from the seed; 1024 of --data, all --references, if not given.
         samples: samples a picture of --data; their mean is a row of its own. 8 if not given.
@@ -70,18 +70,20 @@ def evaluate(
 
     for name, value, least in (("count", count, 1), ("samples", samples, 1), ("seed", seed, 0), ("border", border, 0), ("bicubic", bicubic, 2)):
         between(name, least if value is None else value, least)
+    if model is None and references is None:
+        model = "glyphs_8_32" if data == "glyphs" else DEFAULT_MODEL
     _one_of_two_ways(model, data, references, results, bicubic)
     known = {} if out is None else known_figures(out)  # before the long part, so that a wrong path or a missing package costs nothing
     _check_places(csv, markdown, sheet)
     comparison = Comparison(border=border, on_luma=y_channel, lpips=perceptual.lpips() if lpips else None, fid=fid)
-    f, steps = _model(model, references is None, steps, device)
+    f, steps = _model(model, steps, device)
     if references is None:
         assert f is not None
         samples = samples or 8
         pictures, order = chosen(data, f, count or 1024, seed)
         cases, total = drawn_cases(f, pictures, order, steps=steps, samples=samples), len(order)
         about = f"{total} held-out pictures of {data}, {f.preset.size // f.preset.factor} -> {f.preset.size}"
-        options: dict[str, object] = {"model": model or DEFAULT_MODEL, "data": data, "count": total}
+        options: dict[str, object] = {"model": model, "data": data, "count": total}
     else:
         samples = samples or 1
         paired = _pairs(references, results, count, seed)
@@ -135,15 +137,15 @@ def _check_places(csv: Path | None, markdown: Path | None, sheet: Path | None) -
         raise ValueError(f"{sheet} is no name for a picture: end it in .png")
 
 
-def _model(model: str | None, needed: bool, steps: int | None, device: str) -> tuple[Network | None, int | None]:
+def _model(model: str | None, steps: int | None, device: str) -> tuple[Network | None, int | None]:
     """The network, and how often it is called for a picture."""
     from ..checkpoint import load
 
-    if model is None and not needed:
+    if model is None:
         if steps is not None:
             raise ValueError("--steps is about a model's network calls: name the --model too")
         return None, None
-    f = load(model or DEFAULT_MODEL, pick_device(device))
+    f = load(model, pick_device(device))
     if not f.preset.conditional:
         raise ValueError(f"{f.preset.name} was trained without a low-resolution picture: what it draws from noise has no reference to be compared with")
     return f, network_calls(f, steps)

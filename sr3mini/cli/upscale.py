@@ -39,7 +39,7 @@ def upscale(
 
     Args:
         pictures: files of any kind that Pillow reads, folders with all that lies below them, or a single "-".
-        model: a shipped name, a .safetensors file, or the folder of a training run (glyphs_8_32 if not given); of several --model each enlarges
+        model: a shipped name, a .safetensors file, or the folder of a training run (photos_16_64 if not given); of several --model each enlarges
             what the one before it made.
         out: folder for the results.
         factor: how many times larger, if not the model's own factor; the model is repeated until that is reached, and its result shrunk.
