@@ -29,7 +29,8 @@ from sr3mini.data import glyphs
 from sr3mini.preset import Preset
 from sr3mini.train import train
 
-STEPS_A_KILL = 8  # at most, on a machine that is as fast as at the beginning
+STEPS_A_KILL = 8  # on average
+SAVE_EVERY = 2
 PRESET = Preset(
     *("killed", "glyphs", 32, 4, 1, 8, (1, 2)),
     groups=4,
@@ -43,23 +44,31 @@ PRESET = Preset(
 )
 
 
-def attempt(preset: Preset, out: Path, kill_after: float | None) -> bool:
-    """Train in a process of its own; kill it after so many seconds. Whether it was killed rather than done."""
+def attempt(preset: Preset, out: Path, moments: random.Random | None = None, pause: float = 0.0) -> bool:
+    """Train in a process of its own; with `moments`, kill it up to `pause` seconds after a step so many ahead. Whether it was killed rather than done."""
     child = os.fork()
     if child == 0:
         failed = 1
         try:
-            train(preset, out, resume=True, save_every=2, validate_every=0, progress=False)
+            train(preset, out, resume=True, save_every=SAVE_EVERY, validate_every=0, progress=False)
             failed = 0
         finally:
             os._exit(failed)
-    if kill_after is not None:
-        time.sleep(kill_after)
+    if moments is not None:
+        target = steps_done(out) + moments.randrange(0, 2 * STEPS_A_KILL, SAVE_EVERY)
+        while steps_done(out) < target and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            time.sleep(0.002)
+        time.sleep(moments.uniform(0, pause))
         os.kill(child, signal.SIGKILL)
     status = os.waitpid(child, 0)[1]
     if os.WIFEXITED(status) and os.WEXITSTATUS(status):
         raise SystemExit(f"the training in {out} failed instead of going on")
     return os.WIFSIGNALED(status)
+
+
+def steps_done(out: Path) -> int:
+    """The step of the newest state."""
+    return max([0, *(int(path.name[5:]) for path in state_paths(out / "state"))])
 
 
 def main() -> None:
@@ -70,29 +79,27 @@ def main() -> None:
     torch.set_num_threads(1)  # threads do not survive a fork
     warnings.simplefilter("error")
     glyphs("train", PRESET.size), glyphs("test", PRESET.size)  # rendered once, here
-    preset, moments = replace(PRESET, train_steps=3 * STEPS_A_KILL * arguments.kills), random.Random(arguments.seed)
+    preset, moments = replace(PRESET, train_steps=2 * STEPS_A_KILL * arguments.kills), random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as folder:
         left_alone, killed = Path(folder) / "left_alone", Path(folder) / "killed"
-        attempt(replace(preset, train_steps=1), Path(folder) / "warm", None)
         began = time.monotonic()
-        attempt(preset, left_alone, None)
-        whole = time.monotonic() - began
-        in_steps = json.loads((state_paths(left_alone / "state")[-1] / "state.json").read_text())["seconds"]
-        longest = whole - in_steps + STEPS_A_KILL * in_steps / preset.train_steps  # the start, and as many steps as a kill may cost
+        attempt(preset, left_alone)
+        two_saves = 2 * SAVE_EVERY * (time.monotonic() - began) / preset.train_steps
         kills = while_writing = 0
         known: set[tuple[str, int]] = set()
-        while kills < arguments.kills and attempt(preset, killed, moments.uniform(0, longest)):
+        reached = []
+        while kills < arguments.kills and attempt(preset, killed, moments, two_saves):
             kills += 1
+            reached.append(steps_done(killed))
             halves = {(path.name, path.stat().st_mtime_ns) for path in (killed / "state").glob(".*")}
             while_writing += bool(halves - known)
             known |= halves
-        steps_then = max([0, *(int(path.name[5:]) for path in state_paths(killed / "state"))])
-        attempt(preset, killed, None)
+        attempt(preset, killed)
         ends = [load_file(state_paths(out / "state")[-1] / "state.safetensors") for out in (left_alone, killed)]
         same = ends[0].keys() == ends[1].keys() and all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
         models = [(out / "model.safetensors").read_bytes() for out in (left_alone, killed)]
-    figures = {"kills": kills, "while a state was written": while_writing, "steps": preset.train_steps, "steps when the kills ended": steps_then}
-    print(json.dumps({**figures, "bit by bit the same": same and models[0] == models[1]}, indent=2))
+    figures = {"kills": kills, "while a state was written": while_writing, "steps": preset.train_steps, "killed after step": reached}
+    print(json.dumps({**figures, "bit by bit the same": same and models[0] == models[1]}))
     if not same or models[0] != models[1] or kills < arguments.kills:
         sys.exit(1)
 

@@ -115,8 +115,9 @@ def train(
             if validates:
                 averaged = averaged_network(training, preset)
                 figures = validate(accelerator, averaged, seen, out / "samples" / f"step_{step:08}.png")
-                note(accelerator, out, step, figures)
-                if figures["PSNR"] > done.best:
+                if figures:
+                    note(accelerator, out, step, figures)
+                if figures.get("PSNR", -math.inf) > done.best:
                     done, saves = dataclasses.replace(done, best=figures["PSNR"], best_step=step), True
                     if rank == 0:
                         save(out / "best.safetensors", averaged, torch.float16)

@@ -84,11 +84,16 @@ def unseen(pictures: Pictures, size: int, pixels: int = 2**20) -> Float[Tensor, 
 
 
 def validate(accelerator: Accelerator, f: Network, y: Float[Tensor, "N C S S"], picture: Path) -> dict[str, float]:
-    """PSNR, SSIM and consistency of one sample a picture, each process drawing its share; the first also writes a sheet of eight to `picture`."""
+    """PSNR, SSIM and consistency of one sample a picture, each process drawing its share; the first also writes a sheet of eight to `picture`.
+
+    Nothing is measured, {}, of a network that was trained without x: its pictures are of nothing that could be compared.
+    """
     mine = y[accelerator.process_index :: accelerator.num_processes].to(accelerator.device)
     if accelerator.is_main_process:
         picture.parent.mkdir(parents=True, exist_ok=True)
         write_picture(grid(f, y[:8].to(accelerator.device)), picture)
+    if not f.preset.conditional:
+        return {}
     measured = evaluate(f, mine, samples=1)[0][method(f)] if len(mine) else {"PSNR": 0.0, "SSIM": 0.0, "consistency": 0.0}
     sums = torch.tensor([value * len(mine) for value in measured.values()], device=accelerator.device)
     return dict(zip(measured, (accelerator.reduce(sums, "sum") / len(y)).tolist(), strict=True))

@@ -279,6 +279,13 @@ def test_what_is_measured_on_held_out_pictures_is_what_evaluate_measures(picture
     assert figures == pytest.approx(watch.evaluate(f, seen, samples=1)[0]["SR3"])
 
 
+def test_a_network_without_x_is_drawn_and_not_measured(pictures: Path, tmp_path: Path) -> None:
+    run(tmp_path, pictures, dataclasses.replace(TINY, conditional=False, train_steps=2), validate_every=2)
+    assert (tmp_path / "samples" / "step_00000002.png").is_file()
+    assert not (tmp_path / "best.safetensors").exists()
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
 def test_a_tracker_is_told_too_and_an_unknown_one_refused(pictures: Path, tmp_path: Path) -> None:
     run(tmp_path / "out", pictures, dataclasses.replace(TINY, train_steps=20), tracker="tensorboard")
     (events,) = (tmp_path / "out" / "sr3mini").glob("events.*")
@@ -468,6 +475,6 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_training(pictures: P
         run(tmp_path, pictures)
 
 
-@pytest.mark.parametrize("name", ["glyphs_8_32", "glyphs_8_32_regression"])
+@pytest.mark.parametrize("name", ["glyphs_8_32", "glyphs_8_32_regression", "photos_16_64"])
 def test_the_shipped_preset_is_the_one_the_weights_carry(name: str) -> None:
     assert load(name).preset == PRESETS[name]
