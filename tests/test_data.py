@@ -13,7 +13,7 @@ from checks import close
 from PIL import Image
 from rooms import room
 
-from sr3mini import data, fonts
+from sr3mini import fonts
 from sr3mini.data import ALPHABET, STYLES, Folder, Glyphs, from_bytes, glyphs, read_picture, save_picture, square, to_bytes, write_picture, write_text
 
 SIZE = 16
