@@ -20,7 +20,7 @@ from pathlib import Path
 from torch import Tensor
 
 from sr3mini import downsample, upsample
-from sr3mini.checkpoint import card, load
+from sr3mini.checkpoint import load
 from sr3mini.data import write_picture
 from sr3mini.evaluate import evaluate, held_out, measure
 from sr3mini.metrics import sharpness
@@ -62,7 +62,7 @@ def main() -> None:
         known = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else {}
         result = {"measured": " ".join(["python", *sys.argv]), "measured on": machine(), "count": len(y), "seed": options.seed, "table": table}
         result["original"] = {name: original[name] for name in ("sharper", "cast")}
-        options.json.write_text(json.dumps({**known, "trained": card(options.model).get("trained"), **result}, indent=2) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps({**known, **result}, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from accelerate.state import AcceleratorState
+from PIL import Image
 
-from sr3mini.checkpoint import card
+from sr3mini import cli
+from sr3mini.checkpoint import card, measured
 from sr3mini.evaluate import format_table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -19,6 +25,13 @@ def test_the_table_of_results_is_the_one_stored_with_the_weights() -> None:
     assert format_table(about["metrics"]) in README
     assert about["evaluated"] in README
     assert about["trained"] in README
+
+
+def test_the_figures_for_photographs_are_the_stored_ones() -> None:
+    for name, row in measured("photos_16_64")["table"].items():
+        cells = (f"{row['PSNR']:.2f}", f"{row['SSIM']:.3f}", f"{row['consistency']:.1f}", f"{row['sharper']:.1f}", f"{row['cast']:.2f}")
+        assert f"| {name} | {' | '.join(cells)} |" in README
+    assert measured("photos_16_64")["command"] in README
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)\)", README))
@@ -43,3 +56,74 @@ def test_the_python_example_runs() -> None:
     names: dict[str, object] = {}
     exec(example[1].replace("steps=100", "steps=3"), names)  # three steps show that it runs; a hundred would show no more
     assert tuple(names["y"].shape) == (1, 1, 32, 32)  # type: ignore[attr-defined]
+
+
+# Its commands --------------------------------------------------------------------------------------------------------
+
+ELSEWHERE = {  # what installs or opens something is tried where that can be done
+    "make": "lab and test: every run of the tests in CI begins with it",
+    "py": "Windows",
+    r".venv\Scripts\python": "Windows",
+    "conda": "conda",
+    "torchrun": "several processes: tests of the training start two of their own",
+    "accelerate": "several processes: tests of the training start two of their own",
+    "sbatch": "a cluster",
+}
+LONG = {  # these take from minutes to days as printed, so here they run with numbers that are at most so large
+    "train": {"--steps": 2, "--batch-size": 4, "--validate-every": 0},
+    "evaluate": {"--count": 2, "--samples": 2, "--steps": 2},
+}
+
+
+def commands() -> list[str]:
+    """Every line of the fenced blocks that are no Python, without its comment; the table of results is none."""
+    found = []
+    for language, text in re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL):
+        if language != "python" and text.rstrip("\n") != format_table(card("glyphs_8_32")["metrics"]):
+            found += [line.split("  #")[0].split("    #")[0].strip() for line in text.replace("\\\n", " ").splitlines() if line.strip()]
+    return found
+
+
+def shortened(arguments: list[str]) -> Iterator[str]:
+    """The same arguments, with smaller numbers for what would take long."""
+    most = dict(LONG.get(arguments[0], {}))
+    waiting = iter(arguments)
+    for argument in waiting:
+        yield argument
+        if argument in most:
+            yield str(min(int(next(waiting)), most.pop(argument)))
+    yield from (word for option, value in most.items() for word in (option, str(value)))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the README speaks of: a picture, and a folder of some."""
+    folder = tmp_path_factory.mktemp("readme")
+    for name in ("photos", "clothing"):
+        (folder / name).mkdir()
+    for name in ("photo.jpg", *(f"{place}/{n}.jpg" for place in ("photos", "clothing") for n in range(4))):
+        Image.radial_gradient("L").resize((24, 20)).convert("RGB").save(folder / name)
+    shutil.copy(ROOT / "tests" / "fixtures" / "janspiry_tiny" / "I10_E1_gen.pth", folder / "I640000_E37_gen.pth")
+    return folder
+
+
+@pytest.mark.parametrize("command", [each for each in commands() if each.split()[0] not in ELSEWHERE])
+def test_a_command_runs_as_printed(command: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With names for its placeholders, and smaller numbers for what takes long."""
+    monkeypatch.chdir(place)
+    program, *arguments = shlex.split(command.replace("PICTURE...", "photo.jpg").replace("DIR", "upscaled"))
+    assert program.removeprefix(".venv/bin/") == "sr3mini", f"the README prints {command!r}: run it here, or say in ELSEWHERE where it is run"
+    cli.main(list(shortened(arguments)))
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_the_readme_has_commands_and_what_is_run_elsewhere_is_still_in_it() -> None:
+    programs = {command.split()[0] for command in commands()}
+    assert {"make", "py", "conda"} <= programs
+    assert len([command for command in commands() if "sr3mini " in command]) >= 5
+
+
+def test_numbers_are_made_smaller_and_never_larger() -> None:
+    assert " ".join(shortened(["train", "--steps", "9000", "--seed", "0"])) == "train --steps 2 --seed 0 --batch-size 4 --validate-every 0"
+    assert list(shortened(["evaluate", "--count", "1"]))[:3] == ["evaluate", "--count", "1"]
+    assert list(shortened(["upscale", "--steps", "9000"])) == ["upscale", "--steps", "9000"]
