@@ -1,92 +1,134 @@
-"""How much of the processor a training step uses: its arithmetic rate over that of a large matrix product, measured turn by turn.
+"""How much of the processor or GPU a training step uses: its arithmetic rate over that of a large matrix product, measured turn by turn.
 
-    python benchmarks/train_step.py [--preset glyphs_8_32] [--batch 128] [--rounds 7] [--json FILE]
+    python benchmarks/train_step.py [--preset glyphs_8_32] [--batch 32] [--precision no] [--ways usual] [--rounds 7] [--json FILE]
 
-Both rates are medians over rounds of (product, steps, product, steps, ...) in one process, so a machine that speeds up or
-slows down does so for both. The step is a whole one: degrading, drawing levels, forward, backward, clipping, AdamW, average.
+The step is a whole one, of train.py's loop: degrading, drawing levels, forward, backward, clipping, AdamW, average. Its FLOPs are
+those of forward and backward pass on the meta device. All rates are medians over rounds of (product, steps of each way, product, ...)
+in one process, so a machine that speeds up or slows down does so for all.
+
+On a GPU the 16 -> 128 step in the layout of the best-known public SR3 code, in three ways (the first compiled step takes minutes):
+
+    python benchmarks/train_step.py --preset public_16_128 --batch 64 --precision bf16 --ways contiguous usual compiled
+    python benchmarks/train_step.py --preset faces_16_128 --batch 32 --precision bf16 --ways usual compiled
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.flop_counter import FlopCounterMode
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor, nn
 
-from sr3mini import denoising_loss, downsample, sample_gamma
+from sr3mini.plan import product_side
 from sr3mini.preset import PRESETS, Preset
-from sr3mini.train import machine
+from sr3mini.resume import Training, set_up
+from sr3mini.trace import trace
+from sr3mini.train import learn
+from sr3mini.watch import machine
+
+FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+WAYS = ("usual", "compiled", *FORMATS)  # usual is what train.py does: channels_last on a GPU, contiguous on a CPU
 
 
-def training_step(preset: Preset) -> Callable[[], None]:
-    """One step of train.py's loop on a fixed batch of random pictures."""
-    f = preset.network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(f.parameters(), preset.learning_rate, weight_decay=preset.weight_decay, fused=True)
-    averaged = AveragedModel(f, multi_avg_fn=get_ema_multi_avg_fn(preset.ema_decay))
-    schedule = preset.training_schedule()
-    y_0 = torch.rand(preset.batch_size, preset.image_channels, preset.size, preset.size) * 2 - 1
+def accelerated(precision: str = "no") -> Accelerator:
+    """The GPU if there is one, else the CPU."""
+    AcceleratorState._reset_state()
+    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=precision)
+
+
+def made_up(preset: Preset) -> Iterator[Tensor]:
+    """The same batch of random pictures again and again."""
+    return itertools.repeat(torch.rand(preset.batch_size, preset.image_channels, preset.size, preset.size) * 2 - 1)
+
+
+def training_step(preset: Preset, precision: str = "no", way: str = "usual", network: nn.Module | None = None) -> Callable[[], None]:
+    """One step of train.py's loop on random pictures; with another `network` f(x, y_t, gamma), if given, in place of the preset's."""
+    accelerator = accelerated(precision)
+    if network is None:
+        training = set_up(preset, accelerator, compile=way == "compiled")
+    else:
+        parameters = list(network.to(accelerator.device).parameters())
+        optimizer = torch.optim.AdamW(parameters, preset.learning_rate, weight_decay=preset.weight_decay, fused=True)
+        training = Training(accelerator, network, network, parameters, [p.detach().clone() for p in parameters], optimizer)  # type: ignore[arg-type]
+    if way in FORMATS:
+        training.network.to(memory_format=FORMATS[way])  # type: ignore[call-overload]
+    learning = learn(training, preset, made_up(preset))
 
     def step() -> None:
-        gamma, eps = sample_gamma(schedule, (len(y_0),)), torch.randn_like(y_0)
-        optimizer.zero_grad()
-        denoising_loss(f, downsample(y_0, preset.factor), y_0, gamma, eps, preset.loss_power).backward()
-        torch.nn.utils.clip_grad_norm_(f.parameters(), 1.0)
-        optimizer.step()
-        averaged.update_parameters(f)
+        next(learning)
 
     return step
 
 
-def seconds(action: Callable[[], object], repeats: int) -> float:
-    """Wall-clock seconds of one call, averaged over `repeats`."""
+def seconds(action: Callable[[], object], repeats: int = 1) -> float:
+    """Wall-clock seconds of one call, averaged over `repeats`, with all that a GPU has been given to do."""
     start = time.perf_counter()
     for _ in range(repeats):
         action()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return (time.perf_counter() - start) / repeats
+
+
+def alternate(actions: Mapping[str, Callable[[], object]], rounds: int, repeats: int = 1) -> dict[str, list[float]]:
+    """Seconds of every action in every round, after a call of each that is not counted."""
+    for action in actions.values():
+        action()
+    taken: dict[str, list[float]] = {name: [] for name in actions}
+    for _ in range(rounds):
+        for name, action in actions.items():
+            taken[name].append(seconds(action, repeats))
+    return taken
+
+
+def product(precision: str = "no") -> tuple[Callable[[], Tensor], float]:
+    """A large matrix product and its FLOPs; in float32 with TF32 on a GPU, as convolutions have it."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    side = product_side(device)
+    a, b = torch.randn(2, side, side, device=device, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+    torch.set_float32_matmul_precision("high" if device.type == "cuda" else "highest")
+    return lambda: a @ b, 2 * side**3
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="glyphs_8_32", choices=PRESETS)
     parser.add_argument("--batch", type=int, help="pictures a step, if not the preset's own number")
+    parser.add_argument("--precision", default="no", choices=("no", "bf16"))
+    parser.add_argument("--ways", nargs="+", default=["usual"], choices=WAYS)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--side", type=int, default=2048, help="of the square matrices")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     preset = PRESETS[options.preset]
-    if options.batch:
-        preset = dataclasses.replace(preset, batch_size=options.batch)
-    step = training_step(preset)
-    with FlopCounterMode(display=False) as counter:
-        step()
-    step_flops = counter.get_total_flops()
-    a, b = torch.randn(2, options.side, options.side)
-    product_flops = 2 * options.side**3
-    torch.mm(a, b)
-    product, train = [], []
-    for _ in range(options.rounds):
-        product.append(product_flops / seconds(lambda: torch.mm(a, b), 3) / 1e9)
-        train.append(step_flops / seconds(step, 3) / 1e9)
-    ratios = [t / p for t, p in zip(train, product, strict=True)]
+    preset = dataclasses.replace(preset, batch_size=options.batch or preset.batch_size)
+    counted = trace(preset, preset.batch_size)
+    step_flops = sum(operation.flops for operation in counted.forward + counted.backward)
+    multiply, product_flops = product(options.precision)
+    taken = alternate({"product": multiply, **{way: training_step(preset, options.precision, way) for way in options.ways}}, options.rounds, repeats=3)
     result = {
         "machine": machine(),
-        "preset": preset.name,
-        "batch": preset.batch_size,
-        "product_gflops": round(statistics.median(product), 1),
-        "step_gflops": round(statistics.median(train), 1),
-        "fraction_of_peak": round(statistics.median(ratios), 3),
-        "fraction_min_max": [round(min(ratios), 3), round(max(ratios), 3)],
-        "images_per_second": round(statistics.median(train) * 1e9 / step_flops * preset.batch_size, 1),
+        "torch": torch.__version__,
+        **{"preset": preset.name, "batch": preset.batch_size, "precision": options.precision, "rounds": options.rounds},
+        "product_tflops": round(product_flops / statistics.median(taken["product"]) / 1e12, 4),
     }
-    for name, value in result.items():
-        print(f"{name:20} {value}")
+    for way in options.ways:
+        shares = [step_flops / step / (product_flops / multiplied) for step, multiplied in zip(taken[way], taken["product"], strict=True)]
+        result[way] = {
+            "fraction_of_peak": round(statistics.median(shares), 3),
+            "fraction_min_max": [round(min(shares), 3), round(max(shares), 3)],
+            "images_per_second": round(preset.batch_size / statistics.median(taken[way]), 1),
+            "step_tflops": round(step_flops / statistics.median(taken[way]) / 1e12, 4),
+        }
+    print(json.dumps(result, indent=2))
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
 

@@ -22,7 +22,7 @@ from .preset import Preset
 from .trace import Operation, Traced, trace
 
 PRODUCT = 0.7  # share of a data sheet's dense peak that a large matrix product reaches
-CONVOLUTION = {"no": 0.95, "bf16": 0.65}  # share of that product's rate that convolutions reach; measured on a CPU with AVX-512, assumed for GPUs
+CONVOLUTION = {"no": 0.88, "bf16": 0.62}  # share of that product's rate that convolutions reach; measured on a CPU with AVX-512, assumed for GPUs
 STREAM = 0.8  # share of the memory's bandwidth that element-wise operations reach
 LAUNCH = 5e-6  # seconds that the smallest operation takes
 HEADROOM = 0.1  # share of a GPU's memory that is left to CUDA, cuDNN's scratch space and gaps between tensors
@@ -144,7 +144,7 @@ def cure(too_large: Plan) -> Plan | None:
 def this_device(device: torch.device) -> Device:
     """This machine's processor or GPU: the rates of a large matrix product and of multiplying two vectors of activations' size, measured in a second or two."""
     gpu = device.type == "cuda"
-    side, length = (8192, 64_000_000) if gpu else (1024, 2_000_000)
+    side, length = product_side(device), 64_000_000 if gpu else 2_000_000
     a, b, u, v = *torch.randn(2, side, side, device=device), *torch.randn(2, length, device=device)
     low = (a.bfloat16(), b.bfloat16())
     before = torch.get_float32_matmul_precision()
@@ -152,6 +152,11 @@ def this_device(device: torch.device) -> Device:
     fp32, bf16 = (2 * side**3 / _fastest(lambda pair=pair: pair[0] @ pair[1], gpu) for pair in ((a, b), low))  # type: ignore[misc]
     torch.set_float32_matmul_precision(before)
     return Device(_memory_of(device), fp32, bf16, 12 * length / _fastest(lambda: u * v, gpu), 16e9, "this machine, measured now")
+
+
+def product_side(device: torch.device) -> int:
+    """Of square matrices that are large enough for the best rate, and no larger."""
+    return 8192 if device.type == "cuda" else 1024
 
 
 def _device(kind: str) -> Device:
