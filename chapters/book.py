@@ -51,7 +51,10 @@ if not find_spec("sr3mini"):
 
 SHARED = {"nav", "setup"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
-ROOMS = ("schedule", "forward", "degrade", "oracle", "unet", "loss", "sampler", "metrics", "data")  # what chapters 1 to 9 explain
+ROOMS = (
+    *("schedule", "forward", "degrade", "oracle", "unet", "loss", "sampler", "metrics", "data"),  # what chapters 1 to 9 explain
+    *("preset", "checkpoint", "plan", "train", "prepare"),  # and chapter 11
+)
 PAGES = ("symbols.md", "questions.md")
 BEGIN, END = "<!-- equations: begin -->", "<!-- equations: end -->"  # around the index in symbols.md
 _TAG = re.compile(r"\\tag\{([^{}]*)\}")

@@ -6,7 +6,7 @@ r"""Graders for the exercises of the book: they run an answer on small inputs an
 `grader` holds what all share; each other module holds the exercises of one chapter.
 """
 
-from . import ch00, ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10
+from . import ch00, ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, ch11
 from .grader import Answer, Exercise, grade
 
 __all__ = ["EXERCISES", "check", "verdict"]
@@ -23,6 +23,7 @@ EXERCISES: dict[str, Exercise] = {
     **ch08.EXERCISES,
     **ch09.EXERCISES,
     **ch10.EXERCISES,
+    **ch11.EXERCISES,
 }
 
 

@@ -15,6 +15,7 @@ from .ch07 import residual_slider
 from .ch08 import calls_slider
 from .ch09 import two_alternatives
 from .ch10 import fault_slider
+from .ch11 import plan_slider
 
 __all__ = [
     "Playable",
@@ -25,6 +26,7 @@ __all__ = [
     "mean_and_median_slider",
     "noising_slider",
     "null_space_slider",
+    "plan_slider",
     "residual_slider",
     "schedule_explorer",
     "trajectory_slider",
