@@ -205,6 +205,9 @@ _GLYPHS_16_64 = replace(
     train_steps=20_000,
 )
 
+# Characters from noise alone: nothing is shown, so nothing is made smaller.
+_GLYPHS_32_UNCONDITIONAL = replace(_GLYPHS_8_32, name="glyphs_32_unconditional", factor=1, conditional=False, sampling_steps=100, train_steps=20_000)
+
 _PHOTOS_16_64 = replace(
     _GLYPHS_8_32,
     name="photos_16_64",
@@ -296,3 +299,4 @@ _DENOISERS = (
 )
 
 PRESETS = {preset.name: preset for denoiser in _DENOISERS for preset in (denoiser, regression_twin(denoiser))}
+PRESETS[_GLYPHS_32_UNCONDITIONAL.name] = _GLYPHS_32_UNCONDITIONAL  # a regression on nothing would be one grey picture: it has no twin

@@ -154,7 +154,7 @@ def grid(f: Network, y: Float[Tensor, "N C H W"], samples: int = 3) -> Float[Ten
     Of a network that was trained without x: `samples` rows of its own pictures above the originals.
     """
     if not f.preset.conditional:
-        rows = torch.cat([generate(f, samples * len(y)).unflatten(0, (samples, len(y))), y[None]])
+        rows = torch.cat([generate(f, samples * len(y)).to(y).unflatten(0, (samples, len(y))), y[None]])
         return framed(rows)
     x = downsample(y, f.preset.factor)
     nearest = torch.nn.functional.interpolate(x, size=y.shape[-2:], mode="nearest")
