@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from checks import close, seeded
 from tiny import TINY, Clairvoyant, network
 from torch import Tensor
 
+from sr3mini.checkpoint import load
 from sr3mini.degrade import degradation_matrix, upsample
 from sr3mini.oracle import ConditionalGaussianOracle, GaussianOracle
-from sr3mini.preset import Network, Preset
+from sr3mini.preset import PRESETS, Network, Preset
 from sr3mini.sampler import even_log_snr
 from sr3mini.schedule import NoiseSchedule
+from sr3mini.train import train
 from sr3mini.upscale import framed, from_luma_chroma, generate, grid, stages, target_size, to_luma_chroma, upscale
 
 COLOUR = dataclasses.replace(TINY, image_channels=3)
@@ -210,6 +215,21 @@ def test_a_generated_picture_is_named_by_its_seed_whatever_the_batch() -> None:
 def test_a_network_that_needs_a_picture_generates_none(f: Network) -> None:
     with pytest.raises(ValueError, match="tiny enlarges pictures and makes none from noise alone"):
         generate(f, 1)
+
+
+def test_a_preset_without_x_trains_by_the_same_loop_loads_and_generates(tmp_path: Path) -> None:
+    """The shipped preset on glyphs, for a moment and with a smaller network: it begins to learn."""
+    small = {"channels": 8, "multipliers": (1, 2), "blocks": (0, 1)}
+    small |= {"warmup_steps": 10, "ema_decay": 0.9, "train_steps": 120, "sampling_steps": 5, "batch_size": 8}
+    preset = dataclasses.replace(PRESETS["glyphs_32_unconditional"], **small)  # type: ignore[arg-type]
+    try:
+        train(preset, tmp_path, progress=False)
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)
+    assert json.loads((tmp_path / "model.json").read_text())["last_losses_mean"] < 0.7, "as good as predicting no noise at all"
+    f = load(tmp_path)
+    assert (f.preset, f.condition_channels) == (preset, 0)
+    assert generate(f, 2).shape == (2, 1, 32, 32)
 
 
 # Side by side --------------------------------------------------------------------------------------------------------
