@@ -121,7 +121,7 @@ class Windows:
         carry = torch.zeros(y_t.channels, 0, y_t.width)
         for top, end, down in zip(self.tops, self.ends, self.down, strict=True):
             low = x.read(top // self.factor, (top + self.height) // self.factor)
-            band = self._across(low, y_t.read(top, top + self.height), gamma, tick) * down[:, None]
+            band = self._across(low, y_t.read(top, top + self.height), gamma, tick).mul_(down[:, None])
             band[:, : carry.shape[1]] += carry
             yield top, band[:, : end - top]
             carry = band[:, end - top :]
@@ -164,12 +164,13 @@ def paint(windows: Windows, x: Canvas, y: Canvas, *, steps: int | None = None, s
         return
     for t in range(schedule.steps, 0, -1):
         alpha_t, gamma_t = schedule.alphas[t], schedule.gammas[t]
-        for top, eps_hat in windows.bands(x, y, gamma_t, tick):
-            rows = range(top, top + eps_hat.shape[1])
-            y_t = y.read(rows.start, rows.stop)
-            y_0 = predict_y_0(y_t, eps_hat, gamma_t).clamp(-1, 1)
-            z = noise(seed, stage, t - 1, rows, y.width, y.channels) if t > 1 else None
-            y.write(top, posterior_step(y_t, noise_from(y_t, y_0, gamma_t), alpha_t, gamma_t, z) if t > 1 else y_0)
+        for first, band in windows.bands(x, y, gamma_t, tick):
+            for top, eps_hat in zip(range(first, first + band.shape[1], STRIP), band.split(STRIP, dim=1), strict=True):
+                rows = range(top, top + eps_hat.shape[1])
+                y_t = y.read(rows.start, rows.stop)
+                y_0 = predict_y_0(y_t, eps_hat, gamma_t).clamp(-1, 1)
+                z = noise(seed, stage, t - 1, rows, y.width, y.channels) if t > 1 else None
+                y.write(top, posterior_step(y_t, noise_from(y_t, y_0, gamma_t), alpha_t, gamma_t, z) if t > 1 else y_0)
 
 
 def resized(canvas: Canvas, size: tuple[int, int], top: int, bottom: int) -> Float[Tensor, "C n W"]:
