@@ -15,6 +15,7 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,8 +49,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    short = {"train_steps": options.steps, "batch_size": options.batch, "learning_rate": options.learning_rate, "warmup_steps": 100, "detail": options.detail}
-    preset = replace(PRESETS["glyphs_8_32"], **short)  # type: ignore[arg-type]
+    short: dict[str, Any] = {
+        "train_steps": options.steps,
+        "batch_size": options.batch,
+        "learning_rate": options.learning_rate,
+        "warmup_steps": 100,
+        "detail": options.detail,
+    }
+    preset = replace(PRESETS["glyphs_8_32"], **short)
     pictures = glyphs("train", preset.size)  # rendered and split before the clock starts
     y = held_out("glyphs", preset.network(), 640, seed=0)[0]
     torch.manual_seed(options.seed)
