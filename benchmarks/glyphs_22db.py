@@ -49,13 +49,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    short: dict[str, Any] = {
-        "train_steps": options.steps,
-        "batch_size": options.batch,
-        "learning_rate": options.learning_rate,
-        "warmup_steps": 100,
-        "detail": options.detail,
-    }
+    short: dict[str, Any] = {"train_steps": options.steps, "batch_size": options.batch, "warmup_steps": 100}
+    short |= {"learning_rate": options.learning_rate, "detail": options.detail}
     preset = replace(PRESETS["glyphs_8_32"], **short)
     pictures = glyphs("train", preset.size)  # rendered and split before the clock starts
     y = held_out("glyphs", preset.network(), 640, seed=0)[0]
