@@ -162,6 +162,9 @@ def full_run(run: Mapping[str, Any]) -> Picture:
         f"The loss of a training of {steps[-1]:,.0f} steps and {seconds[-1] / 60:.0f} minutes, on logarithmic axes: "
         f"from {losses[0]:.2g} at step {steps[0]:,.0f} it falls to {_at_half(steps, losses):.2g} half-way and {losses[-1]:.2g} at the end."
     )
+    peak, at = max((loss, step) for step, loss in zip(steps, losses, strict=True) if step >= steps[-1] / 10)
+    if peak > 1.5 * _at_half(steps, losses):
+        alt += f" On the way it jumps to {peak:.2g} at step {at:,.0f} and comes back."
     return Picture(figure, alt)
 
 

@@ -36,6 +36,10 @@ FIGURES: Figures = {
         ("on 2 t4", "it does not fit"),
     ),
     "full_run": (lambda: figures.full_run(RUN), ("100 steps and 3 minutes", "from 0.1 at step 1 it falls to 0.052 half-way")),
+    "full_run with a spike": (
+        lambda: figures.full_run({"log": [[step, 0.5 if step == 30 else 0.1, 2.0 * step] for step in range(101)]}),
+        ("jumps to 0.5 at step 30",),
+    ),
     "stored": (lambda: figures.stored(PHOTO, "Ten characters in rows."), ("Ten characters",)),
     "stored of few pixels": (lambda: figures.stored(PHOTO, "Narrow.", width=3.0), ("Narrow",)),
 }
