@@ -590,3 +590,25 @@ def check_every_picture_is_taken_once_an_epoch(rows: Callable[..., Tensor]) -> N
         epochs = taken[: 4 * n].reshape(4, n)
         assert (epochs.sort(1).values == torch.arange(n)).all(), "a picture was taken twice in an epoch, or not at all"
         assert len({tuple(epoch) for epoch in epochs.tolist()}) == 4, "two epochs have the same order"
+
+
+# Windows -------------------------------------------------------------------------------------------------------------
+
+
+def check_windows_share_every_pixel(shares: Function) -> None:
+    """At every pixel the weights of the windows add up to 1, and a window that another one covers begins with next to nothing."""
+    for places, window, length in (([0], 7, 7), ([0, 4, 8], 8, 16), ([0, 2, 4, 6], 8, 14), ([0, 12], 16, 28)):
+        weights, total = shares(places, window, length), torch.zeros(length)
+        for place, weight in zip(places, weights, strict=True):
+            total[place : place + window] += weight
+        close(total, torch.ones(length), 1e-6, "sum of the weights")
+        assert all(weight[0] < 0.02 for weight in weights[1:]), "a window begins with a step"
+
+
+def check_the_noise_has_its_place(noise: Function) -> None:
+    """What is drawn for a pixel depends on its row and column, not on the rows and columns beside it; and on seed, stage, level and channel."""
+    whole = noise(1, 2, 5, range(30), 20, 2)
+    assert torch.equal(noise(1, 2, 5, range(7, 19), 12, 2), whole[:, 7:19, :12])
+    others = (noise(9, 2, 5, range(30), 20, 2), noise(1, 9, 5, range(30), 20, 2), noise(1, 2, 9, range(30), 20, 2), whole.flip(0), whole.flip(1))
+    assert not any(torch.equal(other, whole) for other in others)
+    close(whole.square().mean(), torch.ones(()), 5 * math.sqrt(2 / 1200), "variance of the noise")

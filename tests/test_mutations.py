@@ -75,6 +75,14 @@ def last_step(sampler: ModuleType) -> None:
     checks.check_the_last_step_adds_no_noise(sampler.trajectory)
 
 
+def window_weights(tiles: ModuleType) -> None:
+    checks.check_windows_share_every_pixel(tiles.shares)
+
+
+def noise_in_place(tiles: ModuleType) -> None:
+    checks.check_the_noise_has_its_place(tiles.noise)
+
+
 def ddim_order(sampler: ModuleType) -> None:
     checks.check_ddim_has_order_1(sampler.sample)
 
@@ -189,6 +197,7 @@ LINE = f"y_0 + {RATIO} * (y_0 - y_0_before)"
 SEEN = "y_0_before, y_0 = y_0, predict_y_0(y_t, eps_hat, gamma_t)"
 MODULATED = "torch.addcmul(shift, self.norm2(b), 1 + scale)"
 DDIM = "gamma_before.sqrt().to(y_t) * predict_y_0(y_t, eps_hat, gamma_t) + (1 - gamma_before).sqrt().to(y_t) * eps_hat"
+PIXELS = "standard_normal((width, channels), np.float32)"
 
 MUTANTS = [
     Mutant("the product runs to T", "schedule", (("alphas.cumprod(0)", "alphas.prod().expand_as(alphas)"), UNGUARDED), running_product),
@@ -302,6 +311,11 @@ MUTANTS = [
     Mutant("the level after the norm", "ddpm_unet", (("self.norm2(b)", "self.norm2(b - level) + level"),), public_layout),
     Mutant("skips divided by the root of 2", "ddpm_unet", (("return h + self.out(mixed)", "return (h + self.out(mixed)) * math.sqrt(0.5)"),), public_layout),
     Mutant("y_t before x", "ddpm_unet", (("[enlarged(x, (height, width)), y_t]", "[y_t, enlarged(x, (height, width))]"),), public_layout),
+    Mutant("weights that are not divided by their sum", "tiles", (("hill / total[place : place + window]", "hill"),), window_weights),
+    Mutant("windows that all weigh the same", "tiles", ((".sin().pow(4)", ".sin().pow(0)"),), window_weights),
+    Mutant("one noise for all rows", "tiles", (("default_rng((seed, stage, level, row))", "default_rng((seed, stage, level))"),), noise_in_place),
+    Mutant("one noise for all levels", "tiles", (("default_rng((seed, stage, level, row))", "default_rng((seed, stage, row))"),), noise_in_place),
+    Mutant("channels drawn one after another", "tiles", ((PIXELS, "standard_normal((channels, width), np.float32).T"),), noise_in_place),
 ]
 
 
