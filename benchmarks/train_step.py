@@ -36,7 +36,7 @@ from sr3mini.train import learn
 from sr3mini.watch import machine
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-WAYS = ("usual", "compiled", *FORMATS)  # usual is what train.py does: channels_last on a GPU, contiguous on a CPU
+WAYS = ("usual", "compiled", *FORMATS)  # usual is what train.py does: channels_last, but contiguous in bf16 on a CPU
 
 
 def accelerated(precision: str = "no") -> Accelerator:

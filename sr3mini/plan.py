@@ -22,7 +22,7 @@ from .preset import Preset
 from .trace import Operation, Traced, trace
 
 PRODUCT = 0.7  # share of a data sheet's dense peak that a large matrix product reaches
-CONVOLUTION = {"no": 0.88, "bf16": 0.62}  # share of that product's rate that convolutions reach; measured on a CPU with AVX-512, assumed for GPUs
+CONVOLUTION = {"no": 0.9, "bf16": 0.62}  # share of that product's rate that convolutions reach; measured on a CPU with AVX-512, assumed for GPUs
 STREAM = 0.8  # share of the memory's bandwidth that element-wise operations reach
 LAUNCH = 5e-6  # seconds that the smallest operation takes
 HEADROOM = 0.1  # share of a GPU's memory that is left to CUDA, cuDNN's scratch space and gaps between tensors

@@ -71,7 +71,8 @@ def set_up(preset: Preset, accelerator: Accelerator, shard: bool = False, compil
     network = preset.network()
     if compile:
         network.compile()
-    plain = shard or accelerator.device.type == "cpu"  # FSDP knows no other layout; on a CPU the gradients of norms are slow in channels_last
+    slow = accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16"  # are the gradients of norms in channels_last
+    plain = shard or slow  # FSDP knows no other layout
     layout = torch.contiguous_format if plain else torch.channels_last
     network = network.to(accelerator.device, memory_format=layout)  # type: ignore[call-overload]
     f = _shard(network) if shard else accelerator.prepare(network)

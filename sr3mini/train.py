@@ -108,7 +108,7 @@ def train(
             _check(values, done.step, preset, pictures, seed, out)
             done = done.after(values, before.seconds + time.monotonic() - began)
             bar.set_postfix(loss=f"{done.recent():.4f}", refresh=False)
-            if step % NOTED == 0:
+            if step % NOTED == 0 or step == preset.train_steps:
                 speed = (step - before.step) * preset.batch_size / (done.seconds - before.seconds)
                 rate = training.optimizer.param_groups[0]["lr"]
                 note(accelerator, out, step, {"loss": done.recent(NOTED), "learning_rate": rate, "images_per_second": speed, "seconds": done.seconds})

@@ -294,7 +294,7 @@ MUTANTS = [
     Mutant("one sigma for the batch", "degrade", (("/ sigma.double()", "/ sigma.double().max().expand_as(sigma)"),), gaussian_blur),
     Mutant("a kernel that does not sum to 1", "degrade", (("weights / weights.sum(1, keepdim=True)", "weights / sigma.max()"),), gaussian_blur),
     Mutant("darkness beyond the border", "degrade", (('mode="replicate")', 'mode="constant")'),), gaussian_blur),
-    Mutant("blurred one way only", "degrade", (("F.conv2d(across, kernels[..., None], groups=len(kernels))", "across[..., radius:-radius, :]"),), gaussian_blur),
+    Mutant("blurred one way", "degrade", (("F.conv2d(across, kernels[..., None], groups=len(kernels))", "across[..., radius:-radius, :]"),), gaussian_blur),
     Mutant("not clipped", "degrade", (("(x.clamp(-1, 1) + 1)", "(x + 1)"),), eight_bits),
     Mutant("cut off, not rounded", "degrade", (("* 127.5).round()", "* 127.5).floor()"),), eight_bits),
     Mutant("the root of gamma embedded", "unet", (("log_snr(gamma).clamp(-20, 20)", "gamma.sqrt()"),), levels_resolved),
