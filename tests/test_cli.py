@@ -309,7 +309,8 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_train_writes_a_model_its_record_and_samples(own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("train", "--preset", "tiny", "--data", own, "--out", tmp_path / "out")
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["README.md", "config.json", "model.json", "model.safetensors", "samples.png", "state"]
+    written = ["README.md", "config.json", "metrics.jsonl", "model.json", "model.safetensors", "samples.png", "state"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == written
     assert capsys.readouterr().out.startswith("wrote ")
     run("upscale", own / "00.png", "--model", tmp_path / "out", "--out", tmp_path / "large", *TINY)
     assert read_picture(tmp_path / "large" / "00_x4.png").shape == (1, 64, 64)

@@ -109,7 +109,8 @@ def test_the_loss_falls_and_the_record_tells_how(pictures: Path, tmp_path: Path)
     assert record["parameters"] == sum(p.numel() for p in load(tmp_path).parameters())
     assert {"trained", "preset", "parameters", "seconds", "machine"} <= set(record)
     assert json.loads((tmp_path / "config.json").read_text())["name"] == "tiny"
-    (line,) = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
+    line, last = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
+    assert last["step"] == TINY.train_steps
     assert (line["step"], line["learning_rate"]) == (20, TINY.learning_rate * room.learning_rate(TINY)(19))
     assert line["loss"] == pytest.approx(sum(told(tmp_path)["losses"][:20]) / 20)
     for p, q in zip(f.parameters(), load(tmp_path).parameters(), strict=True):
@@ -283,7 +284,7 @@ def test_a_network_without_x_is_drawn_and_not_measured(pictures: Path, tmp_path:
     run(tmp_path, pictures, dataclasses.replace(TINY, conditional=False, train_steps=2), validate_every=2)
     assert (tmp_path / "samples" / "step_00000002.png").is_file()
     assert not (tmp_path / "best.safetensors").exists()
-    assert not (tmp_path / "metrics.jsonl").exists()
+    assert "PSNR" not in (tmp_path / "metrics.jsonl").read_text()
 
 
 def test_a_tracker_is_told_too_and_an_unknown_one_refused(pictures: Path, tmp_path: Path) -> None:
