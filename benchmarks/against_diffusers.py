@@ -1,7 +1,7 @@
 """The same architecture in `diffusers`: training step and sampler, ours over theirs, turn by turn in one process.
 
     python benchmarks/against_diffusers.py [--layout small] [--batch 16] [--rounds 5] [--calls 5] [--json FILE]
-    python benchmarks/against_diffusers.py --layout public --batch 2 --rounds 7 --json data/runs/against_diffusers.json
+    python benchmarks/against_diffusers.py --layout public --batch 4 --calls 3 --json data/runs/against_diffusers.json
 
 On a GPU:  python benchmarks/against_diffusers.py --layout public --batch 32 --calls 25
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,8 @@ def main() -> None:
     x = torch.rand(options.batch, preset.image_channels, *[preset.size // preset.factor] * 2, device=device) * 2 - 1
     steps: dict[str, Callable[[], object]] = {}
     draws: dict[str, Callable[[], object]] = {}
-    result: dict[str, Any] = {"machine": machine(), "torch": torch.__version__, "layout": options.layout, "batch": options.batch, "rounds": options.rounds}
+    result: dict[str, Any] = {"measured": " ".join(["python", *sys.argv]), "machine": machine(), "torch": torch.__version__}
+    result |= {"layout": options.layout, "batch": options.batch, "rounds": options.rounds}
     for precision in ("no", "bf16"):
         ours = preset.network().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # as checkpoint.load gives it
         steps[f"ours, {precision}"] = training_step(preset, precision)
