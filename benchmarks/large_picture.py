@@ -3,7 +3,7 @@
     python benchmarks/large_picture.py [--sizes 750x500 1500x1000] [--steps 2] [--json FILE]
 
 Every size is upscaled 4 times in a process of its own, from a PNG file to a PNG file. A network adds what its own windows take, which
-is the same for all sizes. `python benchmarks/large_picture.py --sizes 1500x1000 3000x2000 6000x4000` takes about half an hour of two cores.
+is the same for all sizes. `python benchmarks/large_picture.py --sizes 1500x1000 3000x2000 6000x4000` takes about five minutes.
 """
 
 from __future__ import annotations
