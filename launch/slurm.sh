@@ -17,6 +17,7 @@
 #SBATCH --signal=TERM@120
 #SBATCH --output=sr3mini-%j.log
 set -uo pipefail
+export TORCH_ELASTIC_SHUTDOWN_TIMEOUT=110  # seconds that torchrun lets its processes save; by default it kills them after 30
 trap : TERM  # a SIGTERM to this shell must not end it before the processes have saved
 
 out=

@@ -33,10 +33,11 @@ SCHEDULES: dict[str, Callable[[int, float, float], NoiseSchedule]] = {  # 1 - al
 
 _RANGES: dict[str, tuple[float, float]] = {  # far beyond what anybody trains: a file from elsewhere must not ask for a network that fills the machine
     **dict.fromkeys(("train_steps", "batch_size", "schedule_steps", "sampling_steps"), (1, 10_000_000)),
-    **dict.fromkeys(("size", "channels", "groups"), (1, 4096)),
+    **dict.fromkeys(("channels", "groups"), (1, 4096)),
+    "size": (8, 4096),  # SSIM looks at windows of 11 pixels, reflected at the edges
     **dict.fromkeys(("factor", "multipliers"), (1, 64)),
     **dict.fromkeys(("blocks", "attention"), (0, 16)),
-    "image_channels": (1, 4),
+    "image_channels": (1, 3),
     "warmup_steps": (0, 10_000_000),
     "loss_power": (1, 2),
     "blur": (0.0, 100.0),
@@ -55,7 +56,7 @@ class Preset:
     data: str  # "glyphs", or "folder": the reader's own pictures
     size: int  # side of the high-resolution picture in training, pixels
     factor: int  # how many times smaller x is
-    image_channels: int = 1
+    image_channels: int = 1  # 1, grey, or 3, red, green and blue
     channels: int = 32
     multipliers: tuple[int, ...] = (1, 2, 4)
     blocks: int | tuple[int, ...] = 1
@@ -85,6 +86,10 @@ class Preset:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or self.data not in ("glyphs", "folder"):
             raise ValueError(f"a preset has a name, and data = 'glyphs' or 'folder'; got {self.name!r} and {self.data!r}")
+        if self.name in ("", ".", "..") or set(self.name) & set("/\\"):
+            raise ValueError(
+                f"a preset cannot have the name {self.name!r}: its training is written into a folder of that name, so it takes a word without slashes"
+            )
         if self.layout not in LAYOUTS or self.schedule not in SCHEDULES or not isinstance(self.conditional, bool):
             raise ValueError(
                 f"layout = {self.layout!r}, schedule = {self.schedule!r} and conditional = {self.conditional!r}, but the layouts are {', '.join(LAYOUTS)}, "
@@ -103,6 +108,10 @@ class Preset:
             values = value if isinstance(value, tuple) and "tuple" in str(field.type) else (value,)
             if not all(isinstance(v, (int, type(least))) and least <= v <= most for v in values):
                 raise ValueError(f"{field.name} = {value!r}, but it must be {type(least).__name__} and lie between {least} and {most}")
+        if self.image_channels == 2:
+            raise ValueError("image_channels = 2, but pictures are grey, 1, or coloured, 3")
+        if self.sampling_steps > self.schedule_steps:
+            raise ValueError(f"sampling_steps = {self.sampling_steps}, but a schedule of schedule_steps = {self.schedule_steps} has no more levels than that")
         depths = len(self.multipliers) if isinstance(self.multipliers, tuple) else 0
         if not 1 <= depths <= 8 or (isinstance(self.blocks, tuple) and len(self.blocks) != depths):
             raise ValueError(f"multipliers = {self.multipliers} and blocks = {self.blocks}: there must be 1 to 8 depths, and one number a depth in each")

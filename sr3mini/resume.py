@@ -102,7 +102,7 @@ def averaged_network(training: Training, preset: Preset) -> Network:
     """The network with the averaged weights, whole, in every process."""
     network = preset.network()
     names = [name for name, _ in training.network.named_parameters()]
-    network.load_state_dict({name: _whole(tensor) for name, tensor in zip(names, training.averaged, strict=True)})
+    network.load_state_dict({name: whole(tensor) for name, tensor in zip(names, training.averaged, strict=True)})
     return network.to(training.accelerator.device, memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
 
 
@@ -116,6 +116,8 @@ def begin_or_go_on(training: Training, out: Path, told: Mapping[str, Any], resum
     if not resume and state_paths(states):
         newest = int(state_paths(states)[-1].name[5:])
         raise ValueError(f"{out} holds a training that came to step {newest}: pass --resume to go on with it, or train into another folder with --out")
+    if not state_paths(states) and (out / "model.safetensors").exists():
+        raise ValueError(f"{out} holds a model, and no state of its training to go on from: train into another folder with --out")
     state = latest_state(states) if resume else None
     step = torch.tensor([0 if state is None else state.told["step"]], device=training.accelerator.device)
     if (training.accelerator.gather(step) != step).any():
@@ -174,9 +176,9 @@ def _tensors(training: Training) -> dict[str, Tensor]:
     tensors = {}
     for (name, p), mean in zip(training.network.named_parameters(), training.averaged, strict=True):
         for kind, tensor in {"weight": p.detach(), "average": mean, **training.optimizer.state[p]}.items():
-            whole = _whole(tensor)
+            gathered = whole(tensor)
             if training.accelerator.is_main_process:
-                tensors[f"{kind} {name}"] = whole.cpu().contiguous()
+                tensors[f"{kind} {name}"] = gathered.cpu().contiguous()
     return tensors
 
 
@@ -196,7 +198,7 @@ def _restore(training: Training, state: State) -> None:
         raise ValueError(f"{state.path} does not hold the training of this preset: it has a tensor too many, {next(iter(left))!r}")
 
 
-def _whole(tensor: Tensor) -> Tensor:
+def whole(tensor: Tensor) -> Tensor:
     """A tensor that may be spread over several processes, in one piece."""
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
 

@@ -36,7 +36,7 @@ from .degrade import as_file, blur, downsample
 from .forward import sample_gamma
 from .loss import NoisePredictor, denoising_loss, regression_loss
 from .preset import PRESETS, Network, Preset
-from .resume import Done, Training, averaged_network, begin_or_go_on, keep, set_up, unsynchronised
+from .resume import Done, Training, averaged_network, begin_or_go_on, keep, set_up, unsynchronised, whole
 from .upscale import grid
 from .watch import agreed, machine, note, start_tracker, stop_signals, unseen, validate
 
@@ -95,53 +95,58 @@ def train(
     learning = learn(training, preset, y, seed=seed, start=done.step, share=share, micro_batches=micro_batches)
     read_every = 1 if accelerator.device.type == "cpu" else 10  # to read a loss is to wait for the GPU
     losses: list[Tensor] = []
-    bar = tqdm(total=preset.train_steps, initial=done.step, disable=not progress or rank > 0, desc=preset.name, unit="image", unit_scale=preset.batch_size)
-    with contextlib.closing(y), stop_signals() as asked, bar:
-        for step in range(done.step + 1, preset.train_steps + 1):
-            losses.append(next(learning))
-            bar.update()
-            saves, validates = _due(step, save_every) or step == preset.train_steps, _due(step, validate_every)
-            if not (saves or validates or step % read_every == 0):
-                continue
-            values, stopping = agreed(accelerator, losses, asked)
-            losses.clear()
-            _check(values, done.step, preset, pictures, seed, out)
-            done = done.after(values, before.seconds + time.monotonic() - began)
-            bar.set_postfix(loss=f"{done.recent():.4f}", refresh=False)
-            if step % NOTED == 0 or step == preset.train_steps:
-                speed = (step - before.step) * preset.batch_size / (done.seconds - before.seconds)
-                rate = training.optimizer.param_groups[0]["lr"]
-                note(accelerator, out, step, {"loss": done.recent(NOTED), "learning_rate": rate, "images_per_second": speed, "seconds": done.seconds})
-            if validates:
-                averaged = averaged_network(training, preset)
-                figures = validate(accelerator, averaged, seen, out / "samples" / f"step_{step:08}.png")
-                if figures:
-                    note(accelerator, out, step, figures)
-                if figures.get("PSNR", -math.inf) > done.best:
-                    done, saves = dataclasses.replace(done, best=figures["PSNR"], best_step=step), True
-                    if rank == 0:
-                        save(out / "best.safetensors", averaged, torch.float16)
-            if saves or stopping:
-                keep(training, out, done, told, y.state(), keep_every)
-            if stopping:
-                break
-    trained = averaged_network(training, preset)
-    if rank == 0:
-        _write(trained, out, done, _command(preset, data, seed, precision))
-    accelerator.end_training()
-    if signal.SIGTERM in asked:
-        raise SystemExit(0)
-    if rank == 0:
-        write_picture(grid(trained, seen[:8].to(accelerator.device)), out / "samples.png")
-    if asked and rank == 0:
-        tqdm.write(f"stopped after {done.step} of {preset.train_steps} steps; keeping what was learnt")
+    images, batch = preset.train_steps * preset.batch_size, preset.batch_size
+    bar = tqdm(total=images, initial=done.step * batch, disable=not progress or rank > 0, desc=preset.name, unit="image")
+    with stop_signals() as asked:
+        with contextlib.closing(y), bar:
+            for step in range(done.step + 1, preset.train_steps + 1):
+                losses.append(next(learning))
+                bar.update(batch)
+                saves, validates = _due(step, save_every) or step == preset.train_steps, _due(step, validate_every)
+                if not (saves or validates or step % read_every == 0):
+                    continue
+                values, stopping = agreed(accelerator, losses, asked)
+                losses.clear()
+                _check(values, done.step, preset, pictures, seed, out)
+                done = done.after(values, before.seconds + time.monotonic() - began)
+                bar.set_postfix(loss=f"{done.recent():.4f}", refresh=False)
+                if step % NOTED == 0 or step == preset.train_steps:
+                    speed = (step - before.step) * preset.batch_size / (done.seconds - before.seconds)
+                    rate = training.optimizer.param_groups[0]["lr"]
+                    note(accelerator, out, step, {"loss": done.recent(NOTED), "learning_rate": rate, "images_per_second": speed, "seconds": done.seconds})
+                if validates:
+                    averaged = averaged_network(training, preset)
+                    figures = validate(accelerator, averaged, seen, out / "samples" / f"step_{step:08}.png")
+                    if figures:
+                        note(accelerator, out, step, figures)
+                    if figures.get("PSNR", -math.inf) > done.best:
+                        done, saves = dataclasses.replace(done, best=figures["PSNR"], best_step=step), True
+                        if rank == 0:
+                            save(out / "best.safetensors", averaged, torch.float16)
+                if saves or stopping:
+                    keep(training, out, done, told, y.state(), keep_every)
+                if stopping:
+                    break
+        trained = averaged_network(training, preset)
+        if rank == 0:
+            _write(trained, out, done, _command(preset, data, seed, precision))
+        accelerator.end_training()
+        if signal.SIGTERM in asked:
+            raise SystemExit(0)
+        if rank == 0:
+            write_picture(grid(trained, seen[:8].to(accelerator.device)), out / "samples.png")
+        if asked and rank == 0:
+            tqdm.write(f"stopped after {done.step} of {preset.train_steps} steps; keeping what was learnt")
     return trained.cpu()
 
 
 def learn(
     training: Training, preset: Preset, y: Iterator[Tensor], *, seed: int = 0, start: int = 0, share: slice = slice(None), micro_batches: int = 1
 ) -> Iterator[Float[Tensor, ""]]:
-    """Algorithm 1: a gradient step each time the next loss is asked for, without end. `y`: this process's rows `share` of each batch."""
+    """Algorithm 1: a gradient step each time the next loss is asked for, without end; in its place the gradient's norm, if that is no number.
+
+    `y`: this process's rows `share` of each batch.
+    """
     accelerator, f, optimizer = training.accelerator, training.f, training.optimizer
     schedule, rate, device = preset.training_schedule(), learning_rate(preset), accelerator.device
     exact = torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have no float64
@@ -160,10 +165,11 @@ def learn(
                 with accelerator.autocast():
                     losses.append(loss_of(f, preset, *part))
                 accelerator.backward(losses[-1] / micro_batches)  # line 5: a gradient step on the loss
-        accelerator.clip_grad_norm_(f.parameters(), 1.0)
+        norm = whole(accelerator.clip_grad_norm_(f.parameters(), 1.0))
         optimizer.step()
         get_ema_multi_avg_fn(ema_decay(preset, step))(training.averaged, training.parameters, step)
-        yield torch.stack(losses).detach().mean()
+        loss = torch.stack(losses).detach().mean()
+        yield torch.where(norm.isfinite(), loss, norm)  # a gradient that is no number has just spoilt the weights, whatever the loss was
 
 
 def condition(y_0: Float[Tensor, "B C H W"], preset: Preset, u: Float[Tensor, "2 B"]) -> Float[Tensor, "B C h w"]:
@@ -237,16 +243,20 @@ def _due(step: int, every: int) -> bool:
 
 
 def _check(losses: list[float], done: int, preset: Preset, pictures: Pictures, seed: int, out: Path) -> None:
-    """FloatingPointError when a loss is no number: with its step, the pictures it was measured on, and what to go on from."""
+    """FloatingPointError when a loss, or its gradient, is no number: with its step, the pictures it was measured on, and what to go on from."""
     step, loss = next(((step, loss) for step, loss in enumerate(losses, done) if not math.isfinite(loss)), (None, 0.0))
     if step is None:
         return
     states = state_paths(out / "state")
     cure = f"go on from {states[-1]} with --resume" if states else "start again"
-    names = [pictures.files[i].name for i in rows(len(pictures), preset.batch_size, seed, step).tolist()] if isinstance(pictures, Folder) else []
+    names = (
+        [str(pictures.files[i].relative_to(pictures.path)) for i in rows(len(pictures), preset.batch_size, seed, step).tolist()]
+        if isinstance(pictures, Folder)
+        else []
+    )
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     raise FloatingPointError(
-        f"the loss became {loss} at step {step}; lower the learning rate ({preset.learning_rate:g}) and {cure}"
+        f"the loss or its gradient became {loss} at step {step}; lower the learning rate ({preset.learning_rate:g}) and {cure}"
         + (f"; its pictures were {shown}" if names else "")
     )
 
@@ -254,7 +264,8 @@ def _check(losses: list[float], done: int, preset: Preset, pictures: Pictures, s
 def _command(preset: Preset, data: str | None, seed: int, precision: str) -> str:
     """What trains the same again."""
     usual = PRESETS.get(preset.name, preset)
-    said = f"sr3mini train --preset {preset.name} --seed {seed} --steps {preset.train_steps}"
+    named = preset.name if preset.name in PRESETS else "config.json"  # which lies beside the model
+    said = f"sr3mini train --preset {named} --seed {seed} --steps {preset.train_steps}"
     said += f" --batch-size {preset.batch_size}" if preset.batch_size != usual.batch_size else ""
     said += f" --learning-rate {preset.learning_rate:g}" if preset.learning_rate != usual.learning_rate else ""
     return said + (f" --data {data}" if data else "") + (f" --precision {precision}" if precision != "no" else "")

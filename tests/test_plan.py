@@ -185,6 +185,7 @@ def test_the_command_warns_where_it_will_not_fit_and_names_the_cure(capsys: pyte
 def test_the_command_takes_a_preset_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "own.json").write_text(TINY.to_json(), encoding="utf-8")
     assert run(capsys, str(tmp_path / "own.json")).startswith("tiny: 0.0 million parameters")
+    assert f"start: sr3mini train --preset {tmp_path / 'own.json'} --batch-size 4 " in run(capsys, str(tmp_path / "own.json"), "--batch-size", "4")
 
 
 @pytest.mark.parametrize("arguments", [["nothing"], ["glyphs_8_32", "--gpus", "0"], ["glyphs_8_32", "--peak", "-1"], ["glyphs_8_32", "--kind", "abacus"]])

@@ -105,7 +105,7 @@ def test_the_loss_falls_and_the_record_tells_how(pictures: Path, tmp_path: Path)
     assert record["last_losses_mean"] < 0.9  # a network that predicts nothing has a loss of 1
     assert record["steps"] == TINY.train_steps
     assert record["complete"] is True
-    assert record["trained"] == f"sr3mini train --preset tiny --seed 0 --steps {TINY.train_steps} --data {pictures}"
+    assert record["trained"] == f"sr3mini train --preset config.json --seed 0 --steps {TINY.train_steps} --data {pictures}"  # no built-in preset: its file
     assert record["parameters"] == sum(p.numel() for p in load(tmp_path).parameters())
     assert {"trained", "preset", "parameters", "seconds", "machine"} <= set(record)
     assert json.loads((tmp_path / "config.json").read_text())["name"] == "tiny"
@@ -420,10 +420,10 @@ def test_a_disk_that_is_full_for_a_while_costs_no_more_than_the_steps_since_the_
 
 def test_a_second_ctrl_c_leaves_at_once_and_keeps_the_model_that_was_there(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def twice(value: Tensor) -> Tensor:
+        (tmp_path / "model.safetensors").write_bytes(b"of last week")
         return asks(signal.SIGINT)(asks(signal.SIGINT)(value))
 
     before = signal.getsignal(signal.SIGINT)
-    (tmp_path / "model.safetensors").write_bytes(b"of last week")
     at(0, twice, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, pictures)
@@ -436,12 +436,76 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_step_pictures_and_stat
     value: float, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at(2, lambda loss: loss * value, monkeypatch)
-    with pytest.raises(FloatingPointError, match=rf"became {value} at step 2; lower the learning rate \(0.005\) and start again; its pictures were \d\d.png, "):
+    with pytest.raises(
+        FloatingPointError, match=r"loss or its gradient became nan at step 2; lower the learning rate \(0.005\) and start again; its pictures were \d\d.png, "
+    ):
         run(tmp_path / "a", pictures)
     assert list((tmp_path / "a").iterdir()) == []
     at(7, lambda loss: loss * value, monkeypatch)
     with pytest.raises(FloatingPointError, match=r"and go on from .*state/step_00000005 with --resume"):
         run(tmp_path / "b", pictures, save_every=5)
+
+
+@pytest.mark.parametrize(("step", "state"), [(9, "step_00000005"), (SHORT.train_steps - 1, "step_00000010")])
+def test_a_gradient_that_is_no_number_is_never_kept(
+    step: int, state: str, pictures: Path, uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss is a good number, the gradient is not: its step spoils the weights, and must not reach a state, or --resume would never get out."""
+
+    def spoilt(loss: Tensor) -> Tensor:
+        loss.register_hook(lambda gradient: gradient * math.nan)
+        return loss
+
+    with monkeypatch.context() as patch:
+        at(step, spoilt, patch)
+        with pytest.raises(FloatingPointError, match=f"gradient became nan at step {step}; .* go on from .*{state} with"):
+            run(tmp_path, pictures, SHORT, save_every=5)
+    assert state_paths(tmp_path / "state")[-1].name == state
+    run(tmp_path, pictures, SHORT, save_every=5, resume=True)
+    assert same(learnt(tmp_path), learnt(uninterrupted))
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_model_whose_states_are_gone_is_not_trained_over(resumed: bool, pictures: Path, uninterrupted: Path, tmp_path: Path) -> None:
+    shutil.copytree(uninterrupted, tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / "state")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()}
+    with pytest.raises(ValueError, match="holds a model, and no state of its training to go on from: train into another folder with --out"):
+        run(tmp_path / "out", pictures, SHORT, resume=resumed)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize("moment", ["_write", "write_picture"])
+def test_a_sigterm_while_the_end_is_written_leaves_a_whole_model_and_no_error(
+    moment: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scheduler's signal may come, or come again, when all steps are done; Python's own handler would end the process with 143."""
+    real = getattr(room, moment)
+
+    def slowly(*arguments: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        real(*arguments)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(room, moment, slowly)
+    with pytest.raises(SystemExit) if moment == "_write" else warnings.catch_warnings() as left:
+        run(tmp_path, pictures)
+    assert moment != "_write" or left.value.code == 0
+    assert json.loads((tmp_path / "model.json").read_text())["complete"] is True
+    load(tmp_path)
+
+
+def test_progress_counts_the_images_of_this_run_alone(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After --resume the speed is that of now: the images done before lie behind the bar's beginning."""
+    bars: list[Any] = []
+    real = room.tqdm
+    monkeypatch.setattr(room, "tqdm", lambda **options: bars.append(real(**options)) or bars[-1])
+    with pytest.raises(SystemError), monkeypatch.context() as patch:
+        at(5, killed, patch)
+        room.train(SHORT, tmp_path, data=str(pictures), save_every=4)
+    room.train(SHORT, tmp_path, data=str(pictures), resume=True)
+    assert SHORT.batch_size == 8
+    assert [(bar.initial, bar.n, bar.total, bar.unit, bar.unit_scale) for bar in bars] == [(0, 40, 96, "image", False), (32, 96, 96, "image", False)]
 
 
 def test_the_pictures_that_are_named_are_those_of_the_step(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

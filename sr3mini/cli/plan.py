@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
@@ -49,11 +50,11 @@ def plan(
     if batch_size is not None:
         chosen = dataclasses.replace(chosen, batch_size=between("batch_size", batch_size, 1, 10_000_000))
     rate = None if peak is None else peak * 1e12
-    print(report(run(chosen, kind=kind, gpus=gpus, precision=precision, micro_batches=micro_batches, shard=shard, peak=rate)))
+    print(report(run(chosen, kind=kind, gpus=gpus, precision=precision, micro_batches=micro_batches, shard=shard, peak=rate), preset))
 
 
-def report(cost: Plan) -> str:
-    """The plan as text, what starts it, and a warning and a way out when it does not fit."""
+def report(cost: Plan, named: str) -> str:
+    """The plan as text, what starts it (of the preset that was `named`), and a warning and a way out when it does not fit."""
     from ..plan import cure
 
     preset, gb = cost.preset, 1e9
@@ -73,24 +74,22 @@ def report(cost: Plan) -> str:
     if cost.gpus > MACHINE:
         lines.append("the network between machines is not counted: with slow links it takes longer")
     if cost.fits:
-        return "\n".join([*lines, f"start: {_command(cost)}"])
+        return "\n".join([*lines, f"start: {_command(cost, named)}"])
     found = cure(cost)
     lines.append(f"WARNING: this does not fit: {cost.bytes / gb:.1f} GB are needed on each device, and {cost.room / gb:.1f} can be used")
     if found is None:
         return "\n".join([*lines, "and not even one picture at a time does: take more devices or larger ones, or a smaller preset"])
     spread = ", weights spread over the devices," if found.shard else ""
-    return "\n".join([*lines, f"{found.batch} at a time{spread} do: {found.bytes / gb:.1f} GB, {found.hours:,.1f} hours", f"start: {_command(found)}"])
+    return "\n".join([*lines, f"{found.batch} at a time{spread} do: {found.bytes / gb:.1f} GB, {found.hours:,.1f} hours", f"start: {_command(found, named)}"])
 
 
-def _command(cost: Plan) -> str:
+def _command(cost: Plan, named: str) -> str:
     """What starts the training that was planned; on several machines, on each of them."""
-    from ..preset import PRESETS
-
     several = f" --nnodes {math.ceil(cost.gpus / MACHINE)} --rdzv-backend c10d --rdzv-endpoint HOST:29500" if cost.gpus > MACHINE else ""
     launch = f"torchrun{several} --nproc-per-node {min(cost.gpus, MACHINE)} -m sr3mini train" if cost.gpus > 1 else "sr3mini train"
     chosen = {
-        "--preset": cost.preset.name,
-        "--batch-size": None if cost.preset.batch_size == PRESETS.get(cost.preset.name, cost.preset).batch_size else cost.preset.batch_size,
+        "--preset": shlex.quote(named),
+        "--batch-size": None if cost.preset.batch_size == named_preset(named).batch_size else cost.preset.batch_size,
         "--data": None if cost.preset.data == "glyphs" else "FOLDER",
         "--precision": None if cost.precision == "no" else cost.precision,
         "--micro-batches": None if cost.micro_batches == 1 else cost.micro_batches,
