@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -26,7 +27,7 @@ from tqdm.auto import tqdm
 from .degrade import upsample
 from .evaluate import method
 from .files import Picture, read, resolution, write_png
-from .folders import SUFFIXES
+from .folders import SUFFIXES, walk
 from .pictures import to_bytes, write_picture
 from .preset import Network
 from .tiles import STRIP, TILE, Canvas, Tick, resized
@@ -139,15 +140,20 @@ def find_pictures(paths: Sequence[Path], out: Path, networks: Sequence[Network],
     times = f"{wish.size[1]}x{wish.size[0]}" if wish.size else f"x{wish.factor or math.prod(f.preset.factor for f in networks):g}"
     files = [(path, Path(path.name), True) for path in paths if not path.is_dir()]
     for folder in (path for path in paths if path.is_dir()):
-        below = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-        inside = [file for file in below if out.resolve() not in file.resolve().parents]
+        if out.resolve() == folder.resolve():
+            raise ValueError(f"{out} holds the pictures, and among them results could not be told apart: choose another folder with --out")
+        results_inside = out if folder.resolve() in out.resolve().parents else None
+        inside = [folder / name for name in walk(folder, leave_out=results_inside) if Path(name).suffix.lower() in SUFFIXES]
         if not inside:
             raise ValueError(f"no picture below {folder}: looked for names that end in {', '.join(SUFFIXES)}")
         files += [(file, file.relative_to(folder), False) for file in inside]
     stems = [place.with_suffix("") for _, place, _ in files]
-    places = [place.with_name(place.name.replace(".", "_")) if stems.count(stem) > 1 else stem for stem, (_, place, _) in zip(stems, files, strict=True)]
-    if len(set(places)) < len(places):
-        raise ValueError("two of the pictures have the same name, so their results would overwrite each other; upscale them into different folders")
+    alike = Counter(stems)
+    places = [place.with_name(place.name.replace(".", "_")) if alike[stem] > 1 else stem for stem, (_, place, _) in zip(stems, files, strict=True)]
+    place, count = Counter(places).most_common(1)[0]
+    if count > 1:
+        twice = [str(file) for (file, _, _), other in zip(files, places, strict=True) if other == place]
+        raise ValueError(f"the results of {' and '.join(twice)} would have the same name and overwrite each other: upscale them into different folders")
     return [Found(file, out / place.with_name(f"{place.name}_{times}"), named) for (file, _, named), place in zip(files, places, strict=True)]
 
 
@@ -256,6 +262,8 @@ def _save(file: Path, strips: Iterable[tuple[int, Tensor]], alpha: Canvas | None
 
     def integers() -> Iterator[np.ndarray]:
         for top, y in strips:
+            if y.isnan().any():
+                raise ValueError("the network's answer is no number in places: its weights are damaged, or --dtype float16 too narrow for them; take bfloat16")
             y = y if alpha is None else torch.cat([y, resized(alpha, size, top, top + y.shape[1]).clamp(-1, 1)])
             yield ((y.permute(1, 2, 0).numpy() + 1) * (np.iinfo(kind).max / 2)).round().astype(kind)
 

@@ -74,6 +74,9 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Network:
         f.load_state_dict(tensors)
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"{path} does not hold the weights that its preset describes ({_line(error)})") from error
+    spoilt = next((key for key, tensor in tensors.items() if not tensor.isfinite().all()), None)
+    if spoilt is not None:
+        raise ValueError(f"{path} holds weights that are no numbers, in {spoilt}: a training went astray; take an earlier state of it")
     return f.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
 
 

@@ -60,8 +60,13 @@ def draw(
     return torch.stack(drawn).clamp(-1, 1).to(asked)
 
 
+def holds_out(data: str) -> bool:
+    """Whether `chosen` takes pictures that no training saw: of a plain folder or a set of `Pairs` it takes all."""
+    return data == "glyphs" or folder_kind(Path(data)) not in ("pictures", "pairs")
+
+
 def chosen(data: str, f: Network, count: int | None, seed: int = 0) -> tuple[Glyphs | Folder, list[int]]:
-    """The held-out pictures that fit `f`, and the places of `count` of them (None: all) in an order drawn from the seed.
+    """The pictures that fit `f`, and the places of `count` of them (None: all) in an order drawn from the seed.
 
     `data`: "glyphs", whose test split it is; a folder of pictures or a set of `Pairs`, all of it; or what `sr3mini prepare`
     wrote, of which the part held out.

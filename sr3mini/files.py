@@ -9,6 +9,7 @@ Pillow reads every kind of file but knows no 16-bit colours, and writes only pic
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import warnings
@@ -22,7 +23,9 @@ from PIL import Image, ImageCms, ImageFile, ImageOps
 
 KEPT_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)  # EXIF: description, maker, camera, software, time, artist, copyright
 KEPT_FOLDERS = (0x8769, 0x8825)  # of the exposure, and of the place
+LARGEST = 2**29  # pixels that a picture may have; far below what a small file can be made to unpack to
 SIZE_TAGS = (0xA002, 0xA003)  # width and height, which change
+PILLOWS_LIMIT = Image.MAX_IMAGE_PIXELS
 
 
 class Picture(NamedTuple):
@@ -53,7 +56,7 @@ def read(source: Path | bytes) -> Picture:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on a damaged file do not name it; the error below does
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
+            with _large_ones_allowed(), Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
                 frames = getattr(opened, "n_frames", 1)
                 array, picture = _array(source, opened)
             chunks, dpi = _chunks(picture), picture.info.get("dpi")
@@ -65,6 +68,18 @@ def read(source: Path | bytes) -> Picture:
     transparent = array.shape[2] in (2, 4)
     colour, alpha = (array[..., :-1], array[..., -1]) if transparent else (array, None)
     return Picture(colour, alpha, chunks, (float(dpi[0]), float(dpi[1])) if dpi and all(0 < side < 1e6 for side in dpi) else None)
+
+
+@contextlib.contextmanager
+def _large_ones_allowed() -> Iterator[None]:
+    """Pillow refuses pictures of more than 89 million pixels, which a result of ours can have. Those who want less lower Image.MAX_IMAGE_PIXELS."""
+    usual = Image.MAX_IMAGE_PIXELS
+    if usual == PILLOWS_LIMIT:
+        Image.MAX_IMAGE_PIXELS = LARGEST
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = usual
 
 
 def write_png(

@@ -26,12 +26,18 @@ def psnr(y: Float[Tensor, "B C H W"], reference: Float[Tensor, "B C H W"]) -> Fl
     return peak_signal_noise_ratio(y, reference, data_range=(-1.0, 1.0), reduction="none", dim=(1, 2, 3))
 
 
+SMALLEST = 6  # side of a picture that SSIM can look at
+
+
 def ssim(y: Float[Tensor, "B C H W"], reference: Float[Tensor, "B C H W"]) -> Float[Tensor, " B"]:
     """Structural similarity of each image, at most 1 (tag 9.6; torchmetrics: an 11 x 11 Gaussian window).
 
     On [0, 1], as it is published: it compares brightness by a ratio, which makes sense where black is 0 and not where grey is.
     In float64: a window's variance is a small difference of large numbers, and in float32 flat areas would be off by 6e-4.
+    ValueError when a side is shorter than `SMALLEST`, since half a window, reflected at the edge, then hangs over.
     """
+    if min(y.shape[-2:]) < SMALLEST:
+        raise ValueError(f"SSIM needs pictures of at least {SMALLEST} pixels a side, and one has {y.shape[-1]} x {y.shape[-2]}")
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     a, b = (y.double() + 1) / 2, (reference.double() + 1) / 2

@@ -33,8 +33,7 @@ SCHEDULES: dict[str, Callable[[int, float, float], NoiseSchedule]] = {  # 1 - al
 
 _RANGES: dict[str, tuple[float, float]] = {  # far beyond what anybody trains: a file from elsewhere must not ask for a network that fills the machine
     **dict.fromkeys(("train_steps", "batch_size", "schedule_steps", "sampling_steps"), (1, 10_000_000)),
-    **dict.fromkeys(("channels", "groups"), (1, 4096)),
-    "size": (8, 4096),  # SSIM looks at windows of 11 pixels, reflected at the edges
+    **dict.fromkeys(("size", "channels", "groups"), (1, 4096)),
     **dict.fromkeys(("factor", "multipliers"), (1, 64)),
     **dict.fromkeys(("blocks", "attention"), (0, 16)),
     "image_channels": (1, 3),

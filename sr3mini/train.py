@@ -35,6 +35,7 @@ from .data import Folder, Pictures, Split, batches, open_pictures, rows, write_p
 from .degrade import as_file, blur, downsample
 from .forward import sample_gamma
 from .loss import NoisePredictor, denoising_loss, regression_loss
+from .metrics import SMALLEST
 from .preset import PRESETS, Network, Preset
 from .resume import Done, Training, averaged_network, begin_or_go_on, keep, set_up, unsynchronised, whole
 from .upscale import grid
@@ -214,6 +215,8 @@ def seed_of(*numbers: int) -> int:
 def _pictures(preset: Preset, data: str | None, split: Split) -> Pictures:
     if preset.data == "glyphs" and data is not None:
         raise ValueError(f"preset {preset.name} trains on glyphs, not on a folder: leave --data out")
+    if preset.size < SMALLEST:
+        raise ValueError(f"preset {preset.name} trains on pictures of {preset.size} pixels a side, but those held out can be measured from {SMALLEST} on")
     if preset.data != "glyphs" and data is None:
         raise ValueError(f"preset {preset.name} trains on your own pictures: pass --data with the folder that holds them")
     return open_pictures(data or "glyphs", preset.size, preset.image_channels, split)

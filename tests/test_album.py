@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import errno
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -207,7 +209,7 @@ def test_bleeding_fills_only_what_is_transparent_with_the_weighted_mean_of_what_
 def test_two_files_of_one_stem_both_survive_and_of_one_name_are_refused(f: Network, two: list[Path], tmp_path: Path) -> None:
     other = save(image(1, 2, 2), tmp_path / "a.bmp")
     assert [p.name for p in upscale_files([*two, other], [f], tmp_path / "out")] == ["a_png_x4.png", "b_x4.png", "a_bmp_x4.png"]
-    with pytest.raises(ValueError, match="same name"):
+    with pytest.raises(ValueError, match=r"results of .*a\.png and .*a\.png would have the same name"):
         list(upscale_files([two[0], two[0]], [f], tmp_path / "none"))
     assert not (tmp_path / "none").exists()
 
@@ -224,6 +226,33 @@ def test_a_folder_keeps_its_order_and_its_results_are_not_upscaled_again(f: Netw
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="no picture below"):
         list(upscale_files([tmp_path / "empty"], [f], out))
+
+
+def test_results_may_lie_above_the_pictures_but_not_among_them(f: Network, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    save(image(1, 2, 2), folder / "one.png")
+    with pytest.raises(ValueError, match=r"photos holds the pictures, .*choose another folder with --out"):
+        list(upscale_files([folder], [f], folder))
+    assert names(folder) == ["one.png"]
+    assert [path.name for path in upscale_files([folder], [f], tmp_path)] == ["one_x4.png"]
+    assert names(tmp_path) == ["one_x4.png", "photos/one.png"]
+
+
+def test_a_folder_is_walked_as_everywhere_links_followed_and_hidden_names_passed_over(f: Network, tmp_path: Path) -> None:
+    for place in ("photos/cat.png", "photos/._cat.png", "photos/.thumbs/cat.png", "elsewhere/dog.png"):
+        save(image(1, 2, 2), tmp_path / place)
+    (tmp_path / "photos" / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "photos" / "loop").symlink_to(tmp_path / "photos", target_is_directory=True)
+    list(upscale_files([tmp_path / "photos"], [f], tmp_path / "out"))
+    assert names(tmp_path / "out") == ["cat_x4.png", "link/dog_x4.png"]
+
+
+def test_an_answer_that_is_no_number_is_an_error_and_no_black_picture(f: Network, two: list[Path], tmp_path: Path) -> None:
+    spoilt = copy.deepcopy(f)
+    next(spoilt.parameters()).data.fill_(math.nan)
+    with pytest.raises(ValueError, match="the network's answer is no number in places"):
+        list(upscale_files(two, [spoilt], tmp_path / "out"))
+    assert names(tmp_path / "out") == []
 
 
 def test_below_a_folder_what_cannot_be_read_is_passed_over_and_counted_at_the_end(f: Network, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import hashlib
 import json
+import math
 import os
 import pickle
 import shutil
@@ -68,6 +69,14 @@ def test_a_pickle_is_never_executed(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="no readable safetensors"):
             load(tmp_path / bomb)
     assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_no_numbers_are_refused(value: float, f: Network, tmp_path: Path) -> None:
+    next(f.parameters()).data.view(-1)[3] = value
+    save(tmp_path / "model.safetensors", f)
+    with pytest.raises(ValueError, match=r"model\.safetensors holds weights that are no numbers, in level\.mlp\.0\.weight"):
+        load(tmp_path / "model.safetensors")
 
 
 def test_hostile_files_are_refused_in_a_sentence(f: Network, tmp_path: Path) -> None:

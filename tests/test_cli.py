@@ -277,6 +277,10 @@ def test_an_upscaling_that_is_stopped_leaves_nothing_half_written(how: signal.Si
     assert list(out.iterdir()) == []
 
 
+def test_a_device_without_numbers_is_refused(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "device = 'meta', but this machine does not have it" in fails(capsys, "upscale", own / "00.png", "--device", "meta")
+
+
 def test_other_verbs_say_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
     assert "no preset 'none'" in fails(capsys, "train", "--preset", "none")
@@ -315,7 +319,7 @@ def test_train_writes_a_model_its_record_and_samples(own: Path, tmp_path: Path, 
     run("upscale", own / "00.png", "--model", tmp_path / "out", "--out", tmp_path / "large", *TINY)
     assert read_picture(tmp_path / "large" / "00_x4.png").shape == (1, 64, 64)
     run("evaluate", "--model", tmp_path / "out", "--data", own, "--samples", 1, *TINY)
-    assert "12 held-out pictures" in capsys.readouterr().out
+    assert "12 pictures of " in capsys.readouterr().out
 
 
 @pytest.mark.filterwarnings("default:the training goes on")  # as outside of tests
@@ -429,18 +433,23 @@ def test_a_regression_preset_trains_saves_loads_draws_and_is_measured(
     capsys.readouterr()
     run("evaluate", "--model", out, "--data", own, "--count", 5, "--out", card)
     printed, stored = capsys.readouterr().out, json.loads(card.read_text())
-    assert "5 held-out pictures" in printed
+    assert "5 pictures of " in printed
+    assert "held-out" not in printed, "the training saw most of them"
     assert "1 network call a picture" in printed
     assert set(stored["metrics"]) == {"bicubic", "regression"}
     assert stored["metrics"]["regression"]["diversity"] == 0
     assert stored["evaluated"].endswith("--samples 8 --steps 1 --seed 0")
     assert "one answer to a picture: leave --samples out" in fails(capsys, "upscale", own / "00.png", "--model", out, "--samples", 2)
-    assert "steps = 3, but it must lie between 1 and 1" in fails(capsys, "upscale", own / "00.png", "--model", out, "--steps", 3)
+    assert "tiny is a regression network and is called once a picture: leave --steps out" in fails(
+        capsys, "upscale", own / "00.png", "--model", out, "--steps", 3
+    )
+    run("upscale", own / "00.png", "--model", "glyphs_8_32", "--model", out, "--steps", 3, "--out", tmp_path / "chained")
+    assert {p.name for p in (tmp_path / "chained").iterdir()} == {"00_x16.png"}
 
 
 def test_evaluate_says_how_many_calls_a_picture_took(capsys: pytest.CaptureFixture[str]) -> None:
     run("evaluate", "--count", 2, "--samples", 1, *TINY)
-    assert "2 network calls a picture" in capsys.readouterr().out
+    assert "2 held-out pictures of glyphs, 8 -> 32, 2 network calls a picture" in capsys.readouterr().out
 
 
 def test_the_installed_command() -> None:

@@ -85,7 +85,7 @@ def test_a_count_draws_the_same_pictures_every_time(references: Path, tmp_path: 
 def test_a_data_set_has_a_csv_and_a_sheet_too(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     own = tiny.pictures(tmp_path / "own", 3)
     run("evaluate", "--model", model, "--data", own, "--samples", 2, "--steps", 2, "--y-channel", "--csv", tmp_path / "f.csv", "--sheet", tmp_path / "f.png")
-    assert "3 held-out pictures" in capsys.readouterr().out
+    assert "3 pictures of " in capsys.readouterr().out
     lines = read(tmp_path / "f.csv")
     assert {line["picture"] for line in lines} == {"00.png", "01.png", "02.png", "mean"}
     assert float(lines[-1]["PSNR-Y"]) > 0
@@ -118,6 +118,7 @@ def test_wrong_places_and_missing_packages_are_said_before_the_long_part(
     both = ("evaluate", "--references", references, "--bicubic", 4)
     for option in ("--csv", "--markdown", "--sheet"):
         assert "there is no folder" in fails(capsys, *both, option, tmp_path / "none" / "figures.png")
+        assert "it is a folder" in fails(capsys, *both, option, tmp_path)
     assert "end it in .png" in fails(capsys, *both, "--sheet", tmp_path / "sheet.txt")
     assert "pip install torchvision" in fails(capsys, *both, "--lpips")
     assert "pip install torch-fidelity" in fails(capsys, *both, "--fid")

@@ -202,3 +202,18 @@ def test_a_picture_that_claims_a_gigantic_size_is_refused() -> None:
     bomb[29:33] = struct.pack(">I", zlib.crc32(bytes(bomb[12:29])))
     with warnings.catch_warnings(), pytest.raises(ValueError, match="could not be read"):
         read(bytes(bomb))
+
+
+def test_a_picture_as_large_as_our_own_results_is_read_and_pillows_limit_stays_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """24000 x 16000 comes of a photograph of 24 million pixels; here the limits are a millionth of the real ones. A user's own limit counts."""
+    monkeypatch.setattr("sr3mini.files.PILLOWS_LIMIT", 89)
+    monkeypatch.setattr("sr3mini.files.LARGEST", 536)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 89)
+    large, larger = (png(np.zeros((16, side, 1), np.uint8)) for side in (24, 48))
+    assert read(large).size == (16, 24)
+    assert Image.MAX_IMAGE_PIXELS == 89
+    with pytest.raises(ValueError, match=r"Image size \(768 pixels\) exceeds limit of 536 pixels"):
+        read(larger)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 88)
+    with pytest.raises(ValueError, match="exceeds limit of 176 pixels"):
+        read(large)

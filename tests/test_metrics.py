@@ -160,3 +160,10 @@ def test_the_standard_error_is_the_spread_of_repeated_tests() -> None:
     assert rates.mean().item() == pytest.approx(0.7, abs=0.01)
     assert rates.std().item() == pytest.approx(math.sqrt(0.7 * 0.3 / 25), rel=0.05)
     assert torch.tensor([error for _, error in tests]).mean().item() == pytest.approx(math.sqrt(0.7 * 0.3 / 25), rel=0.05)
+
+
+def test_ssim_says_what_it_cannot_look_at() -> None:
+    small = torch.zeros(1, 3, 5, 9)
+    with pytest.raises(ValueError, match="at least 6 pixels a side, and one has 9 x 5"):
+        ssim(small, small)
+    assert ssim(small.new_zeros(1, 3, 6, 9), small.new_zeros(1, 3, 6, 9)).item() == pytest.approx(1)

@@ -500,9 +500,10 @@ def test_progress_counts_the_images_of_this_run_alone(pictures: Path, tmp_path: 
     bars: list[Any] = []
     real = room.tqdm
     monkeypatch.setattr(room, "tqdm", lambda **options: bars.append(real(**options)) or bars[-1])
-    with pytest.raises(SystemError), monkeypatch.context() as patch:
+    with monkeypatch.context() as patch:
         at(5, killed, patch)
-        room.train(SHORT, tmp_path, data=str(pictures), save_every=4)
+        with pytest.raises(SystemError):
+            room.train(SHORT, tmp_path, data=str(pictures), save_every=4)
     room.train(SHORT, tmp_path, data=str(pictures), resume=True)
     assert SHORT.batch_size == 8
     assert [(bar.initial, bar.n, bar.total, bar.unit, bar.unit_scale) for bar in bars] == [(0, 40, 96, "image", False), (32, 96, 96, "image", False)]
@@ -521,6 +522,12 @@ def test_the_pictures_that_are_named_are_those_of_the_step(pictures: Path, tmp_p
 def test_a_preset_for_own_pictures_asks_for_them(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="pass --data"):
         room.train(TINY, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_pictures_too_small_to_be_measured_are_refused_before_the_training(pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="preset tiny trains on pictures of 4 pixels a side, but those held out can be measured from 6 on"):
+        run(tmp_path / "out", pictures, dataclasses.replace(TINY, size=4))
     assert not (tmp_path / "out").exists()
 
 

@@ -34,8 +34,11 @@ def named_preset(name: str) -> Preset:
 
 def network_calls(f: Network, steps: int | None) -> int:
     """Network calls a picture: those asked for, or the model's own number. A regression network is called once."""
-    own, most = (1, 1) if f.preset.objective == "regression" else (f.preset.sampling_steps, f.preset.schedule_steps)
-    return between("steps", own if steps is None else steps, 1, most)
+    if f.preset.objective == "regression":
+        if steps not in (None, 1):
+            raise ValueError(f"steps = {steps}, but {f.preset.name} is a regression network and is called once a picture: leave --steps out")
+        return 1
+    return between("steps", f.preset.sampling_steps if steps is None else steps, 1, f.preset.schedule_steps)
 
 
 def pick_device(name: str) -> torch.device:
@@ -45,7 +48,9 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        return torch.zeros((), device=name).device
+        number = torch.zeros((), device=name)
+        number.item()  # the device "meta" has shapes and no numbers
+        return number.device
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # what torch raises depends on how it was built
         raise ValueError(f"device = {name!r}, but this machine does not have it ({str(error).splitlines()[0].rstrip('.')})") from error
 

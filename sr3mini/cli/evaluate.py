@@ -42,7 +42,7 @@ def evaluate(
 
     Args:
         model: a shipped name, a .safetensors file, or the folder of a training run; without references glyphs_8_32 for glyphs, else photos_16_64.
-        data: "glyphs" (their test split), a folder of high-resolution pictures, or a prepared one (its held-out part); all cut to squares of the model's size.
+        data: "glyphs" (their test split), a folder of high-resolution pictures (all) or a prepared one (its held-out part), cut to squares of the model's size.
         count: how many pictures, in an order drawn from the seed; 1024 of --data, all --references, if not given.
         samples: samples a picture of --data; their mean is a row of its own. 8 if not given.
         steps: network calls a sample, if not the model's own number.
@@ -65,7 +65,7 @@ def evaluate(
     from .. import perceptual
     from ..compare import Comparison, drawn_cases, folder_cases
     from ..data import save_picture, write_text
-    from ..evaluate import chosen, format_table
+    from ..evaluate import chosen, format_table, holds_out
     from ..report import ROWS, stacked, strip, to_csv, to_markdown
 
     for name, value, least in (("count", count, 1), ("samples", samples, 1), ("seed", seed, 0), ("border", border, 0), ("bicubic", bicubic, 2)):
@@ -82,7 +82,7 @@ def evaluate(
         samples = samples or 8
         pictures, order = chosen(data, f, count or 1024, seed)
         cases, total = drawn_cases(f, pictures, order, steps=steps, samples=samples), len(order)
-        about = f"{total} held-out pictures of {data}, {f.preset.size // f.preset.factor} -> {f.preset.size}"
+        about = f"{total} {'held-out ' * holds_out(data)}pictures of {data}, {f.preset.size // f.preset.factor} -> {f.preset.size}"
         options: dict[str, object] = {"model": model, "data": data, "count": total}
     else:
         samples = samples or 1
@@ -131,8 +131,8 @@ def _check_places(csv: Path | None, markdown: Path | None, sheet: Path | None) -
     from ..folders import SUFFIXES
 
     for path in (csv, markdown, sheet):
-        if path is not None and not path.parent.is_dir():
-            raise ValueError(f"{path} cannot be written: there is no folder {path.parent}")
+        if path is not None and (path.is_dir() or not path.parent.is_dir()):
+            raise ValueError(f"{path} cannot be written: {'it is a folder' if path.is_dir() else f'there is no folder {path.parent}'}")
     if sheet is not None and sheet.suffix.lower() not in SUFFIXES:
         raise ValueError(f"{sheet} is no name for a picture: end it in .png")
 
