@@ -88,14 +88,20 @@ def fetch(name: str, folder: str | Path, *, progress: bool = True) -> str:
             f"{name} cannot be downloaded by a program: {chosen.by_hand} ({chosen.home}). Then: sr3mini prepare FOLDER --size 128 --out data/{name}_128"
         )
     archive = folder.with_name(f"{name}.zip")
+    new = [place for place in archive.parents if not place.exists()]
     archive.parent.mkdir(parents=True, exist_ok=True)
-    if not archive.is_file():
-        download(chosen.address, archive, chosen.sha256, progress=progress)
-    with archive.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    unpack(archive, folder, chosen.inside, sha256, progress=progress)
-    archive.unlink()
-    return sha256
+    try:
+        if not archive.is_file():
+            download(chosen.address, archive, chosen.sha256, progress=progress)
+        with archive.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        unpack(archive, folder, chosen.inside, sha256, progress=progress)
+        archive.unlink()
+        return sha256
+    finally:
+        for place in new:  # the innermost first
+            with contextlib.suppress(OSError):  # it holds what arrived
+                place.rmdir()
 
 
 def download(

@@ -161,7 +161,11 @@ def names_below(path: Path) -> bytes:
 
 
 def walk(path: Path, leave_out: Path | None = None) -> Iterator[str]:
-    """The names, relative to `path`, of all files below it, in a fixed order. Links are followed, each folder is entered once; hidden names are passed over."""
+    """The names, relative to `path`, of all files below it, in a fixed order. Links are followed, each folder is entered once; hidden names are passed over.
+
+    So is, with a warning, each folder further down that `sr3mini prepare` wrote: its squares are copies. A link that leads nowhere counts
+    as a file, for whoever reads it to name.
+    """
     entered = {_identity(leave_out)} if leave_out is not None and leave_out.exists() else set()
 
     def below(place: str, prefix: str) -> Iterator[str]:
@@ -174,12 +178,15 @@ def walk(path: Path, leave_out: Path | None = None) -> Iterator[str]:
         except PermissionError as error:
             warnings.warn(f"left out: {place} ({error.strerror})", stacklevel=2)
             return
+        if prefix and any(entry.name == RECORD for entry in here):
+            warnings.warn(f"left out: {place} (sr3mini prepare wrote it)", stacklevel=2)
+            return
         for entry in here:
             if entry.name.startswith("."):
                 continue
             if _holds(entry.is_dir):
                 yield from below(entry.path, f"{prefix}{entry.name}/")
-            elif _holds(entry.is_file):
+            elif _holds(entry.is_file) or not os.path.exists(entry.path):
                 yield prefix + entry.name
 
     return below(str(path), "")

@@ -14,18 +14,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
-from .folders import RECORD, Names, Split, index_name, part, read_record, walk
+from .folders import RECORD, Names, Split, folder_kind, index_name, part, read_record, walk
 from .loading import worker_starts
-from .pictures import read_square, save_picture, write_bytes, write_text
+from .pictures import read_square_and_side, save_picture, write_bytes, write_text
 
 SUFFIX = ".webp"
 CHUNK = 16  # files that a process takes at once
@@ -44,6 +43,7 @@ def prepare(
 ) -> dict[str, Any]:
     """Make every picture below `source` a square of `size` in `out`, and return the record that is written beside them.
 
+    What is returned also tells how many squares this run "made", and how many of these it "enlarged" because the picture was smaller.
     Every file is tried, whatever its name; what is no picture is skipped and recorded. Stopped, it goes on where it was:
     what `out` holds already is made anew only where the source is younger. With `group_by_folder` a folder is held out whole or not at all
     (several pictures of one person). `notes` are added to the record. ValueError when there is no picture, or `out` is used otherwise.
@@ -64,11 +64,14 @@ def prepare(
         generator=torch.Generator(),
     )
     skipped: dict[str, str] = {}
+    made = enlarged = 0
     with tqdm(total=len(names), disable=not progress, desc=f"preparing {out}", unit="file") as bar:
-        for reasons, error in loader:
+        for reasons, sides, error in loader:
             if error:
                 raise OSError(error)
             skipped |= reasons
+            made += len(sides)
+            enlarged += sum(side < size for side in sides)
             bar.update(min(CHUNK, len(names) - bar.n))
     kept = [name for name in names.raw() if os.fsdecode(name) not in skipped]
     if not kept:
@@ -86,12 +89,14 @@ def prepare(
     record: dict[str, Any] = {"size": size, "complete": True, "pictures": len(kept), **counts, "grouped_by_folder": group_by_folder}
     record |= {**(notes or {}), "skipped": skipped}
     write_text(json.dumps(record, indent=1) + "\n", out / RECORD)
-    return record
+    return {**record, "made": made, "enlarged": enlarged}
 
 
 def _check(source: Path, out: Path, size: int) -> None:
     if not source.is_dir():
         raise ValueError(f"{source} is not a folder; give the folder that holds your pictures")
+    if folder_kind(source) == "pairs":
+        raise ValueError(f"{source} was prepared by other SR3 code: train and evaluate take it as it is; for another size give its folder hr_... alone")
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file; name a folder to write to")
     if out.exists() and out.samefile(source):
@@ -104,31 +109,48 @@ def _check(source: Path, out: Path, size: int) -> None:
         raise ValueError(f"{out} holds other files; name a new folder to write to")
 
 
-class _Maker(Dataset[tuple[dict[str, str], str]]):
-    """Makes the pictures of a list of rows: {name: reason} of those that were skipped, and what stopped it, such as a full disk."""
+class _Made(NamedTuple):
+    """What came of a list of rows."""
+
+    skipped: dict[str, str]  # {name: reason}
+    sides: list[int]  # of the pictures that were made, before they were resized
+    error: str = ""  # what stopped it, such as a full disk
+
+
+class _Maker(Dataset[_Made]):
+    """Makes the pictures of a list of rows."""
 
     def __init__(self, names: Names, out: Path, size: int) -> None:
         self.names, self.out, self.size = names, out, size
 
-    def __getitem__(self, rows: range) -> tuple[dict[str, str], str]:
-        try:
-            return dict(self._skipped(rows)), ""
-        except OSError as error:
-            return {}, str(error)
-
-    def _skipped(self, rows: range) -> Iterator[tuple[str, str]]:
+    def __getitem__(self, rows: range) -> _Made:
+        skipped: dict[str, str] = {}
+        sides: list[int] = []
         for row in rows:
             name = self.names.name(row)
             try:
-                self._make(self.names[row], self.out / (name + SUFFIX))
+                side = self._make(self.names[row], self.out / (name + SUFFIX))
             except ValueError as error:
-                yield name, str(error).removeprefix(f"{self.names[row]} ")
+                skipped[name] = str(error).removeprefix(f"{self.names[row]} ")
+            except OSError as error:
+                return _Made({}, [], str(error))
+            else:
+                sides += [] if side is None else [side]
+        return _Made(skipped, sides)
 
-    def _make(self, file: Path, target: Path) -> None:
+    def _make(self, file: Path, target: Path) -> int | None:
+        """Make one square; the side that it had in the picture, or None where it is there already."""
         if len(os.fsencode(file.name)) > LONGEST:
             raise ValueError(f"has a name of more than {LONGEST} bytes")
-        if target.is_file() and target.stat().st_mtime >= file.stat().st_mtime:
-            return
-        array = read_square(file, self.size).permute(1, 2, 0).numpy()
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_file() and file.exists() and target.stat().st_mtime >= file.stat().st_mtime:
+            return None
+        if file.with_name(target.name).is_dir():
+            raise ValueError(f"would become {target.name}, as a folder beside it is called; rename one of them")
+        square, side = read_square_and_side(file, self.size)
+        array = square.permute(1, 2, 0).numpy()
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise OSError(f"{target.parent} could not be made a folder: a file of an earlier run is in its way; remove it") from error
         save_picture(Image.fromarray(array[..., 0] if array.shape[2] == 1 else array), target, lossless=True, method=0)
+        return side

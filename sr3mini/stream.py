@@ -63,21 +63,29 @@ class Stream:
     def blocks(self, seed: int, reader: int, readers: int, start: Place) -> Iterator[tuple[Block, Place]]:
         """One of `readers`' share, block by block without end: (pictures, where the block starts)."""
         while True:
-            from_its_beginning, empty = start["inside"] is None, True
+            from_its_beginning, empty, read = start["inside"] is None, True, 0
             block: Block = []
-            for chunk, behind in self._chunks(seed, reader, readers, start):
+            for chunk, count, behind in self._chunks(seed, reader, readers, start):
                 block += chunk
+                read += count
                 if len(block) >= BLOCK or sum(len(content) for _, content in block) >= BLOCK_BYTES:
                     yield block, start
                     block, start, empty = [], behind, False
             if block:
                 yield block, start
             elif from_its_beginning and empty:
-                raise ValueError(f"a reader of {self.data} found no picture for {self.split}ing; use fewer processes and workers than {readers}")
+                raise ValueError(self._nothing_found(read, readers))
             start = {**START, "epoch": start["epoch"] + 1}
 
-    def _chunks(self, seed: int, reader: int, readers: int, start: Place) -> Iterator[tuple[Block, Place]]:
-        """What is left of an epoch, with the place behind each chunk. More readers than shards share a shard."""
+    def _nothing_found(self, read: int, readers: int) -> str:
+        if readers > 1:
+            return f"a reader of {self.data} found no picture for {self.split}ing among the {read} that it read; use fewer processes and workers than {readers}"
+        held_out = f"one in {HELD_OUT} is held out, by a hash of what it holds"
+        advice = "add pictures, or unpack them into a folder, of which at least one is held out"
+        return f"too few pictures in {self.data}: none of the {read} read is for {self.split}ing ({held_out}); {advice}"
+
+    def _chunks(self, seed: int, reader: int, readers: int, start: Place) -> Iterator[tuple[Block, int, Place]]:
+        """What is left of an epoch, chunk by chunk: (pictures, how many were read for them, the place behind). More readers than shards share a shard."""
         order = permutation(self.shards, seed, start["epoch"]).tolist()
         mine = order[reader::readers] or [order[reader % self.shards]]
         sharing = len(range(reader % self.shards, readers, self.shards)) if readers > self.shards else 1
@@ -87,8 +95,9 @@ class Stream:
                 shard.load_state_dict(start["inside"])
             try:
                 for chunk in shard.iter(CHUNK):  # not iter(shard), which would share it among the workers once more
-                    kept = [picture for picture in self._pictures(chunk) if self._is_wanted(picture[1], reader // self.shards, sharing)]
-                    yield kept, Place(epoch=start["epoch"], shard=position, inside=shard.state_dict(), taken=0)
+                    read = list(self._pictures(chunk))
+                    kept = [picture for picture in read if self._is_wanted(picture[1], reader // self.shards, sharing)]
+                    yield kept, len(read), Place(epoch=start["epoch"], shard=position, inside=shard.state_dict(), taken=0)
             except Exception as error:  # the errors of a dozen libraries below
                 reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
                 raise ValueError(f"shard {mine[position]} of {self.data} could not be read to its end ({reason}); mend it or leave it out") from error

@@ -24,7 +24,7 @@ def messy(folder: Path, good: int, broken: int = 50) -> tuple[set[str], set[str]
         name = f"{number % 7}/deep/{number // 100}/{number:06d}.{('jpg', 'png')[number % 2]}"
         _write(_photo(generator), folder / name)
         names.add(name)
-    skipped = {"notes.txt", "deep/labels.csv", "bomb.png"}
+    skipped = {"notes.txt", "deep/labels.csv", "bomb.png", "self", "gone"}
     (folder / "notes.txt").write_text("not a picture")
     (folder / "deep" / "labels.csv").write_text("name,label\n")
     (folder / "bomb.png").write_bytes(_bomb(60_000))
@@ -36,6 +36,7 @@ def messy(folder: Path, good: int, broken: int = 50) -> tuple[set[str], set[str]
         skipped.add(whole.name)
     (folder / "deep" / "loop").symlink_to(folder, target_is_directory=True)
     (folder / "self").symlink_to(folder / "self")
+    (folder / "gone").symlink_to(folder / "unplugged disk" / "cat.png")
     (folder / ".hidden.png").write_bytes(b"a thumbnail that some system left")
     return names, skipped
 

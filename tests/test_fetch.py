@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -236,6 +237,18 @@ def test_nothing_is_downloaded_before_the_licence_is_accepted(
     monkeypatch.setattr("sys.stdin", type("Terminal", (io.StringIO,), {"isatty": lambda self: True})("yes\n"))
     cli.main(command)
     assert len(toy.ranges) == 1
+
+
+def test_without_a_network_no_folder_is_left(toy: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what was not there before; what had arrived is kept, with the folder it lies in."""
+    toy.plan = [404, "cut", 404]
+    with pytest.raises(OSError, match="404"):
+        fetch.fetch("toy", tmp_path / "data" / "deep" / "toy", progress=False)
+    only(tmp_path)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    with pytest.raises(OSError, match="404"):
+        fetch.fetch("toy", tmp_path / "data" / "deep" / "toy", progress=False)
+    only(tmp_path / "data" / "deep", "toy.zip.part", "toy.zip.tag")
 
 
 def test_a_damaged_archive_is_removed_and_leaves_nothing_unpacked(toy: Server, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from rooms import room
 from sr3mini import cli, prepare
 from sr3mini.data import batches, open_pictures, read_square
 from sr3mini.folders import Folder, part, walk
+from sr3mini.pictures import read_square_and_side
 
 SIZE = 16
 
@@ -58,6 +59,7 @@ def test_every_other_file_is_named_once_with_the_reason(made: tuple[Path, Path, 
     skipped = noted["skipped"]
     assert isinstance(skipped, dict)
     assert set(skipped) == bad
+    assert {skipped.pop(name) for name in ("gone", "self")} == {"is a link that leads nowhere"}
     assert all(reason.startswith("could not be read as a picture (") for reason in skipped.values())
     assert "decompression bomb" in skipped["bomb.png"]
 
@@ -67,8 +69,25 @@ def test_the_summary_counts_and_names(tmp_path: Path, capsys: pytest.CaptureFixt
     cli.main(["prepare", str(tmp_path / "source"), "--size", "8", "--out", str(tmp_path / "out"), "--jobs", "1"])
     said = capsys.readouterr().out
     assert f"12 pictures of 8 x 8 in {tmp_path / 'out'}" in said
-    assert "6 files were skipped; each is named in" in said
+    assert "8 files were skipped; each is named in" in said
     assert said.count("\n  ") == 5
+
+
+def test_enlarged_pictures_are_counted_in_the_run_that_makes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The shorter side decides; a picture of the very size is not enlarged. Run again, only what is new is counted, and called so."""
+    (tmp_path / "source").mkdir()
+    for name, shape in (("tiny", (6, 6)), ("flat", (40, 7)), ("just", (8, 8)), ("large", (40, 30))):
+        Image.new("RGB", shape).save(tmp_path / "source" / f"{name}.png")
+
+    def said(*arguments: str) -> str:
+        cli.main(["prepare", str(tmp_path / "source"), "--size", "8", "--out", str(tmp_path / "out"), *arguments])
+        return capsys.readouterr().out
+
+    assert "\n2 of them were smaller than 8 x 8 and were enlarged, which teaches blur\n" in said("--jobs", "2")
+    assert "teaches blur" not in said("--jobs", "1")
+    for name, side in (("small", 3), ("wide", 9), ("pixel", 1)):
+        Image.new("RGB", (side, side)).save(tmp_path / "source" / f"{name}.png")
+    assert "\n2 of the 3 made in this run were smaller than 8 x 8 and were enlarged, which teaches blur\n" in said("--jobs", "1")
 
 
 def test_what_is_upright_and_what_is_white_stay_so(made: tuple[Path, Path, set[str], set[str]]) -> None:
@@ -98,15 +117,16 @@ def test_a_second_run_makes_nothing_anew_but_what_has_changed(made: tuple[Path, 
     source, out, _, bad = made
     read: list[str] = []
 
-    def watched(file: Path, size: int) -> torch.Tensor:
+    def watched(file: Path, size: int) -> tuple[torch.Tensor, int]:
         read.append(str(file.relative_to(source)))
-        return read_square(file, size)
+        return read_square_and_side(file, size)
 
-    monkeypatch.setattr(prepare, "read_square", watched)
+    monkeypatch.setattr(prepare, "read_square_and_side", watched)
     before = record(out)
     os.utime(out / "cat.a.png.webp", (1, 1))  # older than its source now
     again = prepare.prepare(source, out, SIZE, progress=False)
     assert set(read) == bad | {"cat.a.png"}
+    assert (again.pop("made"), again.pop("enlarged")) == (1, 0)
     assert again == before == record(out)
 
 
@@ -176,6 +196,8 @@ def test_mistakes_are_told_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureF
     source = tmp_path / "source"
     messy(source, good=12, broken=0)
     (tmp_path / "empty").mkdir()
+    for kind in ("hr_16", "lr_4", "sr_4_16"):
+        (tmp_path / "theirs" / kind).mkdir(parents=True)
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.txt").write_text("no picture")
     cli.main(["prepare", str(source), "--size", "8", "--out", str(tmp_path / "out"), "--jobs", "1"])
@@ -186,6 +208,7 @@ def test_mistakes_are_told_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureF
         ((tmp_path / "gone",), "gone is not a folder"),
         ((tmp_path / "empty", "--out", tmp_path / "new"), "holds no file at all"),
         ((tmp_path / "texts", "--out", tmp_path / "new"), "none of the 1 files below .* is a picture; the first: a.txt could not be read"),
+        ((tmp_path / "theirs", "--out", tmp_path / "new"), "prepared by other SR3 code: .* its folder hr_... alone"),
         ((source, "--out", source), "holds your pictures themselves"),
         ((source, "--out", source / "deep"), "holds other files; name a new folder"),
         ((source, "--out", tmp_path / "out", "--size", "4"), "holds pictures of 8 x 8; name another folder for 4 x 4"),
@@ -207,6 +230,61 @@ def test_a_prepared_folder_inside_its_source_is_not_prepared_itself(tmp_path: Pa
     good, _ = messy(tmp_path, good=12, broken=0)
     for _ in range(2):
         assert prepare.prepare(tmp_path, tmp_path / "deep" / "small", 8, progress=False)["pictures"] == len(good)
+
+
+def test_what_was_prepared_earlier_is_no_source(tmp_path: Path) -> None:
+    """Nor is it trained on twice, raw and prepared; asked for by its own name, it is walked."""
+    good, bad = messy(tmp_path, good=12, broken=0)
+    prepare.prepare(tmp_path, tmp_path / "p8", 8, progress=False)
+    with pytest.warns(UserWarning, match=r"left out: .*p8 \(sr3mini prepare wrote it\)$"):
+        prepare.prepare(tmp_path, tmp_path / "deep" / "p4", 4, progress=False)
+    assert names(tmp_path / "deep" / "p4", "train") | names(tmp_path / "deep" / "p4", "test") == {f"{name}.webp" for name in good}
+    with pytest.warns(UserWarning, match=r"left out: .*p[48] \(sr3mini prepare wrote it\)$"):
+        raw = {str(file.relative_to(tmp_path)) for split in ("train", "test") for file in open_pictures(str(tmp_path), 4, 3, split).files}
+    assert raw <= good | bad
+    assert sum(name.endswith(".webp") for name in walk(tmp_path / "p8")) == len(good)
+
+
+def test_a_link_that_leads_nowhere_is_named_once(tmp_path: Path) -> None:
+    """Where it once led somewhere too: its square is there, and is used no more."""
+    source, out = tmp_path / "source", tmp_path / "out"
+    source.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (4, 4)).save(source / name)
+    Image.new("RGB", (4, 4)).save(tmp_path / "elsewhere.png")
+    (source / "link.png").symlink_to(tmp_path / "elsewhere.png")
+    assert prepare.prepare(source, out, 4, progress=False)["pictures"] == 3
+    (tmp_path / "elsewhere.png").unlink()
+    again = prepare.prepare(source, out, 4, progress=False)
+    assert (again["pictures"], again["skipped"]) == (2, {"link.png": "is a link that leads nowhere"})
+    raw = Folder(source, 4)
+    with pytest.warns(UserWarning, match=r"^skipped: .*link\.png is a link that leads nowhere$"):
+        assert len(list(raw)) == 3
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_file_whose_square_would_be_called_as_a_folder_is_skipped_and_named(tmp_path: Path, jobs: int) -> None:
+    source, out = tmp_path / "source", tmp_path / "out"
+    (source / "dog.webp").mkdir(parents=True)
+    for name in ("cat.png", "dog", "dog.webp/1.png", "dog.webp/2.png"):
+        Image.new("RGB", (4, 4)).save(source / name, "png")
+    made = prepare.prepare(source, out, 4, jobs=jobs, progress=False)
+    assert made["skipped"] == {"dog": "would become dog.webp, as a folder beside it is called; rename one of them"}
+    assert names(out, "train") | names(out, "test") == {"cat.png.webp", "dog.webp/1.png.webp", "dog.webp/2.png.webp"}
+
+
+def test_a_square_of_an_earlier_run_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
+    source, out = tmp_path / "source", tmp_path / "out"
+    source.mkdir()
+    for name in ("cat.png", "dog"):
+        Image.new("RGB", (4, 4)).save(source / name, "png")
+    prepare.prepare(source, out, 4, progress=False)
+    (source / "dog.webp" / "deep").mkdir(parents=True)
+    Image.new("RGB", (4, 4)).save(source / "dog.webp" / "deep" / "1.png")
+    with pytest.raises(OSError, match=r"dog\.webp/deep could not be made a folder: a file of an earlier run is in its way; remove it$"):
+        prepare.prepare(source, out, 4, progress=False)
+    (out / "dog.webp").unlink()
+    assert set(prepare.prepare(source, out, 4, progress=False)["skipped"]) == {"dog"}
 
 
 def test_opening_a_prepared_folder_lists_nothing(made: tuple[Path, Path, set[str], set[str]], monkeypatch: pytest.MonkeyPatch) -> None:

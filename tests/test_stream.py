@@ -49,6 +49,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for shard in range(3):
         tar(f"{shard:03d}.tar", {f"{number:03d}.png": content(number) for number in range(shard * 40, shard * 40 + 40)})
     tar("broken.tar", {f"{number:03d}.png": b"no picture" if number % 10 == 3 else content(number) for number in range(30)})
+    tar("few.tar", {f"{number:03d}.png": content(number) for number in range(4)})
     tar("texts.tar", {"a.txt": b"one", "b.txt": b"two"})
     table = datasets.Dataset.from_dict(
         {"label": list(range(COUNT)), "image": [{"bytes": content(number), "path": None} for number in range(COUNT)]},
@@ -169,8 +170,14 @@ def test_a_stream_of_nothing_but_bad_pictures_ends_in_a_sentence(shards: Path, m
 
 def test_a_reader_that_finds_nothing_says_so(shards: Path) -> None:
     opened = Stream(str(shards / "00?.tar"), SIZE, split="test")
-    with pytest.raises(ValueError, match=r"found no picture for testing; use fewer processes and workers than 64$"):
+    with pytest.raises(ValueError, match=r"found no picture for testing among the \d+ that it read; use fewer processes and workers than 64$"):
         [next(opened.blocks(0, reader, 64, stream.START)) for reader in range(64)]
+
+
+def test_too_few_pictures_to_hold_one_out_are_told_as_that(shards: Path) -> None:
+    with pytest.raises(ValueError, match=r"^too few pictures in [^\n]*few\.tar: none of the 4 read is for testing \(one in 20 is held out, by "):
+        next(batches(Stream(str(shards / "few.tar"), SIZE, split="test"), 1, seed=0))
+    assert len(take(batches(Stream(str(shards / "few.tar"), SIZE), 4, seed=0), 2)) == 2
 
 
 def test_pictures_come_in_the_size_and_the_channels_asked_for(shards: Path) -> None:

@@ -47,6 +47,9 @@ def prepare(
     assert source is not None
     record = run(source, out, size, jobs=jobs, group_by_folder=group_by_folder, notes=notes)
     print(f"{record['pictures']} pictures of {size} x {size} in {out}: {record['train']} to train on, {record['test']} held out")
+    if enlarged := record["enlarged"]:
+        of = "them" if record["made"] == record["pictures"] else f"the {record['made']} made in this run"
+        print(f"{enlarged} of {of} were smaller than {size} x {size} and were enlarged, which teaches blur")
     if skipped := record["skipped"]:
         print(f"{len(skipped)} files were skipped; each is named in {out / RECORD}, the first here:")
         for file, reason in list(skipped.items())[:5]:
