@@ -144,10 +144,7 @@ def train(
 def learn(
     training: Training, preset: Preset, y: Iterator[Tensor], *, seed: int = 0, start: int = 0, share: slice = slice(None), micro_batches: int = 1
 ) -> Iterator[Float[Tensor, ""]]:
-    """Algorithm 1: a gradient step each time the next loss is asked for, without end; in its place the gradient's norm, if that is no number.
-
-    `y`: this process's rows `share` of each batch.
-    """
+    """Algorithm 1: a gradient step each time the next loss is asked for, without end. `y`: this process's rows `share` of each batch."""
     accelerator, f, optimizer = training.accelerator, training.f, training.optimizer
     schedule, rate, device = preset.training_schedule(), learning_rate(preset), accelerator.device
     exact = torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have no float64
@@ -170,7 +167,7 @@ def learn(
         optimizer.step()
         get_ema_multi_avg_fn(ema_decay(preset, step))(training.averaged, training.parameters, step)
         loss = torch.stack(losses).detach().mean()
-        yield torch.where(norm.isfinite(), loss, norm)  # a gradient that is no number has just spoilt the weights, whatever the loss was
+        yield torch.where(norm.isfinite(), loss, norm)  # a gradient that is no number has spoilt the weights, whatever the loss
 
 
 def condition(y_0: Float[Tensor, "B C H W"], preset: Preset, u: Float[Tensor, "2 B"]) -> Float[Tensor, "B C h w"]:
