@@ -55,25 +55,28 @@ OPTIONS = {  # our fields that the tensors tell, and the options of that code th
 def import_checkpoint(path: str | Path, config: str | Path | None = None) -> tuple[Network, dict[str, Any]]:
     """The network of a `..._gen.pth` and what is known of it, by the file's own JSON configuration or without one.
 
-    Nothing in the file is executed. ValueError, in one sentence, when the file is no such checkpoint, when `config` is
-    none of that code's or describes another network, or when the layout is not one of `which_model_G: sr3`.
+    Nothing in the file is executed. ValueError, in one sentence, when the file is no such checkpoint or holds weights that are
+    no finite numbers, when `config` is none of that code's or describes another network, or when the layout is not one of
+    `which_model_G: sr3`.
     """
     path = Path(path)
     if path.stem.endswith("_opt"):
         raise ValueError(f"{path} holds the state of an optimizer; the weights lie beside it, in {path.name.replace('_opt', '_gen')}")
     tensors = read_pth(path)
-    weights = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items() if name.startswith(PREFIX)}
+    weights = {name.removeprefix(PREFIX): tensor.float() for name, tensor in tensors.items() if name.startswith(PREFIX)}
+    betas = _betas_of(tensors, path)
     fields = _layout_of(weights, path)
+    _demand_finite(weights, path)
     assumed: dict[str, Any] = {}
     if config is None:
         key = (fields["channels"], fields["multipliers"], fields["blocks"])
         assumed = dict(PUBLISHED.get(key, {"groups": 32, "size": 128, "factor": 8, "dropout": 0.0}))
         assumed["factor"] = assumed["factor"] if fields["conditional"] else 1
-        schedule = _schedule_of(tensors["betas"], path) if "betas" in tensors else {}
+        schedule = {} if betas is None else _schedule_of(betas, path)
         assumed |= {} if schedule else {"schedule": "linear", "schedule_steps": 2000, "schedule_start": 1e-6, "schedule_end": 1e-2}
         fields |= assumed | schedule
     else:
-        fields |= _checked(fields_of(config), fields, tensors.get("betas"), config, path)
+        fields |= _checked(fields_of(config), fields, betas, config, path)
     try:
         preset = Preset(name=path.stem, data="folder", sampling_steps=min(100, fields["schedule_steps"]), loss_power=1, **fields)
         f = _filled(preset, weights)
@@ -128,7 +131,7 @@ def _filled(preset: Preset, weights: dict[str, Tensor]) -> Network:
     with torch.device("meta"):
         f = preset.network()
     names = {their_name(name): name for name in f.state_dict()}
-    renamed = {names.get(name, name): tensor.float() for name, tensor in weights.items()}
+    renamed = {names.get(name, name): tensor for name, tensor in weights.items()}
     wrong = [name for name, tensor in f.state_dict().items() if name not in renamed or renamed[name].shape != tensor.shape]
     for name in wrong or sorted(renamed.keys() - names.values()):
         found = tuple(renamed[name].shape) if name in renamed else "missing"
@@ -166,6 +169,20 @@ def _layout_of(weights: dict[str, Tensor], path: Path) -> dict[str, Any]:
     }
 
 
+def _demand_finite(weights: dict[str, Tensor], path: Path) -> None:
+    spoilt = next((name for name, tensor in weights.items() if not tensor.isfinite().all()), None)
+    if spoilt is not None:
+        raise ValueError(f"{path} holds weights that are no finite numbers, in {PREFIX}{spoilt}: its training went astray; take an earlier checkpoint of it")
+
+
+def _betas_of(tensors: dict[str, Tensor], path: Path) -> Tensor | None:
+    """The table of beta (T,) that a checkpoint carries, if it does."""
+    betas = tensors.get("betas")
+    if betas is not None and betas.ndim != 1:
+        raise ValueError(f"{path} holds betas of shape {tuple(betas.shape)}, but a schedule is a table of one number a step")
+    return betas
+
+
 def _schedule_of(betas: Tensor, path: Path) -> dict[str, Any]:
     """The fields of the preset that describe a checkpoint's table of beta."""
     steps, first, last = len(betas), float(f"{betas[0].item():.6g}"), float(f"{betas[-1].item():.6g}")
@@ -177,14 +194,15 @@ def _schedule_of(betas: Tensor, path: Path) -> dict[str, Any]:
 
 
 def _is_schedule(betas: Tensor, fields: dict[str, Any]) -> bool:
-    """Whether the float32 table `betas` is the schedule that the fields describe."""
+    """Whether the table `betas` is the schedule that the fields describe, as exactly as numbers of its kind can tell."""
     if fields["schedule_steps"] != len(betas):
         return False
     try:
         made = 1 - SCHEDULES[fields["schedule"]](*(fields[f"schedule_{name}"] for name in ("steps", "start", "end"))).alphas[1:]
     except ValueError:
         return False
-    return torch.allclose(made, betas.double(), rtol=1e-4, atol=1e-9)
+    kind = torch.finfo(betas.dtype)  # 2: not only the table was rounded to it, but also a start and an end that were taken from the table
+    return torch.allclose(made, betas.double(), rtol=max(1e-4, 2 * kind.eps), atol=max(1e-9, 2 * kind.tiny * kind.eps))
 
 
 def _checked(fields: dict[str, Any], told: dict[str, Any], betas: Tensor | None, config: str | Path, path: Path) -> dict[str, Any]:

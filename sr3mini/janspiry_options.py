@@ -14,6 +14,10 @@ from typing import Any
 from .preset import Preset
 
 THEIR_SCHEDULES = {"linear": "linear", "quadratic": "quad", "warmup10": "warmup10", "warmup50": "warmup50", "constant": "const", "cosine": "cosine"}
+WHOLE = (  # options that count something
+    *("in_channel", "out_channel", "inner_channel", "norm_groups", "res_blocks"),
+    *("image_size", "l_resolution", "r_resolution", "n_timestep"),
+)
 
 
 def fields_of(config: str | Path) -> dict[str, Any]:
@@ -27,9 +31,11 @@ def fields_of(config: str | Path) -> dict[str, Any]:
         if model.get("which_model_G", "sr3") != "sr3":
             raise ValueError(f"which_model_G is {model['which_model_G']!r}, and only 'sr3' can be imported")
         unet, diffusion, betas = model["unet"], model.get("diffusion", {}), model["beta_schedule"]
+        _demand_whole(unet, diffusion)
         image_size = diffusion["image_size"] if "image_size" in diffusion else unet["image_size"]
         multipliers = tuple(unet["channel_multiplier"] if "channel_multiplier" in unet else unet["channel_mults"])
         sizes: dict[str, Any] = next((each for each in options.get("datasets", {}).values() if {"l_resolution", "r_resolution"} <= each.keys()), {})
+        _demand_whole(sizes)
         size, outputs = sizes.get("r_resolution", image_size), unet["out_channel"]
         conditional = diffusion.get("conditional", unet["in_channel"] > outputs)
         if unet["in_channel"] != outputs * (1 + conditional):
@@ -44,8 +50,15 @@ def fields_of(config: str | Path) -> dict[str, Any]:
         }
     except KeyError as error:
         raise ValueError(f"{config} is no configuration of that code: it has no {error.args[0]!r}") from error
-    except (TypeError, AttributeError, ZeroDivisionError, ValueError) as error:
+    except (TypeError, AttributeError, ArithmeticError, ValueError) as error:
         raise ValueError(f"{config} is no configuration that can be used ({error})") from error
+
+
+def _demand_whole(*sections: Any) -> None:
+    """ValueError where one of the options `WHOLE` is no whole number. norm_groups may be null, which stands for 32."""
+    for name, value in (each for section in sections for each in section.items() if each[0] in WHOLE):
+        if type(value) is not int and (name, value) != ("norm_groups", None):
+            raise ValueError(f"{name} = {json.dumps(value)}, but it must be a whole number")
 
 
 def _schedule_fields(betas: dict[str, Any]) -> dict[str, Any]:
@@ -53,6 +66,7 @@ def _schedule_fields(betas: dict[str, Any]) -> dict[str, Any]:
     ours = {theirs: ours for ours, theirs in THEIR_SCHEDULES.items()}
     if betas["schedule"] not in ours:
         raise ValueError(f"the schedule {betas['schedule']!r} is none of {', '.join(ours)}")
+    _demand_whole(betas)
     numbers = {"schedule_start": float(betas["linear_start"]), "schedule_end": float(betas["linear_end"])}
     return {"schedule": ours[betas["schedule"]], "schedule_steps": betas["n_timestep"], **numbers}
 

@@ -94,10 +94,19 @@ def _environment(path: Path) -> Any:
         import lmdb
     except ImportError as error:
         raise ImportError(f"{path} is an LMDB set, and the package lmdb is not installed; pip install 'sr3mini[lmdb]'") from error
+    length = (path / LMDB).stat().st_size
+    if not length:
+        raise ValueError(f"{path / LMDB} is empty, so {path} is no LMDB set: copy it anew")
     try:
-        return lmdb.open(str(path), readonly=True, lock=False, readahead=False)
+        environment = lmdb.open(str(path), readonly=True, lock=False, readahead=False)
     except lmdb.Error as error:
         raise ValueError(f"{path} could not be opened as an LMDB set ({error})") from error
+    promised = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    if length < promised:  # LMDB maps the file into memory: to read a page behind its end kills the process
+        environment.close()
+        what = f"{length} bytes of the {promised} that its header tells of"
+        raise ValueError(f"{path / LMDB} breaks off, with {what}; copy it anew, by mdb_copy -c if it was always that short")
+    return environment
 
 
 def _largest(found: dict[str, dict[str, Path]], kind: str) -> dict[str, Path]:

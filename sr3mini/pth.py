@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-LARGEST_PROGRAM = 32_000_000  # bytes of data.pkl: that of 100 million weights takes 0.1 million
+LARGEST_PROGRAM = 4_000_000  # bytes of data.pkl: that of 100 million weights takes 0.1 million; in memory each may become 70
+PIECE = 2**24  # bytes read at once
 DTYPES = {
     "torch FloatStorage": torch.float32,
     "torch DoubleStorage": torch.float64,
@@ -53,7 +54,8 @@ def read_pth(path: str | Path) -> dict[str, Tensor]:
     """The float tensors of a .pth file by name, contiguous, on the CPU; other entries of the dictionary are left out.
 
     ValueError, in one sentence, when the file is missing, damaged, in the format of torch before 1.6, or more than a
-    dictionary of tensors. Needs memory for the tensors once, and never more than the file is long.
+    dictionary of tensors. Each storage is read once, one after the other. So this needs memory for the tensors once, which are
+    never more than the file holds, and beside them for one storage at most, of which they were only a part or in another order.
     """
     path = Path(path)
     try:
@@ -201,8 +203,24 @@ def _tensors(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], desc
         last = each.offset + sum((side - 1) * stride for side, stride in zip(each.shape, each.strides, strict=True))
         if info is None or info.file_size != each.numbers * each.dtype.itemsize or 0 in each.shape or last >= each.numbers:
             raise Refused(f"declares a tensor of shape {each.shape} that its numbers do not fill")
-    tensors = {}
+    sharing: dict[str, list[str]] = {}
     for name, each in described.items():
-        numbers = torch.frombuffer(bytearray(archive.read(members[f"data/{each.member}"])), dtype=each.dtype)
-        tensors[name] = numbers.as_strided(each.shape, each.strides, each.offset).contiguous()
-    return tensors
+        sharing.setdefault(each.member, []).append(name)
+    tensors: dict[str, Tensor] = {}
+    for member, names in sharing.items():
+        storage = _content(archive, members[f"data/{member}"])
+        for name in names:
+            each = described[name]
+            view = torch.frombuffer(storage, dtype=each.dtype).as_strided(each.shape, each.strides, each.offset)
+            whole = len(names) == 1 and view.numel() == each.numbers  # or else a few numbers would keep all the others alive
+            tensors[name] = view.contiguous() if whole else view.clone(memory_format=torch.contiguous_format)
+    return {name: tensors[name] for name in described}
+
+
+def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytearray:
+    """The bytes of a member, in memory once."""
+    content = bytearray(info.file_size)
+    with archive.open(info) as file:
+        for start in range(0, len(content), PIECE):
+            content[start : start + PIECE] = file.read(PIECE)
+    return content

@@ -189,6 +189,17 @@ def test_its_json_may_have_comments_and_addresses(tmp_path: Path) -> None:
         ("unet", "out_channel", 1, "do not fit conditional"),
         ("unet", "norm_groups", 3, "this layout needs an even number that 3 groups divide"),
         ("unet", "dropout", "much", "could not convert"),
+        ("unet", "dropout", [0.2], "no configuration that can be used"),
+        ("unet", "dropout", float("nan"), "dropout = nan, but it must be float and lie between 0.0 and 1.0"),
+        ("unet", "res_blocks", "1", 'res_blocks = "1", but it must be a whole number'),
+        ("unet", "res_blocks", True, "res_blocks = true, but it must be a whole number"),
+        ("unet", "in_channel", None, "in_channel = null, but it must be a whole number"),
+        ("unet", "inner_channel", 8.0, "inner_channel = 8.0, but it must be a whole number"),
+        ("unet", "norm_groups", "4", 'norm_groups = "4", but it must be a whole number'),
+        ("unet", "channel_multiplier", 3, "no configuration that can be used"),
+        ("unet", "attn_res", 8, "no configuration that can be used"),
+        ("diffusion", "image_size", 16.5, "image_size = 16.5, but it must be a whole number"),
+        ("diffusion", "conditional", "yes", "no configuration that can be used"),
         ("diffusion", "conditional", False, "in_channel = 6 and out_channel = 3 do not fit conditional = false"),
         ("diffusion", "image_size", "large", "no configuration that can be used"),
         ("beta_schedule", "train", {"schedule": "jsd", "n_timestep": 20, "linear_start": 1e-4, "linear_end": 0.3}, "'jsd' is none of linear, quad"),
@@ -199,6 +210,31 @@ def test_a_configuration_of_another_network_is_refused(section: str, option: str
     config = edited(tmp_path, lambda options: (options["model"] if section == "model" else options["model"][section]).update({option: value}))
     with pytest.raises(ValueError, match=what):
         import_checkpoint(tmp_path / "t_gen.pth", config)
+
+
+@pytest.mark.parametrize("carried", [True, False], ids=["with betas", "without betas"])
+@pytest.mark.parametrize(
+    ("option", "value", "what"),
+    [
+        ("n_timestep", "x", 'n_timestep = "x", but it must be a whole number'),
+        ("n_timestep", None, "n_timestep = null, but it must be a whole number"),
+        ("n_timestep", 20.0, "n_timestep = 20.0, but it must be a whole number"),
+        ("n_timestep", [20], "but it must be a whole number"),
+        ("n_timestep", -20, r"describes a schedule of -20 steps|schedule_steps = -20"),
+        ("linear_start", "x", "could not convert string to float"),
+        ("linear_start", None, "no configuration that can be used"),
+        ("linear_end", 10**400, "no configuration that can be used"),
+        ("linear_end", float("nan"), "the 20 betas of|schedule_end = nan"),
+        ("schedule", ["linear"], "no configuration that can be used"),
+    ],
+)
+def test_a_schedule_of_no_numbers_is_refused_whether_or_not_there_is_a_table(option: str, value: object, what: str, carried: bool, tmp_path: Path) -> None:
+    config = edited(tmp_path, lambda options: [options["model"]["beta_schedule"][phase].update({option: value}) for phase in ("train", "val")])
+    tensors = read_pth(tmp_path / "t_gen.pth")
+    torch.save(tensors if carried else {name: tensor for name, tensor in tensors.items() if name != "betas"}, tmp_path / "t_gen.pth")
+    with pytest.raises(ValueError, match=what) as error:
+        import_checkpoint(tmp_path / "t_gen.pth", config)
+    assert "\n" not in str(error.value)
 
 
 def test_a_configuration_with_another_schedule_than_the_tables_is_refused_unless_it_is_for_sampling(tmp_path: Path) -> None:
@@ -251,6 +287,54 @@ def test_tensors_of_another_network_are_refused(damage: Callable[[dict[str, Tens
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("with_config", [True, False])
+@pytest.mark.parametrize("shape", [(), (3, 4), (20, 1)])
+def test_betas_that_are_no_table_are_refused(shape: tuple[int, ...], with_config: bool, tmp_path: Path) -> None:
+    config = export_checkpoint(layout(), tmp_path / "t_gen.pth")
+    torch.save(read_pth(tmp_path / "t_gen.pth") | {"betas": torch.full(shape, 0.1)}, tmp_path / "t_gen.pth")
+    assert f"holds betas of shape {shape}, but" in refused(tmp_path / "t_gen.pth", config if with_config else None)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_no_finite_numbers_are_refused_by_name(number: float, tmp_path: Path) -> None:
+    config = export_checkpoint(layout(), tmp_path / "t_gen.pth")
+    tensors = read_pth(tmp_path / "t_gen.pth")
+    tensors["denoise_fn.mid.0.attn.norm.bias"][3] = number
+    torch.save(tensors, tmp_path / "t_gen.pth")
+    assert "t_gen.pth holds weights that are no finite numbers, in denoise_fn.mid.0.attn.norm.bias" in refused(tmp_path / "t_gen.pth", config)
+
+
+def test_weights_too_large_for_float32_are_refused_too(tmp_path: Path) -> None:
+    config = export_checkpoint(layout(), tmp_path / "t_gen.pth")
+    large = {"denoise_fn.mid.0.attn.norm.bias": torch.full((16,), 1e300, dtype=torch.float64)}
+    torch.save(read_pth(tmp_path / "t_gen.pth") | large, tmp_path / "t_gen.pth")
+    assert "no finite numbers, in denoise_fn.mid.0.attn.norm.bias" in refused(tmp_path / "t_gen.pth", config)
+
+
+# Checkpoints in fewer bits --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("schedule", ["linear", "quadratic", "warmup10", "warmup50", "constant", "cosine"])
+@pytest.mark.parametrize(("steps", "start", "end"), [(20, 1e-4, 0.3), (2000, 1e-6, 1e-2)])  # float16 tells 1e-6 in steps of 6e-8
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_checkpoint_of_any_float_comes_in(dtype: torch.dtype, steps: int, start: float, end: float, schedule: str, tmp_path: Path) -> None:
+    f = layout(channels=32, groups=32, schedule=schedule, schedule_steps=steps, schedule_start=start, schedule_end=end)
+    config = export_checkpoint(f, tmp_path / "t_gen.pth")
+    torch.save({name: tensor.to(dtype) for name, tensor in read_pth(tmp_path / "t_gen.pth").items()}, tmp_path / "t_gen.pth")
+    g, _ = import_checkpoint(tmp_path / "t_gen.pth", config)
+    assert identical(g.state_dict(), {name: tensor.to(dtype).float() for name, tensor in f.state_dict().items()})
+    assert (g.preset.schedule_start, g.preset.schedule_end) == (start, end)
+    alone, _ = import_checkpoint(tmp_path / "t_gen.pth")
+    assert torch.allclose(alone.preset.training_schedule().alphas, f.preset.training_schedule().alphas, rtol=0, atol=0.01 if dtype is torch.bfloat16 else 1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_another_schedule_is_told_apart_in_fewer_bits_too(dtype: torch.dtype, tmp_path: Path) -> None:
+    config = edited(tmp_path, lambda options: [options["model"]["beta_schedule"][phase].update(linear_end=0.29) for phase in ("train", "val")])
+    torch.save({name: tensor.to(dtype) for name, tensor in read_pth(tmp_path / "t_gen.pth").items()}, tmp_path / "t_gen.pth")
+    assert "the 20 betas of" in refused(tmp_path / "t_gen.pth", config)
+
+
 # The verbs ------------------------------------------------------------------------------------------------------------
 
 
@@ -299,6 +383,44 @@ def test_a_mistake_is_one_sentence_with_status_2_and_leaves_nothing(tmp_path: Pa
         said = capsys.readouterr().err.splitlines()
         assert (stop.value.code, len(said), said[0][:9]) == (2, 1, "sr3mini: "), said
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.pth", "file"]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def run_refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([str(each) for each in arguments])
+    said = capsys.readouterr().err.splitlines()
+    assert (stop.value.code, len(said)) == (2, 1)
+    return said[0]
+
+
+@pytest.mark.parametrize("there", ["model.safetensors", "config.json", "model.json", "README.md", "metrics.jsonl", "state/step_00000002/state.json"])
+def test_an_import_overwrites_a_model_or_a_training_only_when_asked_to(there: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / there).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / there).write_text("mine")
+    command = ("import", FIXTURE / "I10_E1_gen.pth", "--out", tmp_path)
+    said = run_refused(capsys, *command)
+    assert said == f"sr3mini: {tmp_path / Path(there).parts[0]} is there already: choose another --out, or pass --overwrite"
+    assert contents(tmp_path) == {there: b"mine"}
+    cli.main([str(each) for each in (*command, "--overwrite")])
+    assert load(tmp_path).preset.name == "I10_E1_gen"
+
+
+@pytest.mark.parametrize("there", ["t_gen.pth", "t_gen.json", "t.pt2"])
+def test_an_export_overwrites_a_file_only_when_asked_to(there: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "tiny.safetensors", layout())
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / there).write_text("mine")
+    goal = tmp_path / "out" / there.replace("json", "pth")
+    command = ("export", tmp_path / "tiny.safetensors", "--out", goal)
+    assert run_refused(capsys, *command) == f"sr3mini: {tmp_path / 'out' / there} is there already: choose another --out, or pass --overwrite"
+    assert contents(tmp_path / "out") == {there: b"mine"}
+    cli.main([str(each) for each in (*command, "--overwrite")])
+    assert sorted(contents(tmp_path / "out")) == (["t.pt2"] if there == "t.pt2" else ["t_gen.json", "t_gen.pth"])
+    assert b"mine" not in contents(tmp_path / "out").values()
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

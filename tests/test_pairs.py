@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
+import subprocess
 import sys
 from pathlib import Path
 
@@ -155,6 +157,21 @@ def test_a_damaged_or_foreign_set_is_refused_in_a_sentence(tmp_path: Path, monke
     monkeypatch.setitem(sys.modules, "lmdb", None)
     with pytest.raises(ImportError, match=r"pip install 'sr3mini\[lmdb\]'"):
         Pairs(tmp_path / "good", 16)
+
+
+@pytest.mark.parametrize("size", [0, 4096, 4248, 8192, 30_000, -4096, -1])
+def test_an_lmdb_file_that_breaks_off_is_refused_before_a_page_behind_its_end_is_read(size: int, tmp_path: Path) -> None:
+    """In a process of its own: to read such a page is a bus error, which kills it."""
+    path = database(tmp_path / "set", tuple(f"{n:05}" for n in range(200)))
+    file = path / "data.mdb"
+    os.truncate(file, size if size >= 0 else file.stat().st_size + size)
+    program = "import sys; from sr3mini.pairs import Pairs; pictures = Pairs(sys.argv[1], 16); print([pictures[i].mean() for i in range(len(pictures))])"
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)
+    said = done.stderr.splitlines()[-1]
+    assert done.returncode == 1, f"ended with {done.returncode}"
+    what = {0: f"{file} is empty", 4096: "could not be opened as an LMDB set"}.get(size, f"{file} breaks off, with {file.stat().st_size} bytes")
+    assert said.startswith("ValueError: ")
+    assert what in said
 
 
 def test_a_value_of_an_lmdb_file_that_is_no_picture_is_skipped_by_name(tmp_path: Path) -> None:

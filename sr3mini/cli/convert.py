@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+
+MODEL_FOLDER = ("model.safetensors", "config.json", "model.json", "README.md", "metrics.jsonl", "state")  # the last two are a training's
 
 
 def import_(
     checkpoint: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="GEN.PTH")],
     config: Path | None = None,
     out: Path = Path("model"),
+    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False,
 ) -> None:
     """Turn a checkpoint of the best-known public SR3 code into a model folder.
 
-    Nothing in the file is executed.
+    Nothing in the file is executed. A folder that holds a model or a training already is left as it is, with status 2.
 
     Args:
         checkpoint: its I..._E..._gen.pth.
         config: the JSON that it was trained with; without it, what the tensors do not tell is assumed, and said.
         out: folder for model.safetensors, config.json, model.json and README.md.
+        overwrite: write anew what is there already.
     """
     import dataclasses
     import json
@@ -30,6 +35,7 @@ def import_(
     from ..data import write_text
     from ..janspiry import import_checkpoint
 
+    _demand_free((out / name for name in MODEL_FOLDER), overwrite)
     f, about = import_checkpoint(checkpoint, config)
     about |= {"preset": dataclasses.asdict(f.preset), "parameters": sum(p.numel() for p in f.parameters())}
     out.mkdir(parents=True, exist_ok=True)
@@ -45,15 +51,17 @@ def import_(
 def export(
     model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")],
     out: Annotated[Path, tyro.conf.arg(metavar="FILE.pth|FILE.pt2")],
+    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False,
 ) -> None:
     """Write a model for other code to load.
 
     NAME_gen.pth is for the best-known public SR3 code, with NAME_gen.json beside it; its layout has to be that code's.
-    NAME.pt2 is a program for torch.export.load, which needs none of our code.
+    NAME.pt2 is a program for torch.export.load, which needs none of our code. Files that are there already are left as they are, with status 2.
 
     Args:
         model: a shipped name, a .safetensors file, or a model folder.
         out: where to write; the ending says what.
+        overwrite: write anew what is there already.
     """
     from ..bridges import export_program
     from ..checkpoint import load
@@ -61,8 +69,16 @@ def export(
 
     if out.suffix not in (".pth", ".pt2"):
         raise ValueError(f"{out} ends neither in .pth nor in .pt2, so it is not clear what to write")
+    _demand_free([out, out.with_suffix(".json")] if out.suffix == ".pth" else [out], overwrite)
     f = load(model)
     if out.suffix == ".pth":
         print(f"wrote {out} and {export_checkpoint(f, out)}")
     else:
         print(f"wrote {out}; at most {export_program(f, out):.1e} from {model}")
+
+
+def _demand_free(paths: Iterable[Path], overwrite: bool) -> None:
+    """ValueError when one of the paths is there already, and is not to be overwritten."""
+    there = next((path for path in paths if path.exists()), None)
+    if there is not None and not overwrite:
+        raise ValueError(f"{there} is there already: choose another --out, or pass --overwrite")
