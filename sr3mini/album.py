@@ -28,7 +28,7 @@ from .degrade import upsample
 from .evaluate import method
 from .files import Picture, read, resolution, write_png
 from .folders import SUFFIXES, walk
-from .pictures import to_bytes, write_picture
+from .pictures import demand_free, to_bytes, write_picture
 from .preset import Network
 from .tiles import STRIP, TILE, Canvas, Tick, resized
 from .upscale import Size, cascade, framed, generate, target_size, work
@@ -80,9 +80,7 @@ def upscale_files(
     for file, goal, named in found:
         if named:
             windows(read(file), networks, wish, file.name)
-            there = [path for path in results(goal, wish) if path.exists()]
-            if there and not overwrite:
-                raise ValueError(f"{there[0]} is there already: choose another --out, or pass --overwrite")
+            demand_free(results(goal, wish), overwrite)
     unread = 0
     for number, (file, goal, named) in enumerate(found, start=1):
         if not named and not overwrite and all(path.exists() for path in results(goal, wish)):
@@ -171,9 +169,7 @@ def write_generated(
     ValueError when f cannot, or when one of the files is there already.
     """
     goals = [out / f"{k:04}.png" for k in range(1, count + 1)] + [out / "all.png"]
-    there = [path for path in goals if path.exists()]
-    if there and not overwrite:
-        raise ValueError(f"{there[0]} is there already: choose another --out, or pass --overwrite")
+    demand_free(goals, overwrite)
     drawn = generate(f, count, steps=steps, seed=seed, progress=progress)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".sr3mini-") as beside:

@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,10 +74,15 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Network:
         f.load_state_dict(tensors)
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"{path} does not hold the weights that its preset describes ({_line(error)})") from error
-    spoilt = next((key for key, tensor in tensors.items() if not tensor.isfinite().all()), None)
-    if spoilt is not None:
-        raise ValueError(f"{path} holds weights that are no numbers, in {spoilt}: a training went astray; take an earlier state of it")
+    demand_finite(tensors, path)
     return f.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
+
+
+def demand_finite(weights: Mapping[str, Tensor], path: Path) -> None:
+    """ValueError, naming the tensor, when one of the weights that `path` holds is NaN or infinite."""
+    spoilt = next((name for name, tensor in weights.items() if not tensor.isfinite().all()), None)
+    if spoilt is not None:
+        raise ValueError(f"{path} holds weights that are no finite numbers, in {spoilt}: its training went astray; take an earlier checkpoint of it")
 
 
 def card(name: str | Path) -> dict[str, Any]:

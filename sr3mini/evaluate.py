@@ -62,7 +62,7 @@ def draw(
 
 def holds_out(data: str) -> bool:
     """Whether `chosen` takes pictures that no training saw: of a plain folder or a set of `Pairs` it takes all."""
-    return data == "glyphs" or folder_kind(Path(data)) not in ("pictures", "pairs")
+    return data == "glyphs" or folder_kind(Path(data)) == "prepared"
 
 
 def chosen(data: str, f: Network, count: int | None, seed: int = 0) -> tuple[Glyphs | Folder, list[int]]:
@@ -72,8 +72,11 @@ def chosen(data: str, f: Network, count: int | None, seed: int = 0) -> tuple[Gly
     wrote, of which the part held out.
     """
     preset = f.preset
-    whole = {"pictures": Folder, "pairs": Pairs}.get("" if data == "glyphs" else folder_kind(Path(data)))
-    pictures = open_pictures(data, preset.size, preset.image_channels, "test") if whole is None else whole(data, preset.size, preset.image_channels)
+    if holds_out(data):
+        pictures = open_pictures(data, preset.size, preset.image_channels, "test")
+    else:
+        whole = Pairs if folder_kind(Path(data)) == "pairs" else Folder
+        pictures = whole(data, preset.size, preset.image_channels)
     assert isinstance(pictures, Glyphs | Folder)
     return pictures, torch.randperm(len(pictures), generator=torch.Generator().manual_seed(seed))[:count].tolist()
 

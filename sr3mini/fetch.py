@@ -148,7 +148,7 @@ def unpack(archive: str | Path, folder: str | Path, inside: str, sha256: str = "
                     shutil.copyfileobj(packed, unpacked)
         write_text(sha256 + "\n", beside / ".sha256")
         beside.replace(folder)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, EOFError, RuntimeError) as error:  # the last: encrypted, or packed in a way that zipfile does not know
         archive.unlink()
         raise OSError(f"{archive} arrived damaged ({error}) and was removed; run the same command again") from error
     finally:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .checkpoint import demand_finite
 from .data import write_text
 from .janspiry_options import configuration, fields_of
 from .preset import SCHEDULES, Network, Preset
@@ -66,7 +67,7 @@ def import_checkpoint(path: str | Path, config: str | Path | None = None) -> tup
     weights = {name.removeprefix(PREFIX): tensor.float() for name, tensor in tensors.items() if name.startswith(PREFIX)}
     betas = _betas_of(tensors, path)
     fields = _layout_of(weights, path)
-    _demand_finite(weights, path)
+    demand_finite({PREFIX + name: tensor for name, tensor in weights.items()}, path)
     assumed: dict[str, Any] = {}
     if config is None:
         key = (fields["channels"], fields["multipliers"], fields["blocks"])
@@ -167,12 +168,6 @@ def _layout_of(weights: dict[str, Tensor], path: Path) -> dict[str, Any]:
         "attention": tuple(depth for depth, stages in enumerate(depths) if stages[0][1]),
         "layout": "ddpm_affine" if depths[0][0][2] else "ddpm",
     }
-
-
-def _demand_finite(weights: dict[str, Tensor], path: Path) -> None:
-    spoilt = next((name for name, tensor in weights.items() if not tensor.isfinite().all()), None)
-    if spoilt is not None:
-        raise ValueError(f"{path} holds weights that are no finite numbers, in {PREFIX}{spoilt}: its training went astray; take an earlier checkpoint of it")
 
 
 def _betas_of(tensors: dict[str, Tensor], path: Path) -> Tensor | None:

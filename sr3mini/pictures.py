@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,13 @@ def write_picture(image: Float[Tensor, "C H W"], path: str | Path) -> None:
 def save_picture(picture: Image.Image, path: str | Path, **options: Any) -> None:
     """Save a Pillow picture in the format its name asks for, with that format's options; written beside and renamed, so never half."""
     _write_whole(Path(path), lambda beside: picture.save(beside, **options))
+
+
+def demand_free(paths: Iterable[Path], overwrite: bool = False) -> None:
+    """ValueError, naming the first, when one of the files is there already and is not to be overwritten. Said before anything is computed."""
+    there = next((path for path in paths if path.exists()), None)
+    if there is not None and not overwrite:
+        raise ValueError(f"{there} is there already: choose another --out, or pass --overwrite")
 
 
 def write_text(text: str, path: str | Path) -> None:

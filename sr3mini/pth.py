@@ -67,7 +67,7 @@ def read_pth(path: str | Path) -> dict[str, Tensor]:
         raise ValueError(f"{path} does not exist") from None
     except Refused as refused:
         raise ValueError(f"{path} {refused}") from None
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError, KeyError) as error:
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
         what = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path} is no checkpoint that torch 1.6 or later wrote, or is damaged ({what})") from error
 

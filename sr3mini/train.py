@@ -96,8 +96,8 @@ def train(
     learning = learn(training, preset, y, seed=seed, start=done.step, share=share, micro_batches=micro_batches)
     read_every = 1 if accelerator.device.type == "cpu" else 10  # to read a loss is to wait for the GPU
     losses: list[Tensor] = []
-    images, batch = preset.train_steps * preset.batch_size, preset.batch_size
-    bar = tqdm(total=images, initial=done.step * batch, disable=not progress or rank > 0, desc=preset.name, unit="image")
+    batch = preset.batch_size
+    bar = tqdm(total=preset.train_steps * batch, initial=done.step * batch, disable=not progress or rank > 0, desc=preset.name, unit="image")
     with stop_signals() as asked:
         with contextlib.closing(y), bar:
             for step in range(done.step + 1, preset.train_steps + 1):
@@ -112,7 +112,7 @@ def train(
                 done = done.after(values, before.seconds + time.monotonic() - began)
                 bar.set_postfix(loss=f"{done.recent():.4f}", refresh=False)
                 if step % NOTED == 0 or step == preset.train_steps:
-                    speed = (step - before.step) * preset.batch_size / (done.seconds - before.seconds)
+                    speed = (step - before.step) * batch / (done.seconds - before.seconds)
                     rate = training.optimizer.param_groups[0]["lr"]
                     note(accelerator, out, step, {"loss": done.recent(NOTED), "learning_rate": rate, "images_per_second": speed, "seconds": done.seconds})
                 if validates:
@@ -167,7 +167,7 @@ def learn(
         optimizer.step()
         get_ema_multi_avg_fn(ema_decay(preset, step))(training.averaged, training.parameters, step)
         loss = torch.stack(losses).detach().mean()
-        yield torch.where(norm.isfinite(), loss, norm)  # a gradient that is no number has spoilt the weights, whatever the loss
+        yield torch.where(loss.isfinite() & ~norm.isfinite(), norm, loss)  # a gradient that is no number has spoilt the weights, whatever the loss
 
 
 def condition(y_0: Float[Tensor, "B C H W"], preset: Preset, u: Float[Tensor, "2 B"]) -> Float[Tensor, "B C h w"]:
@@ -249,11 +249,9 @@ def _check(losses: list[float], done: int, preset: Preset, pictures: Pictures, s
         return
     states = state_paths(out / "state")
     cure = f"go on from {states[-1]} with --resume" if states else "start again"
-    names = (
-        [str(pictures.files[i].relative_to(pictures.path)) for i in rows(len(pictures), preset.batch_size, seed, step).tolist()]
-        if isinstance(pictures, Folder)
-        else []
-    )
+    names: list[str] = []
+    if isinstance(pictures, Folder):
+        names = [str(pictures.files[i].relative_to(pictures.path)) for i in rows(len(pictures), preset.batch_size, seed, step).tolist()]
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     raise FloatingPointError(
         f"the loss or its gradient became {loss} at step {step}; lower the learning rate ({preset.learning_rate:g}) and {cure}"

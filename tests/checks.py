@@ -602,7 +602,10 @@ def check_windows_share_every_pixel(shares: Function) -> None:
         for place, weight in zip(places, weights, strict=True):
             total[place : place + window] += weight
         close(total, torch.ones(length), 1e-6, "sum of the weights")
-        assert all(weight[0] < 0.02 for weight in weights[1:]), "a window begins with a step"
+        assert all((weight > 0).all() for weight in weights), "a window leaves out a pixel of its own"
+        for weight in weights[1:]:
+            assert weight[0] < 0.02, "a window begins with a step"
+            assert (weight[: window // 2].diff() > -1e-6).all(), "a window does not rise towards its middle"
 
 
 def check_the_noise_has_its_place(noise: Function) -> None:

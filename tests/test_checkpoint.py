@@ -75,7 +75,7 @@ def test_a_pickle_is_never_executed(tmp_path: Path) -> None:
 def test_weights_that_are_no_numbers_are_refused(value: float, f: Network, tmp_path: Path) -> None:
     next(f.parameters()).data.view(-1)[3] = value
     save(tmp_path / "model.safetensors", f)
-    with pytest.raises(ValueError, match=r"model\.safetensors holds weights that are no numbers, in level\.mlp\.0\.weight"):
+    with pytest.raises(ValueError, match=r"model\.safetensors holds weights that are no finite numbers, in level\.mlp\.0\.weight"):
         load(tmp_path / "model.safetensors")
 
 

@@ -156,6 +156,7 @@ def test_noises_of_other_seeds_stages_levels_rows_and_channels_are_unrelated() -
     for other in [*others, whole.flip(0)]:
         assert abs((whole * other).mean().item()) < 5 / 20_000**0.5
     assert abs(whole.mean().item()) < 5 / 20_000**0.5
+    assert abs(whole.square().mean().item() - 1) < 5 * (2 / 20_000) ** 0.5
 
 
 # Seams ---------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -34,8 +33,9 @@ def import_(
     from ..checkpoint import save
     from ..data import write_text
     from ..janspiry import import_checkpoint
+    from ..pictures import demand_free
 
-    _demand_free((out / name for name in MODEL_FOLDER), overwrite)
+    demand_free((out / name for name in MODEL_FOLDER), overwrite)
     f, about = import_checkpoint(checkpoint, config)
     about |= {"preset": dataclasses.asdict(f.preset), "parameters": sum(p.numel() for p in f.parameters())}
     out.mkdir(parents=True, exist_ok=True)
@@ -66,19 +66,13 @@ def export(
     from ..bridges import export_program
     from ..checkpoint import load
     from ..janspiry import export_checkpoint
+    from ..pictures import demand_free
 
     if out.suffix not in (".pth", ".pt2"):
         raise ValueError(f"{out} ends neither in .pth nor in .pt2, so it is not clear what to write")
-    _demand_free([out, out.with_suffix(".json")] if out.suffix == ".pth" else [out], overwrite)
+    demand_free([out, out.with_suffix(".json")] if out.suffix == ".pth" else [out], overwrite)
     f = load(model)
     if out.suffix == ".pth":
         print(f"wrote {out} and {export_checkpoint(f, out)}")
     else:
         print(f"wrote {out}; at most {export_program(f, out):.1e} from {model}")
-
-
-def _demand_free(paths: Iterable[Path], overwrite: bool) -> None:
-    """ValueError when one of the paths is there already, and is not to be overwritten."""
-    there = next((path for path in paths if path.exists()), None)
-    if there is not None and not overwrite:
-        raise ValueError(f"{there} is there already: choose another --out, or pass --overwrite")

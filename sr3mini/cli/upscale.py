@@ -76,11 +76,10 @@ def upscale(
     clear_up_when_terminated()
     place = pick_device(device)
     networks = [load(name, place) for name in model or (DEFAULT_MODEL,)]
-    guesses = [f for f in networks if method(f) == "regression"]
-    for f in networks:
-        if f not in guesses or len(guesses) == len(networks):  # beside others a regression network is called once, whatever --steps says
-            network_calls(f, steps)
-    if samples > 1 and len(guesses) == len(networks):
+    drawing = [f for f in networks if method(f) != "regression"]
+    for f in drawing or networks:  # beside others a regression network is called once, whatever --steps says
+        network_calls(f, steps)
+    if samples > 1 and not drawing:
         raise ValueError(f"{networks[-1].preset.name} is a regression network and gives one answer to a picture: leave --samples out")
     wish = Wish(factor, _size(size), samples, format, sheet, seed, steps, tile, getattr(torch, dtype))
     if not piped:
