@@ -54,12 +54,13 @@ test: lint  ## every check: style, types, tests, and every chapter's outputs aga
 lint: .venv/.installed  ## style and types
 	$(VENV_PYTHON) -m ruff check
 	$(VENV_PYTHON) -m mypy
+	$(VENV_PYTHON) -c 'from importlinter.cli import lint_imports_command as lint; lint()'
 
 sync: .venv/.installed  ## chapter texts -> notebooks, run and stored (CHAPTERS=03_sampling_gamma for one)
-	$(VENV_PYTHON) chapters/book.py sync $(CHAPTERS)
+	$(VENV_PYTHON) tools/book.py sync $(CHAPTERS)
 
 html: .venv/.installed  ## the book as pages that need no Python and no network, in build/html
-	$(VENV_PYTHON) chapters/edition.py
+	$(VENV_PYTHON) tools/edition.py
 
 bench: .venv/.installed  ## run every benchmark
 	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(VENV_PYTHON) "$$file"; done

@@ -27,8 +27,9 @@ from torch import Tensor, nn
 from train_step import alternate, training_step
 
 from sr3mini import sample, upsample
-from sr3mini.preset import Preset
-from sr3mini.watch import machine
+from sr3mini.model.network import build
+from sr3mini.model.preset import Preset
+from sr3mini.training.monitor import machine
 
 LAYOUTS = {
     "small": Preset("small", "folder", 32, 4, 3, channels=32, multipliers=(1, 2, 4), blocks=2, attention=(2,), groups=8),
@@ -120,7 +121,7 @@ def main() -> None:
     result: dict[str, Any] = {"measured": " ".join(["python", *sys.argv]), "machine": machine(), "torch": torch.__version__}
     result |= {"layout": options.layout, "batch": options.batch, "rounds": options.rounds}
     for precision in ("no", "bf16"):
-        ours = preset.network().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # as checkpoint.load gives it
+        ours = build(preset).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # as checkpoint.load gives it
         steps[f"ours, {precision}"] = training_step(preset, precision)
         draws[f"ours, {precision}"] = our_sampler(ours.eval(), preset, x, options.calls, precision)
         result["parameters, ours"] = parameters(ours)

@@ -23,11 +23,14 @@ from train_step import accelerated
 
 from sr3mini import downsample
 from sr3mini.data import batches, glyphs
-from sr3mini.evaluate import draw, held_out, measure
-from sr3mini.preset import PRESETS, Network
-from sr3mini.resume import averaged_network, set_up
-from sr3mini.train import learn
-from sr3mini.watch import machine
+from sr3mini.evaluation.evaluate import held_out
+from sr3mini.metrics import measure
+from sr3mini.model.network import Network, build
+from sr3mini.model.presets import PRESETS
+from sr3mini.training.learn import learn
+from sr3mini.training.monitor import machine
+from sr3mini.training.resume import averaged_network, set_up
+from sr3mini.upscaling.draw import draw
 
 CALLS = 10  # of the network, for a glyph that is looked at while the clock runs
 
@@ -53,7 +56,7 @@ def main() -> None:
     short |= {"learning_rate": options.learning_rate, "detail": options.detail}
     preset = replace(PRESETS["glyphs_8_32"], **short)
     pictures = glyphs("train", preset.size)  # rendered and split before the clock starts
-    y = held_out("glyphs", preset.network(), 640, seed=0)[0]
+    y = held_out("glyphs", build(preset), 640, seed=0)[0]
     torch.manual_seed(options.seed)
     looks: list[dict[str, float]] = []
     start = time.perf_counter()

@@ -21,10 +21,11 @@ from typing import Any
 from torch import Tensor
 
 from sr3mini import downsample, upsample
-from sr3mini.checkpoint import load
-from sr3mini.evaluate import JUDGES, draw, error_of_means, evaluate, held_out
+from sr3mini.evaluation.evaluate import JUDGES, error_of_means, evaluate, held_out
 from sr3mini.metrics import fool_rate, sharpness
-from sr3mini.train import machine
+from sr3mini.model.checkpoint import load
+from sr3mini.training.train import machine
+from sr3mini.upscaling.draw import draw
 
 
 def row(answer: Tensor, y: Tensor) -> dict[str, Any]:

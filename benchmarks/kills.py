@@ -24,10 +24,10 @@ import torch
 import torch._dynamo  # the optimizer would import it at its first step, in every process anew
 from safetensors.torch import load_file
 
-from sr3mini.checkpoint import state_paths
 from sr3mini.data import glyphs
-from sr3mini.preset import Preset
-from sr3mini.train import train
+from sr3mini.model.preset import Preset
+from sr3mini.training.state import state_paths
+from sr3mini.training.train import train
 
 STEPS_A_KILL = 8  # on average
 SAVE_EVERY = 2

@@ -29,8 +29,9 @@ def measure(size: str, steps: int) -> dict[str, object]:
     import torch
     import torch.nn.functional as F
 
-    from sr3mini.album import Wish, upscale_files
-    from sr3mini.preset import PRESETS, Network
+    from sr3mini.model.network import Network
+    from sr3mini.model.presets import PRESETS
+    from sr3mini.upscaling.upscale_files import Wish, upscale_files
 
     class StandIn(Network):
         """The noise that leads to every pixel of x repeated."""

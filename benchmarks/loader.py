@@ -25,10 +25,11 @@ import torch
 from PIL import Image
 from train_step import training_step
 
-from sr3mini.data import Pictures, batches, open_pictures
-from sr3mini.prepare import prepare
-from sr3mini.preset import PRESETS
-from sr3mini.watch import machine
+from sr3mini.data import batches, open_pictures
+from sr3mini.data.batches import Pictures
+from sr3mini.data.prepared import prepare
+from sr3mini.model.presets import PRESETS
+from sr3mini.training.monitor import machine
 
 
 def made_up(folder: Path, count: int) -> Path:

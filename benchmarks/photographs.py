@@ -20,12 +20,12 @@ from pathlib import Path
 from torch import Tensor
 
 from sr3mini import downsample, upsample
-from sr3mini.checkpoint import load
 from sr3mini.data import write_picture
-from sr3mini.evaluate import evaluate, held_out, measure
-from sr3mini.metrics import sharpness
-from sr3mini.train import machine
-from sr3mini.upscale import grid
+from sr3mini.evaluation.evaluate import evaluate, held_out
+from sr3mini.metrics import measure, sharpness
+from sr3mini.model.checkpoint import load
+from sr3mini.training.train import machine
+from sr3mini.upscaling.draw import grid
 
 
 def row(answer: Tensor, y: Tensor, x: Tensor) -> dict[str, float]:

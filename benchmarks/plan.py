@@ -26,9 +26,10 @@ from typing import Any
 import torch
 from train_step import alternate, product, training_step
 
-from sr3mini.plan import plan
-from sr3mini.preset import PRESETS, Preset
-from sr3mini.watch import machine
+from sr3mini.model.preset import Preset
+from sr3mini.model.presets import PRESETS
+from sr3mini.training.monitor import machine
+from sr3mini.training.plan import plan
 
 TINY = Preset("tiny", "folder", 16, 4, 1, 8, (1, 2), groups=8, batch_size=2)
 GPU = torch.cuda.is_available()

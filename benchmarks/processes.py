@@ -21,10 +21,11 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
-from sr3mini.preset import PRESETS, Preset
-from sr3mini.resume import set_up
-from sr3mini.train import learn
-from sr3mini.watch import machine
+from sr3mini.model.preset import Preset
+from sr3mini.model.presets import PRESETS
+from sr3mini.training.learn import learn
+from sr3mini.training.monitor import machine
+from sr3mini.training.resume import set_up
 
 
 def rate(preset: Preset, steps: int) -> float:

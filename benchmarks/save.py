@@ -20,11 +20,11 @@ from pathlib import Path
 import torch
 from train_step import accelerated, alternate, made_up
 
-from sr3mini.checkpoint import latest_state, state_paths
-from sr3mini.preset import PRESETS
-from sr3mini.resume import Done, keep, set_up
-from sr3mini.train import learn
-from sr3mini.watch import machine
+from sr3mini.model.presets import PRESETS
+from sr3mini.training.learn import learn
+from sr3mini.training.monitor import machine
+from sr3mini.training.resume import Done, keep, set_up
+from sr3mini.training.state import latest_state, state_paths
 
 
 def write(path: Path, content: bytes) -> None:

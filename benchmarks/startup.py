@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from train_step import alternate
 
-from sr3mini.watch import machine
+from sr3mini.training.monitor import machine
 
 PROGRAMS = {
     "python": ["-c", "pass"],

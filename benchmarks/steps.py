@@ -26,12 +26,12 @@ import torch
 from torch import Tensor
 
 from sr3mini import NoiseSchedule, downsample
-from sr3mini.checkpoint import load
-from sr3mini.evaluate import held_out, measure
-from sr3mini.metrics import diversity
-from sr3mini.preset import Network
+from sr3mini.evaluation.evaluate import held_out
+from sr3mini.metrics import diversity, measure
+from sr3mini.model.checkpoint import load
+from sr3mini.model.network import Network
 from sr3mini.sampler import edge_distance, even_log_snr, sample
-from sr3mini.train import machine
+from sr3mini.training.train import machine
 
 METHODS: dict[str, dict[str, Any]] = {
     "paper": {"method": "ancestral", "variance": "paper"},

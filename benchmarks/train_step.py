@@ -28,12 +28,13 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
-from sr3mini.plan import product_side
-from sr3mini.preset import PRESETS, Preset
-from sr3mini.resume import Training, set_up
-from sr3mini.trace import trace
-from sr3mini.train import learn
-from sr3mini.watch import machine
+from sr3mini.model.preset import Preset
+from sr3mini.model.presets import PRESETS
+from sr3mini.training.cost import trace
+from sr3mini.training.learn import learn
+from sr3mini.training.monitor import machine
+from sr3mini.training.plan import product_side
+from sr3mini.training.resume import Training, set_up
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 WAYS = ("usual", "compiled", *FORMATS)  # usual is what train.py does: channels_last, but contiguous in bf16 on a CPU

@@ -58,7 +58,7 @@ def sample_gamma(schedule: NoiseSchedule, shape: tuple[int, ...], *, generator: 
     return gamma_between(schedule, t, u)
 
 
-def diffuse(y_0: Float[Tensor, "B *dims"], gamma: Float[Tensor, " B"], eps: Float[Tensor, "B *dims"]) -> Float[Tensor, "B *dims"]:
+def diffuse(y_0: Float[Tensor, " B *dims"], gamma: Float[Tensor, " B"], eps: Float[Tensor, " B *dims"]) -> Float[Tensor, " B *dims"]:
     """y_t = sqrt(gamma) y_0 + sqrt(1 - gamma) eps, one level an image (SR3 eq. 5, tag 3.6).
 
     `y_0` and `eps` have one shape, `gamma` (B,) lies in [0, 1]. The roots are taken in gamma's dtype, then cast to y_0's.

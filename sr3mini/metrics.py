@@ -86,3 +86,9 @@ def fool_rate(original: Float[Tensor, " N"], made: Float[Tensor, " N"]) -> tuple
     """
     rate = ((made > original).double() + (made == original).double() / 2).mean().item()
     return rate, (rate * (1 - rate) / len(made)) ** 0.5
+
+
+def measure(estimate: Float[Tensor, "N C H W"], y: Float[Tensor, "N C H W"], x: Float[Tensor, "N C h w"]) -> dict[str, float]:
+    """PSNR (dB), SSIM and consistency (MSE x 1e5), each averaged over the pictures."""
+    values = {"PSNR": psnr(estimate, y), "SSIM": ssim(estimate, y), "consistency": consistency(estimate, x)}
+    return {name: value.mean().item() for name, value in values.items()}

@@ -32,7 +32,7 @@ class GaussianOracle:
             raise ValueError(f"the covariance has the negative eigenvalue {values.min().item():.3g}; it must be positive semi-definite")
         self.mean, self.values, self.vectors = mean.double(), values.clamp(min=0), vectors
 
-    def __call__(self, x: Tensor | None, y_t: Float[Tensor, "B *dims"], gamma: Float[Tensor, " B"]) -> Float[Tensor, "B *dims"]:
+    def __call__(self, x: Tensor | None, y_t: Float[Tensor, " B *dims"], gamma: Float[Tensor, " B"]) -> Float[Tensor, " B *dims"]:
         level = gamma.double()[:, None]
         along = (y_t.flatten(1).double() - level.sqrt() * self.mean) @ self.vectors
         along = (1 - level).sqrt() * along / (level * self.values + 1 - level)
@@ -70,7 +70,7 @@ class ConditionalGaussianOracle:
         """V[y | x], the same for every x."""
         return (self.centred.vectors * self.centred.values) @ self.centred.vectors.T
 
-    def __call__(self, x: Float[Tensor, "B ..."], y_t: Float[Tensor, "B *dims"], gamma: Float[Tensor, " B"]) -> Float[Tensor, "B *dims"]:
+    def __call__(self, x: Float[Tensor, "B ..."], y_t: Float[Tensor, " B *dims"], gamma: Float[Tensor, " B"]) -> Float[Tensor, " B *dims"]:
         shift = gamma.double().sqrt()[:, None] * self.posterior_mean(x)
         centred = y_t.double() - shift.reshape(y_t.shape)
         return self.centred(None, centred, gamma).to(y_t)
@@ -94,7 +94,7 @@ class MixtureOracle:
         """log p(y_t), the log density of the noised mixture, up to nothing: normalised, float64."""
         return self._log_joint(y_t, gamma.double()[:, None]).logsumexp(1)
 
-    def __call__(self, x: Tensor | None, y_t: Float[Tensor, "B *dims"], gamma: Float[Tensor, " B"]) -> Float[Tensor, "B *dims"]:
+    def __call__(self, x: Tensor | None, y_t: Float[Tensor, " B *dims"], gamma: Float[Tensor, " B"]) -> Float[Tensor, " B *dims"]:
         flat, level = y_t.flatten(1).double(), gamma.double()[:, None]
         share = self._log_joint(flat, level).softmax(1)  # (B, K): which component y_t came from
         spread = level * self.variances + 1 - level  # (B, K)

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
+from project import FIXTURE
 from safetensors.torch import load_file
 from torch import Tensor
 
+from sr3mini.bridges.janspiry import their_name
+from sr3mini.bridges.pth import read_pth
 from sr3mini.degrade import degradation_matrix
-from sr3mini.janspiry import their_name
 from sr3mini.oracle import ConditionalGaussianOracle, GaussianOracle
-from sr3mini.pth import read_pth
 from sr3mini.schedule import NoiseSchedule
 
 Function = Callable[..., Any]
@@ -570,7 +570,7 @@ def check_as_file_is_what_8_bits_keep(degrade: Any) -> None:
 
 def public_fixture(network: Function) -> tuple[Any, dict[str, Tensor]]:
     """A small network with the weights of a checkpoint that this code wrote, and what it returned for given inputs."""
-    folder = Path(__file__).parent / "fixtures" / "janspiry_tiny"
+    folder = FIXTURE
     f = network(image_channels=3, condition_channels=3, channels=32, multipliers=(1, 2), blocks=1, attention=(1,), groups=32)
     weights = read_pth(folder / "I10_E1_gen.pth")
     f.load_state_dict({name: weights[f"denoise_fn.{their_name(name)}"] for name in f.state_dict()})

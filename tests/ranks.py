@@ -17,7 +17,8 @@ import torch._dynamo  # imported once, here, and not in each process
 from tiny import TINY
 from torch import Tensor
 
-from sr3mini import train as room
+from sr3mini.training import learn as algorithm
+from sr3mini.training import train as room
 
 FIFTY = dataclasses.replace(TINY, train_steps=50, blur=1.0, from_files=0.5)
 FOUR = dataclasses.replace(TINY, train_steps=4)
@@ -54,14 +55,14 @@ def together(ranks: int, work: Callable[[], object]) -> None:
 
 def terminated_at(step: int, rank: str) -> None:
     """Let the process of one rank, and only that one, get SIGTERM in the middle of a step."""
-    real, calls = room.denoising_loss, iter(range(10_000))
+    real, calls = algorithm.denoising_loss, iter(range(10_000))
 
     def loss(*arguments: object) -> Tensor:
         if next(calls) == step and os.environ["RANK"] == rank:
             signal.raise_signal(signal.SIGTERM)
         return real(*arguments)  # type: ignore[arg-type]
 
-    room.denoising_loss = loss  # type: ignore[assignment]
+    algorithm.denoising_loss = loss  # type: ignore[assignment]
 
 
 def main(pictures: str, out: Path) -> None:

@@ -9,8 +9,8 @@ import torch
 from checks import close, f64, randn
 from torch import Tensor
 
+from sr3mini.book.figures import blur
 from sr3mini.degrade import downsample
-from sr3mini.figures import blur
 from sr3mini.metrics import consistency, diversity, fool_rate, legibility, nearest, psnr, sharpness, ssim
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from accelerate.state import AcceleratorState
 from PIL import Image
+from project import FIXTURE, ROOT
 
 from sr3mini import cli
-from sr3mini.checkpoint import card, measured
-from sr3mini.evaluate import format_table
+from sr3mini.book.measured import measured
+from sr3mini.evaluation.table import format_table
+from sr3mini.model.checkpoint import card
 
-ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -103,7 +104,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).mkdir()
     for name in ("photo.jpg", *(f"{place}/{n}.jpg" for place in ("photos", "clothing") for n in range(4))):
         Image.radial_gradient("L").resize((24, 20)).convert("RGB").save(folder / name)
-    shutil.copy(ROOT / "tests" / "fixtures" / "janspiry_tiny" / "I10_E1_gen.pth", folder / "I640000_E37_gen.pth")
+    shutil.copy(FIXTURE / "I10_E1_gen.pth", folder / "I640000_E37_gen.pth")
     return folder
 
 

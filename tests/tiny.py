@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import numpy as np
 import torch
 from checks import seeded
 from PIL import Image
 from torch import Tensor
 
-from sr3mini.preset import Network, Preset
+from sr3mini.files.stored import write_png
+from sr3mini.model.network import Network, build
+from sr3mini.model.preset import Preset
 
 TINY = Preset(
     *("tiny", "folder", 16, 4, 1, 8, (1, 2)),
@@ -25,7 +29,7 @@ TINY = Preset(
 
 def network(preset: Preset = TINY) -> Network:
     """A network with random weights whose head is not zero, so that what it is shown makes a difference."""
-    f = preset.network().eval().requires_grad_(False)
+    f = build(preset).eval().requires_grad_(False)
     generator = seeded(0)
     for parameter in f.parameters():
         parameter.copy_(torch.randn(parameter.shape, generator=generator) / 10)
@@ -51,3 +55,31 @@ def pictures(folder: Path, count: int = 12) -> Path:
         tiles = (torch.rand(3, 3, generator=seeded(number)) > 0.5).to(torch.uint8) * 255
         Image.fromarray(tiles.numpy()).resize((16, 16), Image.Resampling.NEAREST).save(folder / f"{number:02}.png")
     return folder
+
+
+def save(folder: Path, *names: str, size: tuple[int, int] = (16, 12), mode: str = "RGB", seed: int = 0) -> Path:
+    """Pictures of random pixels under these names."""
+    for number, name in enumerate(names):
+        array = torch.randint(0, 256, (size[1], size[0], len(mode)), dtype=torch.uint8, generator=seeded(seed + number)).numpy()
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(array[..., 0] if mode == "L" else array).save(folder / name)
+    return folder
+
+
+def photograph(path: Path, width: int = 98, height: int = 75) -> Path:
+    """A picture with slopes, edges and grain, whose sides are no multiples of 4."""
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    waves = [128 + 90 * np.sin(x / a + y / b) + 30 * ((x // 7 + y // 5) % 2) for a, b in ((5, 9), (11, -6), (-8, 4))]
+    grain = np.random.default_rng(0).normal(0, 6, (height, width, 3))
+    Image.fromarray(np.clip(np.stack(waves, 2) + grain, 0, 255).astype(np.uint8)).save(path)
+    return path
+
+
+def numbers(channels: int, depth: int, size: tuple[int, int] = (23, 17)) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 2**depth, (*size, channels)).astype(np.uint16 if depth == 16 else np.uint8)
+
+
+def png(array: np.ndarray, chunks: dict[bytes, bytes] | None = None) -> bytes:
+    file = io.BytesIO()
+    write_png(file, [array[:5], array[5:6], array[6:]], array.shape[:2], array.shape[2], 8 * array.itemsize, chunks)
+    return file.getvalue()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    from ..preset import Network, Preset
+    from ..model.network import Network
+    from ..model.preset import Preset
 
 DEFAULT_MODEL = "photos_16_64"  # of the shipped ones, where the user names none
 
@@ -23,7 +24,8 @@ def between(name: str, value: int, least: int, most: int = 2**32) -> int:
 
 def named_preset(name: str) -> Preset:
     """A preset by name, or one of the user's own in a .json file."""
-    from ..preset import PRESETS, Preset
+    from ..model.preset import Preset
+    from ..model.presets import PRESETS
 
     if name in PRESETS:
         return PRESETS[name]

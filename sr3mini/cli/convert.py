@@ -29,11 +29,10 @@ def import_(
     import dataclasses
     import json
 
-    from ..cards import describe
-    from ..checkpoint import save
-    from ..data import write_text
-    from ..janspiry import import_checkpoint
-    from ..pictures import demand_free
+    from ..bridges.janspiry import import_checkpoint
+    from ..files.writing import demand_free, write_text
+    from ..model.card import describe
+    from ..model.checkpoint import save
 
     demand_free((out / name for name in MODEL_FOLDER), overwrite)
     f, about = import_checkpoint(checkpoint, config)
@@ -63,10 +62,10 @@ def export(
         out: where to write; the ending says what.
         overwrite: write anew what is there already.
     """
-    from ..bridges import export_program
-    from ..checkpoint import load
-    from ..janspiry import export_checkpoint
-    from ..pictures import demand_free
+    from ..bridges.janspiry import export_checkpoint
+    from ..bridges.torch_export import export_program
+    from ..files.writing import demand_free
+    from ..model.checkpoint import load
 
     if out.suffix not in (".pth", ".pt2"):
         raise ValueError(f"{out} ends neither in .pth nor in .pt2, so it is not clear what to write")

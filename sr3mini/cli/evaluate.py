@@ -14,8 +14,8 @@ from .base import DEFAULT_MODEL, between, known_figures, network_calls, pick_dev
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..compare import Pair
-    from ..preset import Network
+    from ..evaluation.pairing import Pair
+    from ..model.network import Network
 
 
 def evaluate(
@@ -62,11 +62,12 @@ def evaluate(
     """
     from tqdm.auto import tqdm
 
-    from .. import perceptual
-    from ..compare import Comparison, drawn_cases, folder_cases
-    from ..data import save_picture, write_text
-    from ..evaluate import chosen, format_table, holds_out
-    from ..report import ROWS, stacked, strip, to_csv, to_markdown
+    from ..evaluation import perceptual
+    from ..evaluation.compare import Comparison, drawn_cases, folder_cases
+    from ..evaluation.evaluate import chosen, holds_out
+    from ..evaluation.report import ROWS, stacked, strip, to_csv, to_markdown
+    from ..evaluation.table import format_table
+    from ..files.writing import save_picture, write_text
 
     for name, value, least in (("count", count, 1), ("samples", samples, 1), ("seed", seed, 0), ("border", border, 0), ("bicubic", bicubic, 2)):
         between(name, least if value is None else value, least)
@@ -128,7 +129,7 @@ def _one_of_two_ways(model: str | None, data: str, references: Path | None, resu
 
 
 def _check_places(csv: Path | None, markdown: Path | None, sheet: Path | None) -> None:
-    from ..folders import SUFFIXES
+    from ..data.folder import SUFFIXES
 
     for path in (csv, markdown, sheet):
         if path is not None and (path.is_dir() or not path.parent.is_dir()):
@@ -139,7 +140,7 @@ def _check_places(csv: Path | None, markdown: Path | None, sheet: Path | None) -
 
 def _model(model: str | None, steps: int | None, device: str) -> tuple[Network | None, int | None]:
     """The network, and how often it is called for a picture."""
-    from ..checkpoint import load
+    from ..model.checkpoint import load
 
     if model is None:
         if steps is not None:
@@ -155,7 +156,7 @@ def _pairs(references: Path, results: Path | None, count: int | None, seed: int)
     """All references with their results, or `count` of them in the order that the seed draws."""
     import torch
 
-    from ..compare import Pair, pairs, pictures_below
+    from ..evaluation.pairing import Pair, pairs, pictures_below
 
     found = [Pair(path, []) for path in pictures_below(references)] if results is None else pairs(results, references)
     return found if count is None else [found[i] for i in torch.randperm(len(found), generator=torch.Generator().manual_seed(seed))[:count]]
@@ -168,7 +169,7 @@ def _factor(f: Network | None, bicubic: int | None) -> int | None:
 
 
 def _add_legibility(table: dict[str, dict[str, float]], data: str, f: Network, steps: int | None, samples: int) -> None:
-    from ..evaluate import alphabet_legibility
+    from ..evaluation.evaluate import alphabet_legibility
 
     if data == "glyphs":
         for name, share in alphabet_legibility(f, steps=steps, samples=samples).items():

@@ -30,8 +30,8 @@ def generate(
         overwrite: draw anew what is there already.
         device: cpu, cuda, cuda:1, mps ...; auto takes the GPU if there is one.
     """
-    from ..album import write_generated
-    from ..checkpoint import load
+    from ..model.checkpoint import load
+    from ..upscaling.upscale_files import write_generated
 
     between("count", count, 1, 100_000)
     between("seed", seed, 0)

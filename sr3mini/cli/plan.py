@@ -11,7 +11,7 @@ import tyro
 from .base import between, named_preset
 
 if TYPE_CHECKING:
-    from ..plan import Plan
+    from ..training.plan import Plan
 
 MACHINE = 8  # GPUs in one machine
 
@@ -40,7 +40,7 @@ def plan(
     """
     import dataclasses
 
-    from ..plan import plan as run
+    from ..training.plan import plan as run
 
     between("gpus", gpus, 1, 100_000)
     between("micro_batches", micro_batches, 1)
@@ -55,7 +55,7 @@ def plan(
 
 def report(cost: Plan, named: str) -> str:
     """The plan as text, what starts it (of the preset that was `named`), and a warning and a way out when it does not fit."""
-    from ..plan import cure
+    from ..training.plan import cure
 
     preset, gb = cost.preset, 1e9
     parts = [f"  {name:18} {size / gb:9.2f} GB" for name, size in cost.memory.items()]

@@ -32,8 +32,8 @@ def prepare(
         public: download this set instead of giving SRC: clothing; ffhq and celeba-hq say how to get them.
         yes: accept the licence of the public set without being asked.
     """
-    from ..folders import RECORD
-    from ..prepare import prepare as run
+    from ..data.folder import RECORD
+    from ..data.prepared import prepare as run
 
     between("size", size, 1, 4096)
     jobs = (os.cpu_count() or 1) if jobs is None else between("jobs", jobs, 1, 1024)
@@ -58,7 +58,7 @@ def prepare(
 
 def _fetch(name: str, folder: Path, yes: bool) -> tuple[Path, dict[str, str]]:
     """Show the licence, have it accepted, download: the folder of pictures, and notes on where they come from."""
-    from ..fetch import fetch, public
+    from ..data.public_sets import fetch, public
 
     chosen = public(name)
     print(f"{chosen.title}\nfrom     {chosen.home}\nlicence  {chosen.licence}", flush=True)

@@ -57,7 +57,7 @@ def train(
     import dataclasses
     import os
 
-    from ..train import train as run
+    from ..training.train import train as run
 
     given = {
         "train_steps": None if steps is None else between("steps", steps, 1, 10_000_000),

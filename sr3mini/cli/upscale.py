@@ -57,10 +57,9 @@ def upscale(
     import torch
     from tqdm.auto import tqdm
 
-    from ..album import Wish, upscale_file, upscale_files, windows
-    from ..checkpoint import load
-    from ..evaluate import method
-    from ..files import read
+    from ..files.stored import read
+    from ..model.checkpoint import load
+    from ..upscaling.upscale_files import Wish, upscale_file, upscale_files, windows
 
     if not pictures:
         raise ValueError("name at least one picture to upscale")
@@ -76,7 +75,7 @@ def upscale(
     clear_up_when_terminated()
     place = pick_device(device)
     networks = [load(name, place) for name in model or (DEFAULT_MODEL,)]
-    drawing = [f for f in networks if method(f) != "regression"]
+    drawing = [f for f in networks if f.preset.label != "regression"]
     for f in drawing or networks:  # beside others a regression network is called once, whatever --steps says
         network_calls(f, steps)
     if samples > 1 and not drawing:

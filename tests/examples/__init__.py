@@ -13,9 +13,9 @@ from collections.abc import Callable
 import torch
 from checks import seeded
 
-from sr3mini.figures import Picture
+from sr3mini.book.figures import Picture
+from sr3mini.book.widgets import Playable
 from sr3mini.schedule import NoiseSchedule
-from sr3mini.widgets import Playable
 
 Figures = dict[str, tuple[Callable[[], Picture], tuple[str, ...]]]
 Playables = dict[str, Callable[[], Playable]]

@@ -1,4 +1,4 @@
-from sr3mini import figures, widgets
+from sr3mini.book import figures, widgets
 
 from . import Figures, Playables, noise, stored_steps
 

@@ -1,7 +1,7 @@
 import torch
 from checks import randn
 
-from sr3mini import figures, widgets
+from sr3mini.book import figures, widgets
 
 from . import SHORT, Figures, Playables, noise
 

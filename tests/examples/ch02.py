@@ -1,7 +1,7 @@
 import torch
 from checks import seeded
 
-from sr3mini import figures, widgets
+from sr3mini.book import figures, widgets
 from sr3mini.schedule import NoiseSchedule
 
 from . import PAPER, SHORT, Figures, Playables, noise

@@ -1,7 +1,8 @@
 import torch
 from checks import seeded
 
-from sr3mini import figures, sample_gamma, widgets
+from sr3mini import sample_gamma
+from sr3mini.book import figures, widgets
 
 from . import PAPER, SHORT, Figures, Playables, noise
 

@@ -1,8 +1,9 @@
 import torch
 from checks import f64
 
-from sr3mini import UNet, figures, widgets
-from sr3mini.figures import Layer, walk
+from sr3mini import UNet
+from sr3mini.book import figures, widgets
+from sr3mini.book.figures import Layer, walk
 from sr3mini.unet import LevelEmbedding, ResBlock
 
 from . import SHORT, Figures, Playables, noise

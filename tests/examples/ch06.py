@@ -1,7 +1,7 @@
 import torch
 from checks import f64
 
-from sr3mini import figures, widgets
+from sr3mini.book import figures, widgets
 
 from . import PAPER, Figures, Playables
 

@@ -1,4 +1,5 @@
-from sr3mini import NoiseSchedule, downsample, figures, widgets
+from sr3mini import NoiseSchedule, downsample
+from sr3mini.book import figures, widgets
 
 from . import SHORT, Figures, Playables, noise, stored_steps
 

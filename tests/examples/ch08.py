@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from checks import f64
 
-from sr3mini import figures, widgets
+from sr3mini.book import figures, widgets
 from sr3mini.oracle import MixtureOracle
 from sr3mini.sampler import even_log_snr
 

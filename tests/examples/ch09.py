@@ -1,8 +1,8 @@
 import torch
 from checks import seeded
 
-from sr3mini import figures, widgets
-from sr3mini.figures import spoilt
+from sr3mini.book import figures, widgets
+from sr3mini.book.figures import spoilt
 
 from . import Figures, Playables, noise
 

@@ -1,6 +1,7 @@
 import torch
 
-from sr3mini import NoiseSchedule, downsample, figures, widgets
+from sr3mini import NoiseSchedule, downsample
+from sr3mini.book import figures, widgets
 
 from . import PAPER, Figures, Playables, noise
 

@@ -1,10 +1,11 @@
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from sr3mini import figures, widgets
-from sr3mini.plan import plan
-from sr3mini.preset import PRESETS
+from project import ROOT
+
+from sr3mini.book import figures, widgets
+from sr3mini.model.presets import PRESETS
+from sr3mini.training.plan import plan
 
 from . import Figures, Playables
 
@@ -13,7 +14,7 @@ LOGS = {
 }
 LOSSES = [1 / (1 + step / 20) for step in range(400)]
 RUN: dict[str, Any] = {"log": [[step, 0.05 + 0.1 / (1 + step), 2.0 * step] for step in range(101)]}
-PHOTO = Path(__file__).resolve().parents[2] / "chapters" / "readme.png"
+PHOTO = ROOT / "data" / "readme.png"
 
 
 def _cost(**how: Any) -> Any:

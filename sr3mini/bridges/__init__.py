@@ -1,0 +1,1 @@
+"""f from and for other people's programs."""

@@ -1,0 +1,1 @@
+"""Pictures beside their references, measured."""

@@ -1,0 +1,1 @@
+"""Picture files: read, written, put side by side."""

@@ -1,0 +1,1 @@
+"""What is trained: presets, their networks, their weights."""

@@ -1,0 +1,1 @@
+"""Algorithm 2 on pictures of any size, and on files."""
