@@ -1,11 +1,15 @@
-"""How long glyphs take, from random weights until characters that were never seen come back at 22 dB.
+"""How long glyphs take, from random weights until characters that were never seen come
+back at 22 dB.
 
-    python benchmarks/glyphs_22db.py [--goal 22] [--steps 1800] [--every 200] [--precision bf16] [--seed 0] [--json FILE]
+    python benchmarks/glyphs_22db.py [--goal 22] [--steps 1800] [--every 200]
+    [--precision bf16] [--seed 0] [--json FILE]
 
-Preset glyphs_8_32 with a shorter schedule, and starting from a Gaussian around the enlarged x (`detail`). Every so many steps one sample is
-drawn of each of 128 glyphs of the test split, whose code points are in no training picture; the clock, which runs from before the first step,
-stops when their mean PSNR reaches the goal. What was reached is then confirmed, off the clock, on 512 others with the preset's own number of
-network calls. Bicubic enlargement has 16.1 dB.
+Preset glyphs_8_32 with a shorter schedule, and starting from a Gaussian around the
+enlarged x (`detail`). Every so many steps one sample is drawn of each of 128 glyphs of
+the test split, whose code points are in no training picture; the clock, which runs from
+before the first step, stops when their mean PSNR reaches the goal. What was reached is
+then confirmed, off the clock, on 512 others with the preset's own number of network
+calls. Bicubic enlargement has 16.1 dB.
 """
 
 from __future__ import annotations
@@ -41,41 +45,86 @@ def psnr_of_a_sample(f: Network, y: Tensor, calls: int | None = None) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--goal", type=float, default=22.0, help="dB")
     parser.add_argument("--steps", type=int, default=1800)
-    parser.add_argument("--every", type=int, default=200, help="steps between two looks")
+    parser.add_argument(
+        "--every", type=int, default=200, help="steps between two looks"
+    )
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=3e-3)
-    parser.add_argument("--detail", type=float, default=0.3, help="of the preset: 0 starts from nothing, 0.3 from a Gaussian around the enlarged x")
+    parser.add_argument(
+        "--detail",
+        type=float,
+        default=0.3,
+        help=(
+            "of the preset: 0 starts from nothing, 0.3 from a Gaussian around the"
+            " enlarged x"
+        ),
+    )
     parser.add_argument("--precision", default="bf16", choices=("no", "bf16"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    short: dict[str, Any] = {"train_steps": options.steps, "batch_size": options.batch, "warmup_steps": 100}
+    short: dict[str, Any] = {
+        "train_steps": options.steps,
+        "batch_size": options.batch,
+        "warmup_steps": 100,
+    }
     short |= {"learning_rate": options.learning_rate, "detail": options.detail}
     preset = replace(PRESETS["glyphs_8_32"], **short)
-    pictures = glyphs("train", preset.size)  # rendered and split before the clock starts
+    pictures = glyphs(
+        "train", preset.size
+    )  # rendered and split before the clock starts
     y = held_out("glyphs", build(preset), 640, seed=0)[0]
     torch.manual_seed(options.seed)
     looks: list[dict[str, float]] = []
     start = time.perf_counter()
     training = set_up(preset, accelerated(options.precision))
-    learning = learn(training, preset, batches(pictures, preset.batch_size, seed=options.seed), seed=options.seed)
+    learning = learn(
+        training,
+        preset,
+        batches(pictures, preset.batch_size, seed=options.seed),
+        seed=options.seed,
+    )
     for step in range(1, options.steps + 1):
         next(learning)
         if step % options.every == 0:
             psnr = psnr_of_a_sample(averaged_network(training, preset), y[:128], CALLS)
-            looks.append({"step": step, "seconds": round(time.perf_counter() - start, 1), "PSNR": round(psnr, 2)})
+            looks.append(
+                {
+                    "step": step,
+                    "seconds": round(time.perf_counter() - start, 1),
+                    "PSNR": round(psnr, 2),
+                }
+            )
             print(json.dumps(looks[-1]), flush=True)
             if psnr >= options.goal:
                 break
-    reached = looks[-1]["seconds"] if looks and looks[-1]["PSNR"] >= options.goal else None
+    reached = (
+        looks[-1]["seconds"] if looks and looks[-1]["PSNR"] >= options.goal else None
+    )
     result = {
-        **{"machine": machine(), "torch": torch.__version__, "preset": preset.name, "precision": options.precision, "goal": options.goal},
-        **{"steps": options.steps, "batch": options.batch, "learning_rate": options.learning_rate, "detail": options.detail, "seed": options.seed},
+        **{
+            "machine": machine(),
+            "torch": torch.__version__,
+            "preset": preset.name,
+            "precision": options.precision,
+            "goal": options.goal,
+        },
+        **{
+            "steps": options.steps,
+            "batch": options.batch,
+            "learning_rate": options.learning_rate,
+            "detail": options.detail,
+            "seed": options.seed,
+        },
         "seconds_to_goal": reached,
-        "confirmed_PSNR": round(psnr_of_a_sample(averaged_network(training, preset), y[128:]), 2),
+        "confirmed_PSNR": round(
+            psnr_of_a_sample(averaged_network(training, preset), y[128:]), 2
+        ),
         "looks": looks,
     }
     print(json.dumps(result, indent=2))

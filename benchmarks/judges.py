@@ -1,4 +1,5 @@
-"""What becomes of the mean of K samples, and who can tell it from an original: on held-out glyphs.
+"""What becomes of the mean of K samples, and who can tell it from an original: on
+held-out glyphs.
 
     python benchmarks/judges.py [--count 64] [--samples 8] [--seed 0] [--json FILE]
 
@@ -6,8 +7,9 @@ The figures that chapter 9 reads, about a quarter of an hour on two cores:
 
     python benchmarks/judges.py --count 1024 --json data/runs/judges_glyphs_8_32.json
 
-"error" is the mean squared error on [-1, 1], "sharpness" that of the originals being 1, and "fooled" the fool rate of each judge.
-"spread" is the variance of the samples, averaged over pixels and pictures: S of the chapter.
+"error" is the mean squared error on [-1, 1], "sharpness" that of the originals being 1,
+and "fooled" the fool rate of each judge. "spread" is the variance of the samples,
+averaged over pixels and pictures: S of the chapter.
 """
 
 from __future__ import annotations
@@ -30,12 +32,20 @@ from sr3mini.upscaling.draw import draw
 
 def row(answer: Tensor, y: Tensor) -> dict[str, Any]:
     """Error, sharpness and the judges' verdicts on one answer to every picture."""
-    fooled = {name: fool_rate(judge(y), judge(answer))[0] for name, judge in JUDGES.items()}
-    return {"error": (answer - y).square().mean().item(), "sharpness": (sharpness(answer).mean() / sharpness(y).mean()).item(), "fooled": fooled}
+    fooled = {
+        name: fool_rate(judge(y), judge(answer))[0] for name, judge in JUDGES.items()
+    }
+    return {
+        "error": (answer - y).square().mean().item(),
+        "sharpness": (sharpness(answer).mean() / sharpness(y).mean()).item(),
+        "fooled": fooled,
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", default="glyphs_8_32")
     parser.add_argument("--rival", default="glyphs_8_32_regression")
     parser.add_argument("--count", type=int, default=64)
@@ -48,14 +58,37 @@ def main() -> None:
     x = downsample(y, f.preset.factor)
     _, drawn = evaluate(f, y, samples=options.samples, progress=True)
     counts = [k for k in (1, 2, 4, 8, 16) if k <= options.samples]
-    rows = {"bicubic": row(upsample(x, f.preset.factor).clamp(-1, 1), y), "regression": row(draw(rival, x, seeds=[0])[0], y)}
-    rows |= {f"mean of {k}": {**row(drawn[:k].mean(0), y), "error": error_of_means(drawn, y, k)} for k in counts}
+    rows = {
+        "bicubic": row(upsample(x, f.preset.factor).clamp(-1, 1), y),
+        "regression": row(draw(rival, x, seeds=[0])[0], y),
+    }
+    rows |= {
+        f"mean of {k}": {
+            **row(drawn[:k].mean(0), y),
+            "error": error_of_means(drawn, y, k),
+        }
+        for k in counts
+    }
     result = {
-        **{"command": " ".join(["python", *sys.argv]), "machine": machine(), "models": [options.model, options.rival]},
-        **{"count": len(y), "samples": options.samples, "seed": options.seed, "spread": drawn.var(0).mean().item(), "rows": rows},
+        **{
+            "command": " ".join(["python", *sys.argv]),
+            "machine": machine(),
+            "models": [options.model, options.rival],
+        },
+        **{
+            "count": len(y),
+            "samples": options.samples,
+            "seed": options.seed,
+            "spread": drawn.var(0).mean().item(),
+            "rows": rows,
+        },
     }
     for name, found in rows.items():
-        print(f"{name:12} error {found['error']:.5f}  sharpness {found['sharpness']:.3f}  " + "  ".join(f"{k} {v:.3f}" for k, v in found["fooled"].items()))
+        print(
+            f"{name:12} error {found['error']:.5f}  sharpness"
+            f" {found['sharpness']:.3f}  "
+            + "  ".join(f"{k} {v:.3f}" for k, v in found["fooled"].items())
+        )
     print(f"spread {result['spread']:.5f}")
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,13 @@
-"""How much memory `sr3mini upscale` takes for pictures of growing size, the network aside: a stand-in that is nearly free answers in its place.
+"""How much memory `sr3mini upscale` takes for pictures of growing size, the network
+aside: a stand-in that is nearly free answers in its place.
 
-    python benchmarks/large_picture.py [--sizes 750x500 1500x1000] [--steps 2] [--json FILE]
+    python benchmarks/large_picture.py [--sizes 750x500 1500x1000] [--steps 2] [--json
+    FILE]
 
-Every size is upscaled 4 times in a process of its own, from a PNG file to a PNG file. A network adds what its own windows take, which
-is the same for all sizes. `python benchmarks/large_picture.py --sizes 1500x1000 3000x2000 6000x4000` takes about five minutes.
+Every size is upscaled 4 times in a process of its own, from a PNG file to a PNG file. A
+network adds what its own windows take, which is the same for all sizes. `python
+benchmarks/large_picture.py --sizes 1500x1000 3000x2000 6000x4000` takes about five
+minutes.
 """
 
 from __future__ import annotations
@@ -40,51 +44,86 @@ def measure(size: str, steps: int) -> dict[str, object]:
             super().__init__()
             self.preset = PRESETS["photos_16_64"]
 
-        def forward(self, x: torch.Tensor, y_t: torch.Tensor, gamma: torch.Tensor) -> torch.Tensor:
+        def forward(
+            self, x: torch.Tensor, y_t: torch.Tensor, gamma: torch.Tensor
+        ) -> torch.Tensor:
             level = gamma.to(y_t)[:, None, None, None]
-            return (y_t - level.sqrt() * F.interpolate(x, scale_factor=4.0)) / (1 - level).sqrt()
+            return (y_t - level.sqrt() * F.interpolate(x, scale_factor=4.0)) / (
+                1 - level
+            ).sqrt()
 
     width, height = (int(side) for side in size.split("x"))
     with tempfile.TemporaryDirectory(dir=".") as beside:
         folder = Path(beside)
         coarse = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
-        Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC).save(folder / "picture.png")
+        Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC).save(
+            folder / "picture.png"
+        )
         before, watched, done = peak_rss(), [0], threading.Event()
         watcher = threading.Thread(target=watch, args=(watched, done))
         watcher.start()
         started = time.monotonic()
-        (result,) = upscale_files([folder / "picture.png"], [StandIn()], folder / "out", Wish(steps=steps))
+        (result,) = upscale_files(
+            [folder / "picture.png"], [StandIn()], folder / "out", Wish(steps=steps)
+        )
         seconds = time.monotonic() - started
         done.set()
         watcher.join()
         assert peak_rss() >= before
-        row = (size, f"{4 * width}x{4 * height}", 48 * width * height / 1e6, peak_rss() / 1e6, watched[0] / 1e6, seconds)
+        row = (
+            size,
+            f"{4 * width}x{4 * height}",
+            48 * width * height / 1e6,
+            peak_rss() / 1e6,
+            watched[0] / 1e6,
+            seconds,
+        )
         with Image.open(folder / "picture.png") as small:
             corner = np.asarray(small.crop((0, 0, 8, 8)))
         Image.MAX_IMAGE_PIXELS = None
         with Image.open(result) as large:
             assert large.size == (4 * width, 4 * height)
-            if width * height < 1e7:  # to see that the right picture came out, Pillow has to hold it whole
-                assert abs(np.asarray(large)[2:32:4, 2:32:4].astype(int) - corner).max() <= 1
-    return {name: round(value) if isinstance(value, float) else value for name, value in zip(COLUMNS, row, strict=True)}
+            if (
+                width * height < 1e7
+            ):  # to see that the right picture came out, Pillow has to hold it whole
+                assert (
+                    abs(np.asarray(large)[2:32:4, 2:32:4].astype(int) - corner).max()
+                    <= 1
+                )
+    return {
+        name: round(value) if isinstance(value, float) else value
+        for name, value in zip(COLUMNS, row, strict=True)
+    }
 
 
 def peak_rss() -> int:
     """The most memory that this process has held, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
 
 
 def watch(most: list[int], done: threading.Event) -> None:
-    """The most memory of its own, not shared with a file, while the picture is upscaled. Linux alone tells it."""
+    """The most memory of its own, not shared with a file, while the picture is
+    upscaled. Linux alone tells it.
+    """
     status = Path("/proc/self/status")
     while not done.wait(0.02) and status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("RssAnon"))
+        line = next(
+            line
+            for line in status.read_text().splitlines()
+            if line.startswith("RssAnon")
+        )
         most[0] = max(most[0], int(line.split()[1]) * 1024)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", nargs="+", default=["750x500", "1500x1000"], metavar="WxH")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--sizes", nargs="+", default=["750x500", "1500x1000"], metavar="WxH"
+    )
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
@@ -95,11 +134,36 @@ def main() -> None:
     rows = []
     print("".join(f"{name:>14}" for name in COLUMNS))
     for size in options.sizes:
-        command = [sys.executable, __file__, "--child", "--sizes", size, "--steps", str(options.steps)]
-        rows.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout))
+        command = [
+            sys.executable,
+            __file__,
+            "--child",
+            "--sizes",
+            size,
+            "--steps",
+            str(options.steps),
+        ]
+        rows.append(
+            json.loads(
+                subprocess.run(
+                    command, check=True, stdout=subprocess.PIPE, text=True
+                ).stdout
+            )
+        )
         print("".join(f"{value!s:>14}" for value in rows[-1].values()), flush=True)
     if options.json:
-        options.json.write_text(json.dumps({"command": "python benchmarks/large_picture.py " + " ".join(sys.argv[1:]), "rows": rows}, indent=2) + "\n")
+        options.json.write_text(
+            json.dumps(
+                {
+                    "command": (
+                        "python benchmarks/large_picture.py " + " ".join(sys.argv[1:])
+                    ),
+                    "rows": rows,
+                },
+                indent=2,
+            )
+            + "\n"
+        )
 
 
 if __name__ == "__main__":

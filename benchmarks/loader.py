@@ -1,10 +1,14 @@
-"""Whether pictures are ready before the training step wants them: the loader's images/s beside the step's, measured turn by turn.
+"""Whether pictures are ready before the training step wants them: the loader's images/s
+beside the step's, measured turn by turn.
 
-    python benchmarks/loader.py [--preset photos_16_64] [--data FOLDER] [--workers 0 1 2] [--batch 16] [--rounds 3] [--json FILE]
+    python benchmarks/loader.py [--preset photos_16_64] [--data FOLDER] [--workers 0 1
+    2] [--batch 16] [--rounds 3] [--json FILE]
 
-Without --data, pictures of 400 x 300 are made up. Each way of keeping them is read with each number of workers: the folder as it is, what
-`sr3mini prepare` makes of it, and that as WebDataset shards (where `datasets` is installed). Turn by turn with them runs the whole training
-step of the preset, on a GPU where there is one. Below 1, the last column says that the loader keeps the step waiting.
+Without --data, pictures of 400 x 300 are made up. Each way of keeping them is read with
+each number of workers: the folder as it is, what `sr3mini prepare` makes of it, and
+that as WebDataset shards (where `datasets` is installed). Turn by turn with them runs
+the whole training step of the preset, on a GPU where there is one. Below 1, the last
+column says that the loader keeps the step waiting.
 """
 
 from __future__ import annotations
@@ -37,9 +41,13 @@ def made_up(folder: Path, count: int) -> Path:
     generator = np.random.default_rng(0)
     folder.mkdir()
     for number in range(count):
-        coarse = Image.fromarray(generator.integers(0, 256, (12, 16, 3), np.uint8)).resize((400, 300), Image.Resampling.BICUBIC)
+        coarse = Image.fromarray(
+            generator.integers(0, 256, (12, 16, 3), np.uint8)
+        ).resize((400, 300), Image.Resampling.BICUBIC)
         grain = generator.normal(0, 6, (300, 400, 3))
-        Image.fromarray((np.asarray(coarse) + grain).clip(0, 255).astype(np.uint8)).save(folder / f"{number:05d}.jpg", quality=90)
+        Image.fromarray(
+            (np.asarray(coarse) + grain).clip(0, 255).astype(np.uint8)
+        ).save(folder / f"{number:05d}.jpg", quality=90)
     return folder
 
 
@@ -57,7 +65,9 @@ def shards(prepared: Path, folder: Path, count: int = 8) -> str:
 def loading(pictures: Pictures, batch: int, workers: int, seconds: float) -> float:
     """Images/s that come out of `batches`, the start of the workers left out."""
     dealt = batches(pictures, batch, seed=0, workers=workers)
-    for _ in range(1 + 4 * workers):  # what the workers had time to prepare while they started
+    for _ in range(
+        1 + 4 * workers
+    ):  # what the workers had time to prepare while they started
         next(dealt)
     count, start = 0, time.perf_counter()
     while time.perf_counter() - start < seconds or count == 0:
@@ -79,14 +89,20 @@ def stepping(step: Callable[[], None], batch: int, seconds: float) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--preset", default="photos_16_64", choices=PRESETS)
     parser.add_argument("--data", type=Path, help="folder of pictures")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--pictures", type=int, default=200, help="how many are made up")
+    parser.add_argument(
+        "--pictures", type=int, default=200, help="how many are made up"
+    )
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
+    parser.add_argument(
+        "--seconds", type=float, default=1.0, help="of each measurement"
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     preset = dataclasses.replace(PRESETS[options.preset], batch_size=options.batch)
@@ -99,27 +115,43 @@ def main() -> None:
         kinds = {"folder": str(raw), "prepared": str(ready)}
         if find_spec("datasets") is not None:
             kinds["shards"] = shards(ready, Path(place) / "shards")
-        rates: dict[str, list[float]] = {f"{kind}, {workers} workers": [] for kind in kinds for workers in options.workers}
+        rates: dict[str, list[float]] = {
+            f"{kind}, {workers} workers": []
+            for kind in kinds
+            for workers in options.workers
+        }
         steps: list[float] = []
         for _ in range(options.rounds):
             for kind, data in kinds.items():
                 steps.append(stepping(step, options.batch, options.seconds))
                 pictures = open_pictures(data, preset.size, preset.image_channels)
                 for workers in options.workers:
-                    rates[f"{kind}, {workers} workers"].append(loading(pictures, options.batch, workers, options.seconds))
+                    rates[f"{kind}, {workers} workers"].append(
+                        loading(pictures, options.batch, workers, options.seconds)
+                    )
     wanted = statistics.median(steps)
     result = {
         "machine": machine(),
         "preset": preset.name,
         "batch": options.batch,
         "step_images_per_second": round(wanted, 1),
-        "loader_images_per_second": {name: round(statistics.median(each), 1) for name, each in rates.items()},
-        "loader_over_step": {name: round(statistics.median(each) / wanted, 2) for name, each in rates.items()},
+        "loader_images_per_second": {
+            name: round(statistics.median(each), 1) for name, each in rates.items()
+        },
+        "loader_over_step": {
+            name: round(statistics.median(each) / wanted, 2)
+            for name, each in rates.items()
+        },
     }
-    print(f"{result['machine']}\n{preset.name}, batches of {options.batch}: the step alone takes {wanted:.1f} images/s\n")
+    print(
+        f"{result['machine']}\n{preset.name}, batches of {options.batch}: the step"
+        f" alone takes {wanted:.1f} images/s\n"
+    )
     print(f"{'loader':24}{'images/s':>10}{'x the step':>12}")
     for name, each in rates.items():
-        print(f"{name:24}{statistics.median(each):10.0f}{statistics.median(each) / wanted:12.1f}")
+        print(
+            f"{name:24}{statistics.median(each):10.0f}{statistics.median(each) / wanted:12.1f}"
+        )
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
 

@@ -1,9 +1,12 @@
-"""What a second process adds: images/s of two gloo processes over those of one, on the same batch, turn by turn.
+"""What a second process adds: images/s of two gloo processes over those of one, on the
+same batch, turn by turn.
 
-    python benchmarks/processes.py [--preset glyphs_8_32] [--batch 64] [--steps 5] [--rounds 3] [--threads 1] [--json FILE]
+    python benchmarks/processes.py [--preset glyphs_8_32] [--batch 64] [--steps 5]
+    [--rounds 3] [--threads 1] [--json FILE]
 
-Every process has `--threads` threads, so that two have twice the processor of one; 2.0 would be perfect. Each run is a launch of its own
-(torchrun), whose first step is not counted; after it the steps are timed between two barriers.
+Every process has `--threads` threads, so that two have twice the processor of one; 2.0
+would be perfect. Each run is a launch of its own (torchrun), whose first step is not
+counted; after it the steps are timed between two barriers.
 """
 
 from __future__ import annotations
@@ -31,9 +34,17 @@ from sr3mini.training.resume import set_up
 def rate(preset: Preset, steps: int) -> float:
     """Images/s of all processes together, seen from within one of them."""
     accelerator = Accelerator(cpu=True)
-    rank, own = accelerator.process_index, preset.batch_size // accelerator.num_processes
+    rank, own = (
+        accelerator.process_index,
+        preset.batch_size // accelerator.num_processes,
+    )
     pictures = torch.rand(own, preset.image_channels, preset.size, preset.size) * 2 - 1
-    learning = learn(set_up(preset, accelerator), preset, iter([pictures] * (steps + 1)), share=slice(rank * own, (rank + 1) * own))
+    learning = learn(
+        set_up(preset, accelerator),
+        preset,
+        iter([pictures] * (steps + 1)),
+        share=slice(rank * own, (rank + 1) * own),
+    )
     next(learning)
     accelerator.wait_for_everyone()
     start = time.perf_counter()
@@ -44,15 +55,37 @@ def rate(preset: Preset, steps: int) -> float:
 
 
 def launch(processes: int, options: argparse.Namespace) -> float:
-    run = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    how = ["--within", "--preset", options.preset, "--batch", str(options.batch), "--steps", str(options.steps)]
+    run = [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        str(processes),
+    ]
+    how = [
+        "--within",
+        "--preset",
+        options.preset,
+        "--batch",
+        str(options.batch),
+        "--steps",
+        str(options.steps),
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
-    done = subprocess.run([sys.executable, *run, __file__, *how], capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, *run, __file__, *how],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
     return float(done.stdout.split()[-1])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--preset", default="glyphs_8_32", choices=PRESETS)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--steps", type=int, default=5)
@@ -62,7 +95,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if options.within:
-        found = rate(replace(PRESETS[options.preset], batch_size=options.batch), options.steps)
+        found = rate(
+            replace(PRESETS[options.preset], batch_size=options.batch), options.steps
+        )
         if os.environ.get("RANK", "0") == "0":
             print(found)
         return
@@ -71,9 +106,23 @@ def main() -> None:
         for processes, measured in rates.items():
             measured.append(launch(processes, options))
     result = {
-        **{"machine": machine(), "torch": torch.__version__, "preset": options.preset, "batch": options.batch, "threads": options.threads},
-        "images_per_second": {processes: round(statistics.median(found), 1) for processes, found in rates.items()},
-        "two_over_one": round(statistics.median(two / one for one, two in zip(rates[1], rates[2], strict=True)), 3),
+        **{
+            "machine": machine(),
+            "torch": torch.__version__,
+            "preset": options.preset,
+            "batch": options.batch,
+            "threads": options.threads,
+        },
+        "images_per_second": {
+            processes: round(statistics.median(found), 1)
+            for processes, found in rates.items()
+        },
+        "two_over_one": round(
+            statistics.median(
+                two / one for one, two in zip(rates[1], rates[2], strict=True)
+            ),
+            3,
+        ),
     }
     print(json.dumps(result, indent=2))
     if options.json:

@@ -1,15 +1,21 @@
-"""How much of the processor or GPU a training step uses: its arithmetic rate over that of a large matrix product, measured turn by turn.
+"""How much of the processor or GPU a training step uses: its arithmetic rate over that
+of a large matrix product, measured turn by turn.
 
-    python benchmarks/train_step.py [--preset glyphs_8_32] [--batch 32] [--precision no] [--ways usual] [--rounds 7] [--json FILE]
+    python benchmarks/train_step.py [--preset glyphs_8_32] [--batch 32] [--precision no]
+    [--ways usual] [--rounds 7] [--json FILE]
 
-The step is a whole one, of train.py's loop: degrading, drawing levels, forward, backward, clipping, AdamW, average. Its FLOPs are
-those of forward and backward pass on the meta device. All rates are medians over rounds of (product, steps of each way, product, ...)
-in one process, so a machine that speeds up or slows down does so for all.
+The step is a whole one, of train.py's loop: degrading, drawing levels, forward,
+backward, clipping, AdamW, average. Its FLOPs are those of forward and backward pass on
+the meta device. All rates are medians over rounds of (product, steps of each way,
+product, ...) in one process, so a machine that speeds up or slows down does so for all.
 
-On a GPU the 16 -> 128 step in the layout of the best-known public SR3 code, in three ways (the first compiled step takes minutes):
+On a GPU the 16 -> 128 step in the layout of the best-known public SR3 code, in three
+ways (the first compiled step takes minutes):
 
-    python benchmarks/train_step.py --preset public_16_128 --batch 64 --precision bf16 --ways contiguous usual compiled
-    python benchmarks/train_step.py --preset faces_16_128 --batch 32 --precision bf16 --ways usual compiled
+    python benchmarks/train_step.py --preset public_16_128 --batch 64 --precision bf16
+    --ways contiguous usual compiled
+    python benchmarks/train_step.py --preset faces_16_128 --batch 32 --precision bf16
+    --ways usual compiled
 """
 
 from __future__ import annotations
@@ -37,7 +43,11 @@ from sr3mini.training.plan import product_side
 from sr3mini.training.resume import Training, set_up
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-WAYS = ("usual", "compiled", *FORMATS)  # usual is what train.py does: channels_last, but contiguous in bf16 on a CPU
+WAYS = (
+    "usual",
+    "compiled",
+    *FORMATS,
+)  # usual is what train.py does: channels_last, but contiguous in bf16 on a CPU
 
 
 def accelerated(precision: str = "no") -> Accelerator:
@@ -48,18 +58,41 @@ def accelerated(precision: str = "no") -> Accelerator:
 
 def made_up(preset: Preset) -> Iterator[Tensor]:
     """The same batch of random pictures again and again."""
-    return itertools.repeat(torch.rand(preset.batch_size, preset.image_channels, preset.size, preset.size) * 2 - 1)
+    return itertools.repeat(
+        torch.rand(preset.batch_size, preset.image_channels, preset.size, preset.size)
+        * 2
+        - 1
+    )
 
 
-def training_step(preset: Preset, precision: str = "no", way: str = "usual", network: nn.Module | None = None) -> Callable[[], None]:
-    """One step of train.py's loop on random pictures; with another `network` f(x, y_t, gamma), if given, in place of the preset's."""
+def training_step(
+    preset: Preset,
+    precision: str = "no",
+    way: str = "usual",
+    network: nn.Module | None = None,
+) -> Callable[[], None]:
+    """One step of train.py's loop on random pictures; with another `network` f(x, y_t,
+    gamma), if given, in place of the preset's.
+    """
     accelerator = accelerated(precision)
     if network is None:
         training = set_up(preset, accelerator, compile=way == "compiled")
     else:
         parameters = list(network.to(accelerator.device).parameters())
-        optimizer = torch.optim.AdamW(parameters, preset.learning_rate, weight_decay=preset.weight_decay, fused=True)
-        training = Training(accelerator, network, network, parameters, [p.detach().clone() for p in parameters], optimizer)  # type: ignore[arg-type]
+        optimizer = torch.optim.AdamW(
+            parameters,
+            preset.learning_rate,
+            weight_decay=preset.weight_decay,
+            fused=True,
+        )
+        training = Training(
+            accelerator,
+            network,
+            network,
+            parameters,
+            [p.detach().clone() for p in parameters],
+            optimizer,
+        )  # type: ignore[arg-type]
     if way in FORMATS:
         training.network.to(memory_format=FORMATS[way])  # type: ignore[call-overload]
     learning = learn(training, preset, made_up(preset))
@@ -71,7 +104,9 @@ def training_step(preset: Preset, precision: str = "no", way: str = "usual", net
 
 
 def seconds(action: Callable[[], object], repeats: int = 1) -> float:
-    """Wall-clock seconds of one call, averaged over `repeats`, with all that a GPU has been given to do."""
+    """Wall-clock seconds of one call, averaged over `repeats`, with all that a GPU has
+    been given to do.
+    """
     start = time.perf_counter()
     for _ in range(repeats):
         action()
@@ -80,7 +115,9 @@ def seconds(action: Callable[[], object], repeats: int = 1) -> float:
     return (time.perf_counter() - start) / repeats
 
 
-def alternate(actions: Mapping[str, Callable[[], object]], rounds: int, repeats: int = 1) -> dict[str, list[float]]:
+def alternate(
+    actions: Mapping[str, Callable[[], object]], rounds: int, repeats: int = 1
+) -> dict[str, list[float]]:
     """Seconds of every action in every round, after a call of each that is not counted."""
     for action in actions.values():
         action()
@@ -92,18 +129,30 @@ def alternate(actions: Mapping[str, Callable[[], object]], rounds: int, repeats:
 
 
 def product(precision: str = "no") -> tuple[Callable[[], Tensor], float]:
-    """A large matrix product and its FLOPs; in float32 with TF32 on a GPU, as convolutions have it."""
+    """A large matrix product and its FLOPs; in float32 with TF32 on a GPU, as
+    convolutions have it.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     side = product_side(device)
-    a, b = torch.randn(2, side, side, device=device, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+    a, b = torch.randn(
+        2,
+        side,
+        side,
+        device=device,
+        dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
+    )
     torch.set_float32_matmul_precision("high" if device.type == "cuda" else "highest")
     return lambda: a @ b, 2 * side**3
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--preset", default="glyphs_8_32", choices=PRESETS)
-    parser.add_argument("--batch", type=int, help="pictures a step, if not the preset's own number")
+    parser.add_argument(
+        "--batch", type=int, help="pictures a step, if not the preset's own number"
+    )
     parser.add_argument("--precision", default="no", choices=("no", "bf16"))
     parser.add_argument("--ways", nargs="+", default=["usual"], choices=WAYS)
     parser.add_argument("--rounds", type=int, default=7)
@@ -112,21 +161,45 @@ def main() -> None:
     preset = PRESETS[options.preset]
     preset = dataclasses.replace(preset, batch_size=options.batch or preset.batch_size)
     counted = trace(preset, preset.batch_size)
-    step_flops = sum(operation.flops for operation in counted.forward + counted.backward)
+    step_flops = sum(
+        operation.flops for operation in counted.forward + counted.backward
+    )
     multiply, product_flops = product(options.precision)
-    taken = alternate({"product": multiply, **{way: training_step(preset, options.precision, way) for way in options.ways}}, options.rounds, repeats=3)
+    taken = alternate(
+        {
+            "product": multiply,
+            **{
+                way: training_step(preset, options.precision, way)
+                for way in options.ways
+            },
+        },
+        options.rounds,
+        repeats=3,
+    )
     result = {
         "machine": machine(),
         "torch": torch.__version__,
-        **{"preset": preset.name, "batch": preset.batch_size, "precision": options.precision, "rounds": options.rounds},
-        "product_tflops": round(product_flops / statistics.median(taken["product"]) / 1e12, 4),
+        **{
+            "preset": preset.name,
+            "batch": preset.batch_size,
+            "precision": options.precision,
+            "rounds": options.rounds,
+        },
+        "product_tflops": round(
+            product_flops / statistics.median(taken["product"]) / 1e12, 4
+        ),
     }
     for way in options.ways:
-        shares = [step_flops / step / (product_flops / multiplied) for step, multiplied in zip(taken[way], taken["product"], strict=True)]
+        shares = [
+            step_flops / step / (product_flops / multiplied)
+            for step, multiplied in zip(taken[way], taken["product"], strict=True)
+        ]
         result[way] = {
             "fraction_of_peak": round(statistics.median(shares), 3),
             "fraction_min_max": [round(min(shares), 3), round(max(shares), 3)],
-            "images_per_second": round(preset.batch_size / statistics.median(taken[way]), 1),
+            "images_per_second": round(
+                preset.batch_size / statistics.median(taken[way]), 1
+            ),
             "step_tflops": round(step_flops / statistics.median(taken[way]) / 1e12, 4),
         }
     print(json.dumps(result, indent=2))

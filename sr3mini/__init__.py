@@ -1,4 +1,6 @@
-"""sr3mini: SR3, image super-resolution by iterative refinement, in functions that a book derives one by one."""
+"""sr3mini: SR3, image super-resolution by iterative refinement, in functions that a
+book derives one by one.
+"""
 
 from .degrade import downsample, upsample
 from .forward import diffuse, gamma_cdf, gamma_icdf, gamma_pdf, sample_gamma

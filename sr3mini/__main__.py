@@ -1,4 +1,6 @@
-"""`python -m sr3mini`: the command line for launchers that start Python modules, such as torchrun."""
+"""`python -m sr3mini`: the command line for launchers that start Python modules, such
+as torchrun.
+"""
 
 from .cli import main
 

@@ -3,7 +3,8 @@ r"""Noising: draw a level gamma ~ p(gamma), then mix the image with noise at tha
     p(gamma) = sum_{t=1..T} (1/T) U(gamma_{t-1}, gamma_t)                SR3 section 2.4
     y_t      = sqrt(gamma) y_0 + sqrt(1 - gamma) eps                     SR3 eq. (5)
 
-gamma falls with t, so the t-th uniform law lives on [gamma_t, gamma_{t-1}]. These T segments tile [gamma_T, 1].
+gamma falls with t, so the t-th uniform law lives on [gamma_t, gamma_{t-1}]. These T
+segments tile [gamma_T, 1].
 """
 
 from __future__ import annotations
@@ -15,10 +16,14 @@ from torch import Tensor
 from .schedule import NoiseSchedule
 
 
-def gamma_pdf(schedule: NoiseSchedule, gamma: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Density p(gamma) at `gamma`, same shape: 1 / (T (gamma_{t-1} - gamma_t)) on segment t, 0 outside [gamma_T, 1] (tag 3.2).
+def gamma_pdf(
+    schedule: NoiseSchedule, gamma: Float[Tensor, "..."]
+) -> Float[Tensor, "..."]:
+    """Density p(gamma) at `gamma`, same shape: 1 / (T (gamma_{t-1} - gamma_t)) on
+    segment t, 0 outside [gamma_T, 1] (tag 3.2).
 
-    At a boundary gamma_t the value of segment t is returned (a single point has no mass, so any choice would do).
+    At a boundary gamma_t the value of segment t is returned (a single point has no
+    mass, so any choice would do).
     """
     t = segment(schedule, gamma)
     width = schedule.gammas[t - 1] - schedule.gammas[t]
@@ -26,42 +31,69 @@ def gamma_pdf(schedule: NoiseSchedule, gamma: Float[Tensor, "..."]) -> Float[Ten
     return torch.where(inside, 1 / (schedule.steps * width), 0.0)
 
 
-def gamma_cdf(schedule: NoiseSchedule, gamma: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """P(level <= `gamma`), same shape, in [0, 1]: piecewise linear with F(gamma_t) = 1 - t/T (tag 3.3)."""
+def gamma_cdf(
+    schedule: NoiseSchedule, gamma: Float[Tensor, "..."]
+) -> Float[Tensor, "..."]:
+    """P(level <= `gamma`), same shape, in [0, 1]: piecewise linear with F(gamma_t) = 1
+    - t/T (tag 3.3).
+    """
     t = segment(schedule, gamma)
     gamma_t, gamma_before = schedule.gammas[t], schedule.gammas[t - 1]
     u = (gamma - gamma_t) / (gamma_before - gamma_t)
     return ((schedule.steps - t + u) / schedule.steps).clamp(0, 1)
 
 
-def gamma_icdf(schedule: NoiseSchedule, q: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """The level below which a share `q` in [0, 1] of p(gamma) lies, same shape: the inverse of `gamma_cdf` (tag 3.4)."""
+def gamma_icdf(
+    schedule: NoiseSchedule, q: Float[Tensor, "..."]
+) -> Float[Tensor, "..."]:
+    """The level below which a share `q` in [0, 1] of p(gamma) lies, same shape: the
+    inverse of `gamma_cdf` (tag 3.4).
+    """
     if (q < 0).any() or (q > 1).any():
         raise ValueError("q must lie in [0, 1]: it is a probability")
     below = (q * schedule.steps).floor().clamp(max=schedule.steps - 1)
-    return gamma_between(schedule, schedule.steps - below.long(), q * schedule.steps - below)
+    return gamma_between(
+        schedule, schedule.steps - below.long(), q * schedule.steps - below
+    )
 
 
-def gamma_between(schedule: NoiseSchedule, t: Int[Tensor, "..."], u: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """The level a share `u` in [0, 1] of the way from gamma_t up to gamma_{t-1}, t in 1..T (tag 3.1)."""
+def gamma_between(
+    schedule: NoiseSchedule, t: Int[Tensor, "..."], u: Float[Tensor, "..."]
+) -> Float[Tensor, "..."]:
+    """The level a share `u` in [0, 1] of the way from gamma_t up to gamma_{t-1}, t in
+    1..T (tag 3.1).
+    """
     gamma_t, gamma_before = schedule.gammas[t], schedule.gammas[t - 1]
     return gamma_t + u * (gamma_before - gamma_t)
 
 
-def sample_gamma(schedule: NoiseSchedule, shape: tuple[int, ...], *, generator: torch.Generator | None = None) -> Float[Tensor, "..."]:
-    """Independent levels of the given shape, float64 on the CPU: t ~ U{1..T}, then gamma ~ U(gamma_t, gamma_{t-1}).
+def sample_gamma(
+    schedule: NoiseSchedule,
+    shape: tuple[int, ...],
+    *,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "..."]:
+    """Independent levels of the given shape, float64 on the CPU: t ~ U{1..T}, then
+    gamma ~ U(gamma_t, gamma_{t-1}).
 
-    SR3 section 2.4, the two-stage draw (tag 3.1). Every entry has its own t, so `(B,)` gives one level an image.
+    SR3 section 2.4, the two-stage draw (tag 3.1). Every entry has its own t, so `(B,)`
+    gives one level an image.
     """
     t = torch.randint(1, schedule.steps + 1, shape, generator=generator)
     u = torch.rand(shape, dtype=torch.float64, generator=generator)
     return gamma_between(schedule, t, u)
 
 
-def diffuse(y_0: Float[Tensor, " B *dims"], gamma: Float[Tensor, " B"], eps: Float[Tensor, " B *dims"]) -> Float[Tensor, " B *dims"]:
-    """y_t = sqrt(gamma) y_0 + sqrt(1 - gamma) eps, one level an image (SR3 eq. 5, tag 3.6).
+def diffuse(
+    y_0: Float[Tensor, " B *dims"],
+    gamma: Float[Tensor, " B"],
+    eps: Float[Tensor, " B *dims"],
+) -> Float[Tensor, " B *dims"]:
+    """y_t = sqrt(gamma) y_0 + sqrt(1 - gamma) eps, one level an image (SR3 eq. 5, tag
+    3.6).
 
-    `y_0` and `eps` have one shape, `gamma` (B,) lies in [0, 1]. The roots are taken in gamma's dtype, then cast to y_0's.
+    `y_0` and `eps` have one shape, `gamma` (B,) lies in [0, 1]. The roots are taken in
+    gamma's dtype, then cast to y_0's.
     """
     signal = per_image(gamma.sqrt(), y_0)
     noise = per_image((1 - gamma).sqrt(), y_0)
@@ -69,12 +101,16 @@ def diffuse(y_0: Float[Tensor, " B *dims"], gamma: Float[Tensor, " B"], eps: Flo
 
 
 def per_image(values: Tensor, like: Tensor) -> Tensor:
-    """Reshape `values` (B,) to (B, 1, ..., 1), with the dtype and device of `like` (B, ...)."""
+    """Reshape `values` (B,) to (B, 1, ..., 1), with the dtype and device of `like` (B,
+    ...).
+    """
     return values.to(like).reshape(-1, *[1] * (like.ndim - 1))
 
 
 def segment(schedule: NoiseSchedule, gamma: Float[Tensor, "..."]) -> Int[Tensor, "..."]:
-    """The step t in 1..T with gamma_t <= gamma < gamma_{t-1}, same shape; the nearest one outside [gamma_T, 1)."""
+    """The step t in 1..T with gamma_t <= gamma < gamma_{t-1}, same shape; the nearest
+    one outside [gamma_T, 1).
+    """
     rising = schedule.gammas.flip(0)
     below = torch.searchsorted(rising, gamma.to(rising), right=True) - 1
     return (schedule.steps - below).clamp(1, schedule.steps)

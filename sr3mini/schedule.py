@@ -19,10 +19,12 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class NoiseSchedule:
-    """The tables alpha_0..alpha_T and gamma_0..gamma_T, both `(T+1,)` float64, with entry 0 equal to 1.
+    """The tables alpha_0..alpha_T and gamma_0..gamma_T, both `(T+1,)` float64, with
+    entry 0 equal to 1.
 
-    Make one with `linear`, `cosine`, `quadratic`, `constant`, `warmup`, `fibonacci`, `from_alphas`, `from_gammas` or `from_betas`.
-    Raises ValueError unless 0 < alpha_t < 1 for every t >= 1 and gamma stays above 0.
+    Make one with `linear`, `cosine`, `quadratic`, `constant`, `warmup`, `fibonacci`,
+    `from_alphas`, `from_gammas` or `from_betas`. Raises ValueError unless 0 < alpha_t <
+    1 for every t >= 1 and gamma stays above 0.
     """
 
     alphas: Float[Tensor, " T_plus_1"]
@@ -31,24 +33,44 @@ class NoiseSchedule:
     def __post_init__(self) -> None:
         alphas, gammas = self.alphas, self.gammas
         if alphas.dtype != torch.float64 or gammas.dtype != torch.float64:
-            raise ValueError("alphas and gammas must be float64: gamma is a product of up to thousands of factors near 1")
+            raise ValueError(
+                "alphas and gammas must be float64: gamma is a product of up to"
+                " thousands of factors near 1"
+            )
         if alphas.ndim != 1 or alphas.shape != gammas.shape or len(alphas) < 2:
-            raise ValueError(f"alphas and gammas must both have shape (T+1,), T >= 1; got {tuple(alphas.shape)} and {tuple(gammas.shape)}")
+            raise ValueError(
+                "alphas and gammas must both have shape (T+1,), T >= 1; got"
+                f" {tuple(alphas.shape)} and {tuple(gammas.shape)}"
+            )
         if alphas[0] != 1 or gammas[0] != 1:
-            raise ValueError("entry 0 of alphas and gammas must be 1: at t = 0 no noise has been added")
+            raise ValueError(
+                "entry 0 of alphas and gammas must be 1: at t = 0 no noise has been"
+                " added"
+            )
         bad = ~((alphas[1:] > 0) & (alphas[1:] < 1))
         if bad.any():
             t = int(bad.nonzero()[0]) + 1
-            raise ValueError(f"alpha_{t} = {alphas[t].item():.6g}, but every alpha_t with t >= 1 must lie strictly between 0 and 1")
+            raise ValueError(
+                f"alpha_{t} = {alphas[t].item():.6g}, but every alpha_t with t >= 1"
+                " must lie strictly between 0 and 1"
+            )
         if not (gammas[-1] > 0 and (gammas.diff() < 0).all()):
-            raise ValueError(f"gamma must fall strictly from 1 and stay above 0; it ends at gamma_T = {gammas[-1].item():.6g}")
+            raise ValueError(
+                "gamma must fall strictly from 1 and stay above 0; it ends at gamma_T"
+                f" = {gammas[-1].item():.6g}"
+            )
         if not torch.allclose(gammas[:-1] * alphas[1:], gammas[1:], rtol=1e-10, atol=0):
             raise ValueError("gamma_t must equal gamma_{t-1} * alpha_t")
 
     def respaced(self, steps: int) -> NoiseSchedule:
-        """A schedule of fewer `steps` through levels of this one: gamma at t = T/steps, 2T/steps, ..., T, rounded to whole t."""
+        """A schedule of fewer `steps` through levels of this one: gamma at t = T/steps,
+        2T/steps, ..., T, rounded to whole t.
+        """
         if not 1 <= steps <= self.steps:
-            raise ValueError(f"steps = {steps}, but a schedule of {self.steps} steps can be respaced to between 1 and {self.steps}")
+            raise ValueError(
+                f"steps = {steps}, but a schedule of {self.steps} steps can be respaced"
+                f" to between 1 and {self.steps}"
+            )
         t = torch.linspace(0, self.steps, steps + 1, dtype=torch.float64).round().long()
         return NoiseSchedule.from_gammas(self.gammas[t[1:]])
 
@@ -58,48 +80,70 @@ class NoiseSchedule:
         return len(self.alphas) - 1
 
     def __repr__(self) -> str:
-        return f"NoiseSchedule(steps={self.steps}, gamma_T={self.gammas[-1].item():.3g})"
+        return (
+            f"NoiseSchedule(steps={self.steps}, gamma_T={self.gammas[-1].item():.3g})"
+        )
 
     @classmethod
     def from_alphas(cls, alphas: Float[Tensor, " T"]) -> NoiseSchedule:
-        """Any table alpha_1..alpha_T, each in (0, 1), `(T,)`. gamma_t is their running product (tag 2.1)."""
+        """Any table alpha_1..alpha_T, each in (0, 1), `(T,)`. gamma_t is their running
+        product (tag 2.1).
+        """
         alphas = _with_leading_one(alphas)
         return cls(alphas, alphas.cumprod(0))
 
     @classmethod
     def from_gammas(cls, gammas: Float[Tensor, " T"]) -> NoiseSchedule:
-        """Any falling table gamma_1..gamma_T in (0, 1), `(T,)`. alpha_t = gamma_t / gamma_{t-1}."""
+        """Any falling table gamma_1..gamma_T in (0, 1), `(T,)`. alpha_t = gamma_t /
+        gamma_{t-1}.
+        """
         gammas = _with_leading_one(gammas)
         alphas = torch.cat([gammas[:1], gammas[1:] / gammas[:-1]])
         return cls(alphas, gammas)
 
     @classmethod
     def from_betas(cls, betas: Float[Tensor, " T"]) -> NoiseSchedule:
-        """DDPM's table beta_1..beta_T, each in (0, 1), `(T,)`, whose entry 0 is step 1. alpha_t = 1 - beta_t, and gamma_t is DDPM's alpha-bar (tag 1.5)."""
+        """DDPM's table beta_1..beta_T, each in (0, 1), `(T,)`, whose entry 0 is step 1.
+        alpha_t = 1 - beta_t, and gamma_t is DDPM's alpha-bar (tag 1.5).
+        """
         return cls.from_alphas(1 - torch.as_tensor(betas).to("cpu", torch.float64))
 
     @classmethod
     def linear(cls, steps: int, start: float, end: float) -> NoiseSchedule:
-        """1 - alpha_t rises linearly from `start` at t = 1 to `end` at t = T (both in (0, 1)). SR3 section 4."""
+        """1 - alpha_t rises linearly from `start` at t = 1 to `end` at t = T (both in
+        (0, 1)). SR3 section 4.
+        """
         return cls.from_alphas(1 - _ramp(steps, start, end))
 
     @classmethod
     def quadratic(cls, steps: int, start: float, end: float) -> NoiseSchedule:
-        """sqrt(1 - alpha_t) rises linearly, so 1 - alpha_t rises as a parabola from `start` to `end`."""
+        """sqrt(1 - alpha_t) rises linearly, so 1 - alpha_t rises as a parabola from
+        `start` to `end`.
+        """
         return cls.from_alphas(1 - _ramp(steps, start, end, power=2))
 
     @classmethod
     def constant(cls, steps: int, value: float) -> NoiseSchedule:
         """1 - alpha_t = `value` at every step."""
         if not 0 < value < 1:
-            raise ValueError(f"value = {value:.6g}, but 1 - alpha_t must lie strictly between 0 and 1")
+            raise ValueError(
+                f"value = {value:.6g}, but 1 - alpha_t must lie strictly between 0"
+                " and 1"
+            )
         return cls.from_alphas(1 - _ramp(steps, value, value))
 
     @classmethod
-    def warmup(cls, steps: int, start: float, end: float, fraction: float = 0.1) -> NoiseSchedule:
-        """1 - alpha_t rises linearly from `start` to `end` over the first `fraction` of the steps, then stays at `end`."""
+    def warmup(
+        cls, steps: int, start: float, end: float, fraction: float = 0.1
+    ) -> NoiseSchedule:
+        """1 - alpha_t rises linearly from `start` to `end` over the first `fraction` of
+        the steps, then stays at `end`.
+        """
         if not 0 < fraction <= 1:
-            raise ValueError(f"fraction = {fraction}, but it must lie in (0, 1]: it is the part of the steps that warms up")
+            raise ValueError(
+                f"fraction = {fraction}, but it must lie in (0, 1]: it is the part of"
+                " the steps that warms up"
+            )
         betas = _ramp(steps, end, end)
         rising = max(1, int(steps * fraction))
         betas[:rising] = _ramp(rising, start, end)
@@ -107,14 +151,18 @@ class NoiseSchedule:
 
     @classmethod
     def cosine(cls, steps: int, offset: float = 0.008) -> NoiseSchedule:
-        """gamma_t = g(t)/g(0), g(t) = cos^2(pi/2 (t/T + s)/(1 + s)), 1 - alpha_t at most 0.999 (Nichol & Dhariwal 2021, eq. 17)."""
+        """gamma_t = g(t)/g(0), g(t) = cos^2(pi/2 (t/T + s)/(1 + s)), 1 - alpha_t at
+        most 0.999 (Nichol & Dhariwal 2021, eq. 17).
+        """
         t = torch.arange(_positive(steps) + 1, dtype=torch.float64)
         g = torch.cos((t / steps + offset) / (1 + offset) * math.pi / 2).square()
         return cls.from_alphas((g[1:] / g[:-1]).clamp(min=0.001))
 
     @classmethod
     def fibonacci(cls, steps: int = 25, start: float = 1e-6) -> NoiseSchedule:
-        """1 - alpha_t = `start` times 1, 2, 3, 5, 8, ...: WaveGrad's 25-step inference schedule (Chen et al. 2020)."""
+        """1 - alpha_t = `start` times 1, 2, 3, 5, 8, ...: WaveGrad's 25-step inference
+        schedule (Chen et al. 2020).
+        """
         betas = [start, 2 * start]
         while len(betas) < _positive(steps):
             betas.append(betas[-1] + betas[-2])
@@ -122,14 +170,19 @@ class NoiseSchedule:
 
 
 def log_snr(gamma: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """log of signal power over noise power, log(gamma / (1 - gamma)), for gamma in [0, 1]; +inf at 1, -inf at 0."""
+    """log of signal power over noise power, log(gamma / (1 - gamma)), for gamma in [0,
+    1]; +inf at 1, -inf at 0.
+    """
     return torch.log(gamma) - torch.log1p(-gamma)
 
 
 def _with_leading_one(table: Tensor) -> Tensor:
     table = torch.as_tensor(table).to("cpu", torch.float64)
     if table.ndim != 1 or len(table) == 0:
-        raise ValueError(f"a schedule needs a table of shape (T,), T >= 1, for t = 1..T; got shape {tuple(table.shape)}")
+        raise ValueError(
+            "a schedule needs a table of shape (T,), T >= 1, for t = 1..T; got shape"
+            f" {tuple(table.shape)}"
+        )
     return torch.cat([table.new_ones(1), table])
 
 
@@ -137,8 +190,19 @@ def _ramp(steps: int, first: float, last: float, power: int = 1) -> Tensor:
     """Noise whose `power`-th root rises linearly."""
     for name, value in (("start", first), ("end", last)):
         if not 0 < value < 1:
-            raise ValueError(f"{name} = {value:.6g}, but 1 - alpha_t must lie strictly between 0 and 1")
-    return torch.linspace(first ** (1 / power), last ** (1 / power), _positive(steps), dtype=torch.float64) ** power
+            raise ValueError(
+                f"{name} = {value:.6g}, but 1 - alpha_t must lie strictly between 0"
+                " and 1"
+            )
+    return (
+        torch.linspace(
+            first ** (1 / power),
+            last ** (1 / power),
+            _positive(steps),
+            dtype=torch.float64,
+        )
+        ** power
+    )
 
 
 def _positive(steps: int) -> int:

@@ -1,18 +1,24 @@
-"""What all tests share. The shapes in the annotations of sr3mini are checked by beartype while the tests run, and only then."""
+"""What all tests share. The shapes in the annotations of sr3mini are checked by
+beartype while the tests run, and only then.
+"""
 
 from __future__ import annotations
 
 import pytest
 from jaxtyping import install_import_hook
 
-install_import_hook("sr3mini", "beartype.beartype")  # has to come before the first import of sr3mini
+install_import_hook(
+    "sr3mini", "beartype.beartype"
+)  # has to come before the first import of sr3mini
 pytest.register_assert_rewrite("checks")
 
-import torch  # noqa: E402
-from checks import seeded  # noqa: E402
+import torch
+from checks import seeded
 
 
 @pytest.fixture
 def generator() -> torch.Generator:
-    """Random numbers of the test's own: nothing global is seeded, so no test leans on another."""
+    """Random numbers of the test's own: nothing global is seeded, so no test leans on
+    another.
+    """
     return seeded(0)

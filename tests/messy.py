@@ -1,6 +1,8 @@
-"""A folder as people have them: good pictures in every mode, and everything else that gathers between them.
+"""A folder as people have them: good pictures in every mode, and everything else that
+gathers between them.
 
-python tests/messy.py FOLDER [COUNT]      10,000 good pictures and 50 broken ones, to try `sr3mini prepare` on
+python tests/messy.py FOLDER [COUNT]      10,000 good pictures and 50 broken ones, to
+try `sr3mini prepare` on
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ BROKEN = (".png", ".jpg", ".webp", ".gif", ".tif")
 
 
 def messy(folder: Path, good: int, broken: int = 50) -> tuple[set[str], set[str]]:
-    """Fill `folder`; the names of the pictures, and of all that is to be skipped. `good` counts the ten odd ones too."""
+    """Fill `folder`; the names of the pictures, and of all that is to be skipped.
+    `good` counts the ten odd ones too.
+    """
     names = _odd(folder)
     generator = np.random.default_rng(0)
     for number in range(good - len(names)):
@@ -57,14 +61,27 @@ def _odd(folder: Path) -> set[str]:
     }
     for name, picture in pictures.items():
         _write(picture, folder / name)
-    red.save(folder / "animated.gif", save_all=True, append_images=[Image.new("RGB", (40, 30), "black")])
-    turned = Image.fromarray(np.concatenate([np.zeros((30, 20, 3), np.uint8), np.full((30, 20, 3), 255, np.uint8)], axis=1))
-    turned.save(folder / "turned.png", exif=exif)  # black on the left: shown upright, black on top
+    red.save(
+        folder / "animated.gif",
+        save_all=True,
+        append_images=[Image.new("RGB", (40, 30), "black")],
+    )
+    turned = Image.fromarray(
+        np.concatenate(
+            [np.zeros((30, 20, 3), np.uint8), np.full((30, 20, 3), 255, np.uint8)],
+            axis=1,
+        )
+    )
+    turned.save(
+        folder / "turned.png", exif=exif
+    )  # black on the left: shown upright, black on top
     return {*pictures, "animated.gif", "turned.png"}
 
 
 def _photo(generator: np.random.Generator) -> Image.Image:
-    return Image.fromarray(generator.integers(0, 256, (12, 16, 3), np.uint8)).resize((96, 72))
+    return Image.fromarray(generator.integers(0, 256, (12, 16, 3), np.uint8)).resize(
+        (96, 72)
+    )
 
 
 def _write(picture: Image.Image, file: Path) -> None:
@@ -76,13 +93,25 @@ def _bomb(side: int) -> bytes:
     """A PNG file of a few kilobytes that unpacks to side x side x 3 bytes."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        return (
+            struct.pack(">I", len(content))
+            + kind
+            + content
+            + struct.pack(">I", zlib.crc32(kind + content))
+        )
 
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1_000_000))) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(1_000_000)))
+        + chunk(b"IEND", b"")
+    )
 
 
 if __name__ == "__main__":
     place = Path(sys.argv[1])
     found = messy(place, int(sys.argv[2]) if len(sys.argv) > 2 else 10_000)
-    print(f"{len(found[0])} pictures and {len(found[1])} files to be skipped in {place}")
+    print(
+        f"{len(found[0])} pictures and {len(found[1])} files to be skipped in {place}"
+    )

@@ -1,4 +1,6 @@
-"""Trainings of one and of two processes, each in a process of its own, away from pytest: python tests/ranks.py PICTURES OUT."""
+"""Trainings of one and of two processes, each in a process of its own, away from
+pytest: python tests/ranks.py PICTURES OUT.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def alone(work: Callable[[], object]) -> None:
 
 
 def together(ranks: int, work: Callable[[], object]) -> None:
-    """`work` in so many processes that know of each other, as a launcher would start them. All must end well."""
+    """`work` in so many processes that know of each other, as a launcher would start
+    them. All must end well.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -38,7 +42,14 @@ def together(ranks: int, work: Callable[[], object]) -> None:
         children.append(os.fork())
         if children[-1] == 0:
             if ranks > 1:
-                numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+                numbers = {
+                    "RANK": rank,
+                    "LOCAL_RANK": rank,
+                    "WORLD_SIZE": ranks,
+                    "LOCAL_WORLD_SIZE": ranks,
+                    "MASTER_ADDR": "127.0.0.1",
+                    "MASTER_PORT": port,
+                }
                 os.environ.update({name: str(value) for name, value in numbers.items()})
             status = 1
             try:
@@ -47,14 +58,20 @@ def together(ranks: int, work: Callable[[], object]) -> None:
             except SystemExit as stop:
                 status = stop.code if isinstance(stop.code, int) else 1
             except BaseException as error:
-                print(f"rank {rank}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+                print(
+                    f"rank {rank}: {type(error).__name__}: {error}",
+                    file=sys.stderr,
+                    flush=True,
+                )
             os._exit(status)
     if any(os.waitpid(child, 0)[1] for child in children):
         raise SystemExit("a process failed")
 
 
 def terminated_at(step: int, rank: str) -> None:
-    """Let the process of one rank, and only that one, get SIGTERM in the middle of a step."""
+    """Let the process of one rank, and only that one, get SIGTERM in the middle of a
+    step.
+    """
     real, calls = algorithm.denoising_loss, iter(range(10_000))
 
     def loss(*arguments: object) -> Tensor:
@@ -69,7 +86,9 @@ def main(pictures: str, out: Path) -> None:
     torch.set_num_threads(1)  # threads do not survive a fork
     os.environ["OMP_NUM_THREADS"] = "1"
     warnings.simplefilter("error")
-    train = functools.partial(room.train, data=pictures, progress=False, validate_every=25)
+    train = functools.partial(
+        room.train, data=pictures, progress=False, validate_every=25
+    )
     alone(lambda: train(FIFTY, out / "one"))
     together(2, lambda: train(FIFTY, out / "two", micro_batches=2))
 
@@ -83,7 +102,9 @@ def main(pictures: str, out: Path) -> None:
 
     def compiled() -> None:
         warnings.simplefilter("ignore")  # the tracer's own deprecations
-        torch.nn.Module.compile = functools.partialmethod(torch.nn.Module.compile, backend="aot_eager")  # type: ignore[method-assign, assignment]
+        torch.nn.Module.compile = functools.partialmethod(
+            torch.nn.Module.compile, backend="aot_eager"
+        )  # type: ignore[method-assign, assignment]
         train(FOUR, out / "compiled", compile=True)
 
     alone(lambda: train(FOUR, out / "four"))

@@ -19,7 +19,14 @@ from PIL import Image
 
 from sr3mini import degrade
 from sr3mini.data import from_bytes, to_bytes
-from sr3mini.degrade import as_file, blur, degradation_matrix, downsample, unseen, upsample
+from sr3mini.degrade import (
+    as_file,
+    blur,
+    degradation_matrix,
+    downsample,
+    unseen,
+    upsample,
+)
 
 
 def test_check_9_downsample_is_linear() -> None:
@@ -34,28 +41,44 @@ def test_check_9_the_gradient_is_the_adjoint(size: tuple[int, int]) -> None:
     x = randn(1, 2, *size, seed=1)
     (adjoint,) = torch.autograd.grad(downsample(y, size=size), y, x)
     other = randn(1, 2, 12, 15, seed=2)
-    close((downsample(other, size=size) * x).sum(), (other * adjoint).sum(), 1e-12, "<D y, x> against <y, D^T x>")
+    close(
+        (downsample(other, size=size) * x).sum(),
+        (other * adjoint).sum(),
+        1e-12,
+        "<D y, x> against <y, D^T x>",
+    )
 
 
 def test_check_9_downsample_is_pillows_bicubic() -> None:
-    """Check 9: equal to Pillow's float mode, mode "F", with BICUBIC, for whole factors and for other ratios."""
+    """Check 9: equal to Pillow's float mode, mode "F", with BICUBIC, for whole factors
+    and for other ratios.
+    """
     check_downsample_is_pillows(downsample)
 
 
 def test_check_9_shrinking_by_a_whole_factor_meets_pillow_to_3e_7() -> None:
     """Check 9: 32 x 32 to 8 x 8, the book's case; both kernels."""
     y = randn(1, 1, 32, 32).float()
-    for mode, kernel in (("bicubic", Image.Resampling.BICUBIC), ("bilinear", Image.Resampling.BILINEAR)):
+    for mode, kernel in (
+        ("bicubic", Image.Resampling.BICUBIC),
+        ("bilinear", Image.Resampling.BILINEAR),
+    ):
         pillow = np.array(Image.fromarray(y[0, 0].numpy()).resize((8, 8), kernel))
         close(downsample(y, 4, mode=mode)[0, 0], torch.from_numpy(pillow), 3e-7, mode)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (33, 41)])
 def test_check_9_upsample_is_pillows_bicubic(size: tuple[int, int]) -> None:
-    """Check 9: the same kernel the other way. Torch keeps its float32 coordinates, hence 1e-5."""
+    """Check 9: the same kernel the other way. Torch keeps its float32 coordinates,
+    hence 1e-5.
+    """
     x = randn(1, 1, 8, 8).float()
-    pillow = np.array(Image.fromarray(x[0, 0].numpy()).resize(size[::-1], Image.Resampling.BICUBIC))
-    close(upsample(x, size=size)[0, 0], torch.from_numpy(pillow), 1e-5, f"8x8 to {size}")
+    pillow = np.array(
+        Image.fromarray(x[0, 0].numpy()).resize(size[::-1], Image.Resampling.BICUBIC)
+    )
+    close(
+        upsample(x, size=size)[0, 0], torch.from_numpy(pillow), 1e-5, f"8x8 to {size}"
+    )
 
 
 def test_the_matrix_does_what_downsample_does() -> None:
@@ -76,31 +99,62 @@ def test_the_unseen_part_has_no_x_and_what_is_taken_away_is_orthogonal_to_it() -
 
 
 def test_x_leaves_all_but_one_number_in_16_open() -> None:
-    """No row of D is a mix of others: its rank is the number of pixels of x, and y with one x form a space of what is left."""
+    """No row of D is a mix of others: its rank is the number of pixels of x, and y with
+    one x form a space of what is left.
+    """
     singular = torch.linalg.svdvals(degradation_matrix(32, 4))
     assert len(singular) == 64
     assert singular.min() > 0.12
-    assert unseen(torch.eye(256).reshape(256, 1, 16, 16), 4).flatten(1).trace().item() == pytest.approx(256 * 15 / 16, abs=1e-10)  # trace = rank
+    assert unseen(torch.eye(256).reshape(256, 1, 16, 16), 4).flatten(
+        1
+    ).trace().item() == pytest.approx(256 * 15 / 16, abs=1e-10)  # trace = rank
 
 
-@pytest.mark.parametrize(("size", "target"), [((32, 1), (8, 1)), ((8, 1), (32, 4)), ((5, 1), (1, 7)), ((1, 1), (7, 3)), ((1, 32), (1, 8))])
-def test_a_picture_one_pixel_wide_is_resized_like_any_other(size: tuple[int, int], target: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("size", "target"),
+    [
+        ((32, 1), (8, 1)),
+        ((8, 1), (32, 4)),
+        ((5, 1), (1, 7)),
+        ((1, 1), (7, 3)),
+        ((1, 32), (1, 8)),
+    ],
+)
+def test_a_picture_one_pixel_wide_is_resized_like_any_other(
+    size: tuple[int, int], target: tuple[int, int]
+) -> None:
     """Torch by itself gets these wrong; Pillow does not."""
     y = randn(1, 1, *size).float()
-    pillow = np.array(Image.fromarray(y[0, 0].numpy()).resize(target[::-1], Image.Resampling.BICUBIC))
-    close(downsample(y, size=target)[0, 0], torch.from_numpy(pillow), 3e-7, f"{size} to {target}")
+    pillow = np.array(
+        Image.fromarray(y[0, 0].numpy()).resize(target[::-1], Image.Resampling.BICUBIC)
+    )
+    close(
+        downsample(y, size=target)[0, 0],
+        torch.from_numpy(pillow),
+        3e-7,
+        f"{size} to {target}",
+    )
 
 
 @pytest.mark.parametrize(("low", "high"), [((8, 8), (32, 32)), ((5, 7), (10, 21))])
-def test_upsample_is_linear_and_does_not_undo_downsample(low: tuple[int, int], high: tuple[int, int]) -> None:
+def test_upsample_is_linear_and_does_not_undo_downsample(
+    low: tuple[int, int], high: tuple[int, int]
+) -> None:
     """(4.2): U(a x + b x') = a U x + b U x', and shrinking U x again does not give x."""
     x, other = randn(2, 1, *low), 5 * randn(2, 1, *low, seed=1)
-    close(upsample(2 * x - 3 * other, size=high), 2 * upsample(x, size=high) - 3 * upsample(other, size=high), 1e-13, "U(2 x - 3 x')")
+    close(
+        upsample(2 * x - 3 * other, size=high),
+        2 * upsample(x, size=high) - 3 * upsample(other, size=high),
+        1e-13,
+        "U(2 x - 3 x')",
+    )
     assert (downsample(upsample(x, size=high), size=low) - x).abs().max() > 0.1
 
 
 def test_a_flat_image_stays_flat_both_ways() -> None:
-    """Every row of weights sums to 1: no brightness is gained or lost, at the border neither."""
+    """Every row of weights sums to 1: no brightness is gained or lost, at the border
+    neither.
+    """
     flat = torch.full((1, 1, 16, 16), 0.3, dtype=torch.float64)
     close(downsample(flat, 4), torch.full((1, 1, 4, 4), 0.3).double(), 1e-7, "down")
     close(degradation_matrix(16, 4).sum(1), torch.ones(16).double(), 1e-14, "rows of D")
@@ -109,7 +163,12 @@ def test_a_flat_image_stays_flat_both_ways() -> None:
 
 def test_channels_and_images_do_not_mix() -> None:
     y = randn(2, 3, 8, 8)
-    alone = torch.stack([torch.cat([downsample(channel[None, None], 2)[0] for channel in image]) for image in y])
+    alone = torch.stack(
+        [
+            torch.cat([downsample(channel[None, None], 2)[0] for channel in image])
+            for image in y
+        ]
+    )
     close(downsample(y, 2), alone, 1e-15, "each channel alone")
 
 
@@ -124,13 +183,17 @@ def test_blur_is_a_gaussian_of_each_images_own_width() -> None:
     check_blur_is_a_gaussian(degrade)
 
 
-def test_blur_by_nothing_changes_nothing_and_no_image_depends_on_its_neighbour() -> None:
+def test_blur_by_nothing_changes_nothing_and_no_image_depends_on_its_neighbour() -> (
+    None
+):
     x = randn(3, 2, 6, 9).float()
     sigma = torch.tensor([0.0, 0.7, 2.0])
     together = blur(x, sigma)
     assert torch.equal(together[0], x[0])
     for k in (1, 2):
-        torch.testing.assert_close(together[k : k + 1], blur(x[k : k + 1], sigma[k : k + 1]), rtol=0, atol=1e-6)
+        torch.testing.assert_close(
+            together[k : k + 1], blur(x[k : k + 1], sigma[k : k + 1]), rtol=0, atol=1e-6
+        )
 
 
 def test_a_file_keeps_8_bits_of_x() -> None:
@@ -141,14 +204,25 @@ def test_a_file_keeps_8_bits_of_x() -> None:
 
 
 REFUSED: list[tuple[Callable[[], object], str]] = [
-    (lambda: downsample(torch.zeros(1, 1, 10, 12), 4), r"^a 10x12 image cannot be shrunk by a factor of 4; crop it first, or pass size=\(h, w\)$"),
-    (lambda: downsample(torch.zeros(1, 1, 8, 8)), r"^pass either a factor or size=\(height, width\), and not both$"),
+    (
+        lambda: downsample(torch.zeros(1, 1, 10, 12), 4),
+        (
+            r"^a 10x12 image cannot be shrunk by a factor of 4; crop it first, or pass"
+            r" size=\(h, w\)$"
+        ),
+    ),
+    (
+        lambda: downsample(torch.zeros(1, 1, 8, 8)),
+        r"^pass either a factor or size=\(height, width\), and not both$",
+    ),
     (lambda: downsample(torch.zeros(1, 1, 8, 8), 2, size=(4, 4)), r"and not both$"),
     (lambda: upsample(torch.zeros(1, 1, 8, 8)), r"and not both$"),
 ]
 
 
 @pytest.mark.parametrize(("call", "sentence"), REFUSED)
-def test_what_cannot_be_resized_is_refused_in_one_sentence(call: Callable[[], object], sentence: str) -> None:
+def test_what_cannot_be_resized_is_refused_in_one_sentence(
+    call: Callable[[], object], sentence: str
+) -> None:
     with pytest.raises(ValueError, match=sentence):
         call()

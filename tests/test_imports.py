@@ -1,4 +1,6 @@
-"""How little `import sr3mini` brings in (who may import whom, `make lint` checks), and that the shapes are checked while the tests run."""
+"""How little `import sr3mini` brings in (who may import whom, `make lint` checks), and
+that the shapes are checked while the tests run.
+"""
 
 from __future__ import annotations
 
@@ -13,36 +15,86 @@ from jaxtyping import TypeCheckError
 
 import sr3mini
 
-WINGS = ("book", "bridges", "cli", "data", "evaluation", "files", "model", "training", "upscaling")
+WINGS = (
+    "book",
+    "bridges",
+    "cli",
+    "data",
+    "evaluation",
+    "files",
+    "model",
+    "training",
+    "upscaling",
+)
 
 
 @pytest.fixture(scope="module")
 def brought_in() -> set[str]:
-    """What `import sr3mini` adds, in a fresh interpreter, to what `import torch` has loaded."""
-    program = "import json, sys, torch; before = set(sys.modules); import sr3mini; print(json.dumps(list(set(sys.modules) - before)))"
-    return set(json.loads(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout))
+    """What `import sr3mini` adds, in a fresh interpreter, to what `import torch` has
+    loaded.
+    """
+    program = (
+        "import json, sys, torch; before = set(sys.modules); import sr3mini;"
+        " print(json.dumps(list(set(sys.modules) - before)))"
+    )
+    return set(
+        json.loads(
+            subprocess.run(
+                [sys.executable, "-c", program],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )
+    )
 
 
 def test_import_sr3mini_leaves_the_heavy_packages_out(brought_in: set[str]) -> None:
-    heavy = {"datasets", "diffusers", "lmdb", "tensorboard"} | {"matplotlib", "IPython", "ipywidgets", "accelerate", "torchmetrics"}
+    heavy = {"datasets", "diffusers", "lmdb", "tensorboard"} | {
+        "matplotlib",
+        "IPython",
+        "ipywidgets",
+        "accelerate",
+        "torchmetrics",
+    }
     heavy |= {"tyro", "scipy", "sympy", "beartype"}
     tops = {name.split(".")[0] for name in brought_in}
     assert "sr3mini" in tops
-    assert {name for name in tops if name in heavy or name.startswith("jupyter")} == set()
+    assert {
+        name for name in tops if name in heavy or name.startswith("jupyter")
+    } == set()
 
 
-def test_import_sr3mini_brings_in_its_five_dependencies_and_nothing_else(brought_in: set[str]) -> None:
+def test_import_sr3mini_brings_in_its_five_dependencies_and_nothing_else(
+    brought_in: set[str],
+) -> None:
     """wadler_lindig is what jaxtyping itself imports."""
-    tops = {name.split(".")[0] for name in brought_in} - {"sr3mini", "torch"} - set(sys.stdlib_module_names)
-    assert tops <= {"numpy", "PIL", "safetensors", "tqdm", "jaxtyping", "wadler_lindig", "typing_extensions"}
+    tops = (
+        {name.split(".")[0] for name in brought_in}
+        - {"sr3mini", "torch"}
+        - set(sys.stdlib_module_names)
+    )
+    assert tops <= {
+        "numpy",
+        "PIL",
+        "safetensors",
+        "tqdm",
+        "jaxtyping",
+        "wadler_lindig",
+        "typing_extensions",
+    }
 
 
 def test_import_sr3mini_brings_in_no_wing(brought_in: set[str]) -> None:
-    assert {name.split(".")[1] for name in brought_in if name.startswith("sr3mini.")} & set(WINGS) == set()
+    assert {
+        name.split(".")[1] for name in brought_in if name.startswith("sr3mini.")
+    } & set(WINGS) == set()
 
 
 def test_every_wing_is_known() -> None:
-    assert sorted(path.parent.name for path in Path(sr3mini.__file__).parent.glob("*/__init__.py")) == sorted(WINGS)
+    assert sorted(
+        path.parent.name for path in Path(sr3mini.__file__).parent.glob("*/__init__.py")
+    ) == sorted(WINGS)
 
 
 def test_all_names_of_the_package_are_there() -> None:
@@ -50,6 +102,8 @@ def test_all_names_of_the_package_are_there() -> None:
 
 
 def test_shapes_are_checked_while_the_tests_run() -> None:
-    """Three levels for two images: without the hook of conftest, torch would broadcast or fail somewhere inside."""
+    """Three levels for two images: without the hook of conftest, torch would broadcast
+    or fail somewhere inside.
+    """
     with pytest.raises(TypeCheckError):
         sr3mini.diffuse(torch.zeros(2, 4), torch.full((3,), 0.5), torch.zeros(2, 4))

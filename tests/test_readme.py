@@ -30,7 +30,13 @@ def test_the_table_of_results_is_the_one_stored_with_the_weights() -> None:
 
 def test_the_figures_for_photographs_are_the_stored_ones() -> None:
     for name, row in measured("photos_16_64")["table"].items():
-        cells = (f"{row['PSNR']:.2f}", f"{row['SSIM']:.3f}", f"{row['consistency']:.1f}", f"{row['sharper']:.1f}", f"{row['cast']:.2f}")
+        cells = (
+            f"{row['PSNR']:.2f}",
+            f"{row['SSIM']:.3f}",
+            f"{row['consistency']:.1f}",
+            f"{row['sharper']:.1f}",
+            f"{row['cast']:.2f}",
+        )
         assert f"| {name} | {' | '.join(cells)} |" in README
     assert measured("photos_16_64")["command"] in README
 
@@ -41,25 +47,31 @@ def test_every_link_leads_somewhere(target: str) -> None:
 
 
 def test_every_chapter_that_is_written_is_in_the_table_and_no_other() -> None:
-    written = {f"chapters/{path.name}" for path in (ROOT / "chapters").glob("[0-9]*.ipynb")}
+    written = {
+        f"chapters/{path.name}" for path in (ROOT / "chapters").glob("[0-9]*.ipynb")
+    }
     assert written == set(re.findall(r"\]\(([^)]+\.ipynb)\)", README))
 
 
 @pytest.mark.parametrize("verb", ["lab", "test", "sync"])
 def test_the_verbs_it_names_are_in_the_makefile(verb: str) -> None:
     assert f"make {verb}" in README
-    assert re.search(rf"^{verb}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert re.search(
+        rf"^{verb}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+    )
 
 
 def test_the_python_example_runs() -> None:
     example = re.search(r"```python\n(.*?)```", README, re.DOTALL)
     assert example is not None
     names: dict[str, object] = {}
-    exec(example[1].replace("steps=100", "steps=3"), names)  # three steps show that it runs; a hundred would show no more
+    exec(
+        example[1].replace("steps=100", "steps=3"), names
+    )  # three steps show that it runs; a hundred would show no more
     assert tuple(names["y"].shape) == (1, 1, 32, 32)  # type: ignore[attr-defined]
 
 
-# Its commands --------------------------------------------------------------------------------------------------------
+# Its commands -------------------------------------------------------------------------
 
 ELSEWHERE = {  # what installs or opens something is tried where that can be done
     "make": "lab and test: every run of the tests in CI begins with it",
@@ -70,18 +82,30 @@ ELSEWHERE = {  # what installs or opens something is tried where that can be don
     "accelerate": "several processes: tests of the training start two of their own",
     "sbatch": "a cluster",
 }
-LONG = {  # these take from minutes to days as printed, so here they run with numbers that are at most so large
+# these take from minutes to days as printed, so here they run with numbers that are at
+# most so large
+LONG = {
     "train": {"--steps": 2, "--batch-size": 4, "--validate-every": 0},
     "evaluate": {"--count": 2, "--samples": 2, "--steps": 2},
 }
 
 
 def commands() -> list[str]:
-    """Every line of the fenced blocks that are no Python, without its comment; the table of results is none."""
+    """Every line of the fenced blocks that are no Python, without its comment; the
+    table of results is none.
+    """
     found = []
-    for language, text in re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL):
-        if language != "python" and text.rstrip("\n") != format_table(card("glyphs_8_32")["metrics"]):
-            found += [line.split("  #")[0].split("    #")[0].strip() for line in text.replace("\\\n", " ").splitlines() if line.strip()]
+    for language, text in re.findall(
+        r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL
+    ):
+        if language != "python" and text.rstrip("\n") != format_table(
+            card("glyphs_8_32")["metrics"]
+        ):
+            found += [
+                line.split("  #")[0].split("    #")[0].strip()
+                for line in text.replace("\\\n", " ").splitlines()
+                if line.strip()
+            ]
     return found
 
 
@@ -102,18 +126,30 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     for name in ("photos", "clothing"):
         (folder / name).mkdir()
-    for name in ("photo.jpg", *(f"{place}/{n}.jpg" for place in ("photos", "clothing") for n in range(4))):
+    for name in (
+        "photo.jpg",
+        *(f"{place}/{n}.jpg" for place in ("photos", "clothing") for n in range(4)),
+    ):
         Image.radial_gradient("L").resize((24, 20)).convert("RGB").save(folder / name)
     shutil.copy(FIXTURE / "I10_E1_gen.pth", folder / "I640000_E37_gen.pth")
     return folder
 
 
-@pytest.mark.parametrize("command", [each for each in commands() if each.split()[0] not in ELSEWHERE])
-def test_a_command_runs_as_printed(command: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "command", [each for each in commands() if each.split()[0] not in ELSEWHERE]
+)
+def test_a_command_runs_as_printed(
+    command: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With names for its placeholders, and smaller numbers for what takes long."""
     monkeypatch.chdir(place)
-    program, *arguments = shlex.split(command.replace("PICTURE...", "photo.jpg").replace("DIR", "upscaled"))
-    assert program.removeprefix(".venv/bin/") == "sr3mini", f"the README prints {command!r}: run it here, or say in ELSEWHERE where it is run"
+    program, *arguments = shlex.split(
+        command.replace("PICTURE...", "photo.jpg").replace("DIR", "upscaled")
+    )
+    assert program.removeprefix(".venv/bin/") == "sr3mini", (
+        f"the README prints {command!r}: run it here, or say in ELSEWHERE where it"
+        " is run"
+    )
     cli.main(list(shortened(arguments)))
     AcceleratorState._reset_state(reset_partial_state=True)
 
@@ -125,6 +161,17 @@ def test_the_readme_has_commands_and_what_is_run_elsewhere_is_still_in_it() -> N
 
 
 def test_numbers_are_made_smaller_and_never_larger() -> None:
-    assert " ".join(shortened(["train", "--steps", "9000", "--seed", "0"])) == "train --steps 2 --seed 0 --batch-size 4 --validate-every 0"
-    assert list(shortened(["evaluate", "--count", "1"]))[:3] == ["evaluate", "--count", "1"]
-    assert list(shortened(["upscale", "--steps", "9000"])) == ["upscale", "--steps", "9000"]
+    assert (
+        " ".join(shortened(["train", "--steps", "9000", "--seed", "0"]))
+        == "train --steps 2 --seed 0 --batch-size 4 --validate-every 0"
+    )
+    assert list(shortened(["evaluate", "--count", "1"]))[:3] == [
+        "evaluate",
+        "--count",
+        "1",
+    ]
+    assert list(shortened(["upscale", "--steps", "9000"])) == [
+        "upscale",
+        "--steps",
+        "9000",
+    ]

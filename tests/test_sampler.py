@@ -1,4 +1,6 @@
-"""The reverse step proved on data whose answer is known, the loop around it, the methods for fewer steps, and the search."""
+"""The reverse step proved on data whose answer is known, the loop around it, the
+methods for fewer steps, and the search.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ SCHEDULE = NoiseSchedule.linear(10, 0.01, 0.5)
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 10, 100, 1000])
 def test_check_1_standard_normal_is_exact_for_every_T(steps: int) -> None:
-    """Check 1: N(0, I) data with the variance 1 - alpha_t: N(0, I) at every step, and exactly alpha_1 after the noise-free last one."""
+    """Check 1: N(0, I) data with the variance 1 - alpha_t: N(0, I) at every step, and
+    exactly alpha_1 after the noise-free last one.
+    """
     check_standard_normal_is_exact(reverse_step, steps)
 
 
@@ -62,71 +66,118 @@ def test_check_1_the_posteriors_variance_is_not_exact_for_it() -> None:
         check_standard_normal_is_exact(posterior_step, 10)
 
 
-def test_check_2_a_point_mass_is_exact_at_every_step_with_the_posteriors_variance() -> None:
-    """Check 2: every intermediate marginal N(sqrt(gamma_t) m, (1 - gamma_t) I), to rounding."""
+def test_check_2_a_point_mass_is_exact_at_every_step_with_the_posteriors_variance() -> (
+    None
+):
+    """Check 2: every intermediate marginal N(sqrt(gamma_t) m, (1 - gamma_t) I), to
+    rounding.
+    """
     check_point_mass_is_exact(posterior_step)
 
 
 def test_check_2_with_1_minus_alpha_only_the_end_is_exact() -> None:
-    """Check 2: one has to look at the intermediates, because the last step mends everything for both."""
+    """Check 2: one has to look at the intermediates, because the last step mends
+    everything for both.
+    """
     between, end = point_mass_errors(reverse_step)
     assert between > 0.01
     assert end < 1e-15
 
 
-def test_check_3_the_conditional_gaussian_converges_with_order_1_and_obeys_x_exactly() -> None:
-    """Check 3: mean and covariance pushed through Algorithm 2 exactly: covariance error of order 1 in 1/T, D(mean) = x to rounding."""
+def test_check_3_the_conditional_gaussian_converges_with_order_1_and_obeys_x_exactly() -> (
+    None
+):
+    """Check 3: mean and covariance pushed through Algorithm 2 exactly: covariance error
+    of order 1 in 1/T, D(mean) = x to rounding.
+    """
     check_conditional_gaussian(reverse_step)
 
 
 def test_check_3_even_25_steps_obey_x() -> None:
-    """Check 3: with the exact f, D y_0 = x at any T: the last step lands on it, whatever the steps before got wrong."""
+    """Check 3: with the exact f, D y_0 = x at any T: the last step lands on it,
+    whatever the steps before got wrong.
+    """
     D, x, _, oracle = conditional_problem()
     end = conditional_end(reverse_step, 25)
     close((D @ end.mean)[None], x, 5e-15, "D(mean)")
-    close(D @ end.covariance @ D.T, torch.zeros(4, 4).double(), 1e-16, "noise left in D y")
+    close(
+        D @ end.covariance @ D.T, torch.zeros(4, 4).double(), 1e-16, "noise left in D y"
+    )
     assert (end.covariance - oracle.posterior_covariance()).abs().max() > 0.01
 
 
 def test_check_7_ddim_has_order_1() -> None:
-    """Check 7: from one y_T, the distance to the exact probability flow falls with slope -1 against T."""
+    """Check 7: from one y_T, the distance to the exact probability flow falls with
+    slope -1 against T.
+    """
     check_ddim_has_order_1(sample)
 
 
 def test_check_7_the_multistep_solver_has_order_2() -> None:
-    """Check 7: the same with slope -2, where the schedule comes close enough to 1 for its first-order last step not to count."""
+    """Check 7: the same with slope -2, where the schedule comes close enough to 1 for
+    its first-order last step not to count.
+    """
     check_multistep_has_order_2(sample)
 
 
 def test_check_7_a_last_step_from_far_away_costs_the_second_order() -> None:
-    """Check 7: where 1 - gamma_1 falls like 1/T, the first-order last step leaves an error like 1/T."""
+    """Check 7: where 1 - gamma_1 falls like 1/T, the first-order last step leaves an
+    error like 1/T.
+    """
 
     def steep(steps: int) -> NoiseSchedule:
-        return NoiseSchedule.from_gammas((-7 * torch.arange(1, steps + 1, dtype=torch.float64) / steps).exp())
+        return NoiseSchedule.from_gammas(
+            (-7 * torch.arange(1, steps + 1, dtype=torch.float64) / steps).exp()
+        )
 
     assert abs(flow_order(sample, "multistep", steep, [100, 200, 400]) - 1) < 0.1
 
 
 @pytest.mark.parametrize("method", ["ddim", "multistep"])
-def test_check_7_a_method_without_noise_is_exact_for_a_point_mass(method: Method) -> None:
-    """Check 7: where y_0_hat never changes, one step is enough, and more change nothing."""
+def test_check_7_a_method_without_noise_is_exact_for_a_point_mass(
+    method: Method,
+) -> None:
+    """Check 7: where y_0_hat never changes, one step is enough, and more change
+    nothing.
+    """
     m = f64(0.4, -0.7)
     for steps in (1, 2, 5):
         oracle, x = GaussianOracle(m, torch.zeros(2, 2)), torch.zeros(3, 1).double()
-        y_0 = sample(oracle, x, NoiseSchedule.constant(steps, 0.9), (3, 2), method=method, y_T=randn(3, 2))
+        y_0 = sample(
+            oracle,
+            x,
+            NoiseSchedule.constant(steps, 0.9),
+            (3, 2),
+            method=method,
+            y_T=randn(3, 2),
+        )
         close(y_0, m.expand(3, 2), 5e-14, "y_0")
 
 
 def test_the_multistep_solver_begins_and_ends_with_ddim() -> None:
-    """One step and two steps are DDIM's: nothing was seen before the first, and before the last the log-SNR is infinite."""
+    """One step and two steps are DDIM's: nothing was seen before the first, and before
+    the last the log-SNR is infinite.
+    """
     x = randn(2, 1, 2, 2)
     for steps in (1, 2):
-        ends = [sample(shrinking, x, NoiseSchedule.constant(steps, 0.3), tuple(x.shape), y_T=x, method=method) for method in ("ddim", "multistep")]
+        ends = [
+            sample(
+                shrinking,
+                x,
+                NoiseSchedule.constant(steps, 0.3),
+                tuple(x.shape),
+                y_T=x,
+                method=method,
+            )
+            for method in ("ddim", "multistep")
+        ]
         assert torch.equal(*ends)
 
 
 def test_look_ahead_continues_a_straight_line_in_log_snr() -> None:
-    """Exact where y_0 is linear in the log-SNR: half-way through the next step, whatever the steps' sizes."""
+    """Exact where y_0 is linear in the log-SNR: half-way through the next step,
+    whatever the steps' sizes.
+    """
     gammas = f64(0.9, 0.4, 0.05)
     ahead, here, before = (gammas / (1 - gammas)).log()
     slope, level = randn(2, 3), randn(2, 3, seed=1)
@@ -136,22 +187,42 @@ def test_look_ahead_continues_a_straight_line_in_log_snr() -> None:
 
 
 def test_check_10_a_sample_does_not_depend_on_its_batch() -> None:
-    """Check 10: with one generator an image, each image of a batch is what it is alone, for every method."""
+    """Check 10: with one generator an image, each image of a batch is what it is alone,
+    for every method.
+    """
     x = randn(3, 4) / 2
     oracle = conditional_problem().oracle
     for method in ("ancestral", "ddim", "multistep"):
-        together = sample(oracle, x, SCHEDULE, (3, 16), generator=[seeded(i) for i in range(3)], method=method)
+        together = sample(
+            oracle,
+            x,
+            SCHEDULE,
+            (3, 16),
+            generator=[seeded(i) for i in range(3)],
+            method=method,
+        )
         for i in range(3):
-            alone = sample(oracle, x[i : i + 1], SCHEDULE, (1, 16), generator=[seeded(i)], method=method)
+            alone = sample(
+                oracle,
+                x[i : i + 1],
+                SCHEDULE,
+                (1, 16),
+                generator=[seeded(i)],
+                method=method,
+            )
             close(alone[0], together[i], 1e-12, f"{method}, image {i}")
 
 
 def test_check_10_a_batch_of_three_gives_three_different_images() -> None:
-    """Check 10: one generator for the batch is no one noise for the batch; another x gives another image."""
+    """Check 10: one generator for the batch is no one noise for the batch; another x
+    gives another image.
+    """
     oracle, x = conditional_problem().oracle, randn(1, 4) / 2
     images = sample(oracle, x.expand(3, 4), SCHEDULE, (3, 16), generator=seeded(0))
     assert len(images.unique(dim=0)) == 3
-    assert not torch.allclose(sample(oracle, -x.expand(3, 4), SCHEDULE, (3, 16), generator=seeded(0)), images)
+    assert not torch.allclose(
+        sample(oracle, -x.expand(3, 4), SCHEDULE, (3, 16), generator=seeded(0)), images
+    )
 
 
 def test_the_loop_is_algorithm_2() -> None:
@@ -167,18 +238,28 @@ def test_sample_is_the_last_step_of_trajectory() -> None:
     steps = list(trajectory(shrinking, x, SCHEDULE, x.shape, generator=seeded(3)))
     assert len(steps) == SCHEDULE.steps + 1
     assert isinstance(steps[0], Step)
-    assert torch.equal(sample(shrinking, x, SCHEDULE, tuple(x.shape), generator=seeded(3)), steps[-1].y_t)
+    assert torch.equal(
+        sample(shrinking, x, SCHEDULE, tuple(x.shape), generator=seeded(3)),
+        steps[-1].y_t,
+    )
 
 
 def test_each_step_shows_the_clean_image_it_saw() -> None:
-    """y_0 belongs to the level before the step: eq. (5) solved with the noise that f saw in y_t. At the end it is the sample itself."""
+    """y_0 belongs to the level before the step: eq. (5) solved with the noise that f
+    saw in y_t. At the end it is the sample itself.
+    """
     x = randn(2, 1, 2, 2)
     steps = list(trajectory(shrinking, x, SCHEDULE, x.shape, generator=seeded(3)))
     assert steps[0].y_0 is None
     for before, after in pairwise(steps):
         gamma_t = SCHEDULE.gammas[before.t]
         eps_hat = shrinking(x, before.y_t, gamma_t.expand(2))
-        close(diffuse(after.y_0, gamma_t.expand(2), eps_hat), before.y_t, 1e-14, f"y_{before.t} from its y_0 and its noise")
+        close(
+            diffuse(after.y_0, gamma_t.expand(2), eps_hat),
+            before.y_t,
+            1e-14,
+            f"y_{before.t} from its y_0 and its noise",
+        )
     close(steps[-1].y_0, steps[-1].y_t, 1e-14, "y_0")
 
 
@@ -192,7 +273,18 @@ def test_the_starting_noise_can_be_handed_in() -> None:
 @pytest.mark.parametrize("method", ["ddim", "multistep"])
 def test_only_the_ancestral_method_adds_noise(method: Method) -> None:
     x = randn(1, 1, 2, 2)
-    a, b = (sample(shrinking, x, SCHEDULE, tuple(x.shape), generator=seeded(seed), method=method, y_T=x) for seed in (0, 1))
+    a, b = (
+        sample(
+            shrinking,
+            x,
+            SCHEDULE,
+            tuple(x.shape),
+            generator=seeded(seed),
+            method=method,
+            y_T=x,
+        )
+        for seed in (0, 1)
+    )
     assert torch.equal(a, b)
 
 
@@ -217,12 +309,29 @@ def test_clipping_keeps_every_guess_in_range_and_the_noise_follows() -> None:
 
     x = randn(2, 1, 4, 4)
     for method in ("ancestral", "ddim", "multistep"):
-        steps = list(trajectory(wild, x, SCHEDULE, x.shape, generator=seeded(0), method=method, clip=True))
+        steps = list(
+            trajectory(
+                wild,
+                x,
+                SCHEDULE,
+                x.shape,
+                generator=seeded(0),
+                method=method,
+                clip=True,
+            )
+        )
         for before, after in pairwise(steps):
             assert after.y_0.abs().max() <= 1
-            if method == "ddim":  # the next level holds the clipped image and the noise that leads from it to y_t
+            if (
+                method == "ddim"
+                # the next level holds the clipped image and the noise that leads from
+                # it to
+                # y_t
+            ):
                 level, below = SCHEDULE.gammas[before.t], SCHEDULE.gammas[after.t]
-                wanted = diffuse(after.y_0, below.expand(2), noise_from(before.y_t, after.y_0, level))
+                wanted = diffuse(
+                    after.y_0, below.expand(2), noise_from(before.y_t, after.y_0, level)
+                )
                 close(after.y_t, wanted, 1e-13, f"y_{after.t}")
         assert steps[-1].y_t.abs().max() <= 1 + 1e-14
 
@@ -230,7 +339,13 @@ def test_clipping_keeps_every_guess_in_range_and_the_noise_follows() -> None:
 def test_an_image_in_float32_stays_float32_with_float64_coefficients() -> None:
     """1 - gamma_1 = 1e-9 would be 0 in float32, and the step a division by it."""
     x = randn(1, 1, 2, 2).float()
-    y_0 = sample(shrinking_float32, x, NoiseSchedule.from_alphas(f64(1 - 1e-9, 0.5)), (1, 1, 2, 2), generator=seeded(0))
+    y_0 = sample(
+        shrinking_float32,
+        x,
+        NoiseSchedule.from_alphas(f64(1 - 1e-9, 0.5)),
+        (1, 1, 2, 2),
+        generator=seeded(0),
+    )
     assert y_0.dtype == torch.float32
     assert y_0.isfinite().all()
 
@@ -247,7 +362,9 @@ def test_sampling_builds_no_graph_and_trajectory_lets_one_be_built() -> None:
         return scale * y_t
 
     assert not sample(f, x, SCHEDULE, (1, 1, 2, 2), generator=seeded(0)).requires_grad
-    assert list(trajectory(f, x, SCHEDULE, (1, 1, 2, 2), generator=seeded(0)))[-1].y_t.requires_grad
+    assert list(trajectory(f, x, SCHEDULE, (1, 1, 2, 2), generator=seeded(0)))[
+        -1
+    ].y_t.requires_grad
 
 
 def test_progress_is_shown_on_request_only(capfd: pytest.CaptureFixture[str]) -> None:
@@ -259,19 +376,31 @@ def test_progress_is_shown_on_request_only(capfd: pytest.CaptureFixture[str]) ->
 
 
 def test_too_few_generators_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"^2 generators for a batch of 3; pass one an image, or a single one$"):
-        sample(shrinking, randn(3, 1, 2, 2), SCHEDULE, (3, 1, 2, 2), generator=[seeded(0), seeded(1)])
+    with pytest.raises(
+        ValueError,
+        match=r"^2 generators for a batch of 3; pass one an image, or a single one$",
+    ):
+        sample(
+            shrinking,
+            randn(3, 1, 2, 2),
+            SCHEDULE,
+            (3, 1, 2, 2),
+            generator=[seeded(0), seeded(1)],
+        )
 
 
 @pytest.mark.parametrize("choice", [{"method": "euler"}, {"variance": "learned"}])
 def test_an_unknown_method_is_refused(choice: dict[str, str]) -> None:
     """In the room as users have it: in the tests, the type checks would speak first."""
     x = randn(1, 1, 2, 2)
-    with pytest.raises(ValueError, match=r"choose 'ancestral', 'ddim' or 'multistep', and 'paper' or 'posterior'$"):
+    with pytest.raises(
+        ValueError,
+        match=r"choose 'ancestral', 'ddim' or 'multistep', and 'paper' or 'posterior'$",
+    ):
         room("sampler").sample(shrinking, x, SCHEDULE, (1, 1, 2, 2), **choice)
 
 
-# The search for a schedule -------------------------------------------------------------------------------------------
+# The search for a schedule ------------------------------------------------------------
 
 
 def test_edge_distance_sees_noise_and_blur_and_no_shift() -> None:
@@ -283,7 +412,12 @@ def test_edge_distance_sees_noise_and_blur_and_no_shift() -> None:
     assert edge_distance(y, y) == 0
     assert edge_distance(moved, y) == 0
     assert edge_distance(noisy, y) > 0.03
-    assert abs(edge_distance(blurred, y) - 8 / 112) < 1e-12  # 112 neighbours; 8 differences of 1 became 16 of a half: half of each 8 is off by a half
+    assert (
+        abs(edge_distance(blurred, y) - 8 / 112) < 1e-12
+        # 112 neighbours; 8 differences of 1 became 16 of a half: half of each 8 is off
+        # by a
+        # half
+    )
     assert edge_distance(blurred, y) == edge_distance(y, blurred)
 
 
@@ -299,12 +433,16 @@ def test_even_log_snr_is_what_its_name_says(steps: int) -> None:
 
 
 def test_the_search_finds_the_schedule_that_reaches_noise() -> None:
-    """A schedule cut off at gamma_T = 0.64 starts from pure noise and takes it for a picture with some noise."""
+    """A schedule cut off at gamma_T = 0.64 starts from pure noise and takes it for a
+    picture with some noise.
+    """
     check_the_search_ranks_by_score(search_schedule)
 
 
 def test_every_candidate_starts_from_the_same_noise_and_is_scored_in_range() -> None:
-    """Two candidates of one schedule score the same; another seed gives another score; nothing is trained and x is handed on."""
+    """Two candidates of one schedule score the same; another seed gives another score;
+    nothing is trained and x is handed on.
+    """
     seen: list[Tensor] = []
 
     def score(samples: Tensor, y: Tensor) -> float:
@@ -319,5 +457,13 @@ def test_every_candidate_starts_from_the_same_noise_and_is_scored_in_range() -> 
     assert seen[0].abs().max() <= 1
     assert search_schedule(shrinking, x, y, twins, score, seed=100)["a"] != first["a"]
     assert search_schedule(shrinking, -x, y, twins, score)["a"] != first["a"]
-    alone = sample(shrinking, x[1:2], SCHEDULE, (1, 1, 2, 2), generator=[seeded(1)], variance="posterior", clip=True)
+    alone = sample(
+        shrinking,
+        x[1:2],
+        SCHEDULE,
+        (1, 1, 2, 2),
+        generator=[seeded(1)],
+        variance="posterior",
+        clip=True,
+    )
     close(alone[0], seen[0][1], 1e-12, "picture 1 with seed 0 + 1")

@@ -1,4 +1,6 @@
-"""Small things for the tests of the upper rooms: a preset that trains in a second, networks, a folder of pictures."""
+"""Small things for the tests of the upper rooms: a preset that trains in a second,
+networks, a folder of pictures.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ TINY = Preset(
 
 
 def network(preset: Preset = TINY) -> Network:
-    """A network with random weights whose head is not zero, so that what it is shown makes a difference."""
+    """A network with random weights whose head is not zero, so that what it is shown
+    makes a difference.
+    """
     f = build(preset).eval().requires_grad_(False)
     generator = seeded(0)
     for parameter in f.parameters():
@@ -37,7 +41,9 @@ def network(preset: Preset = TINY) -> Network:
 
 
 class Clairvoyant(Network):
-    """Knows y: the noise it predicts leads exactly there, whatever x is and wherever y_t starts."""
+    """Knows y: the noise it predicts leads exactly there, whatever x is and wherever
+    y_t starts.
+    """
 
     def __init__(self, preset: Preset, y: Tensor) -> None:
         super().__init__()
@@ -49,18 +55,34 @@ class Clairvoyant(Network):
 
 
 def pictures(folder: Path, count: int = 12) -> Path:
-    """A folder of 16 x 16 checkerboards of 3 x 3 random tiles, with names 00.png, 01.png, ..."""
+    """A folder of 16 x 16 checkerboards of 3 x 3 random tiles, with names 00.png,
+    01.png, ...
+    """
     folder.mkdir(exist_ok=True)
     for number in range(count):
         tiles = (torch.rand(3, 3, generator=seeded(number)) > 0.5).to(torch.uint8) * 255
-        Image.fromarray(tiles.numpy()).resize((16, 16), Image.Resampling.NEAREST).save(folder / f"{number:02}.png")
+        Image.fromarray(tiles.numpy()).resize((16, 16), Image.Resampling.NEAREST).save(
+            folder / f"{number:02}.png"
+        )
     return folder
 
 
-def save(folder: Path, *names: str, size: tuple[int, int] = (16, 12), mode: str = "RGB", seed: int = 0) -> Path:
+def save(
+    folder: Path,
+    *names: str,
+    size: tuple[int, int] = (16, 12),
+    mode: str = "RGB",
+    seed: int = 0,
+) -> Path:
     """Pictures of random pixels under these names."""
     for number, name in enumerate(names):
-        array = torch.randint(0, 256, (size[1], size[0], len(mode)), dtype=torch.uint8, generator=seeded(seed + number)).numpy()
+        array = torch.randint(
+            0,
+            256,
+            (size[1], size[0], len(mode)),
+            dtype=torch.uint8,
+            generator=seeded(seed + number),
+        ).numpy()
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(array[..., 0] if mode == "L" else array).save(folder / name)
     return folder
@@ -69,17 +91,33 @@ def save(folder: Path, *names: str, size: tuple[int, int] = (16, 12), mode: str 
 def photograph(path: Path, width: int = 98, height: int = 75) -> Path:
     """A picture with slopes, edges and grain, whose sides are no multiples of 4."""
     x, y = np.meshgrid(np.arange(width), np.arange(height))
-    waves = [128 + 90 * np.sin(x / a + y / b) + 30 * ((x // 7 + y // 5) % 2) for a, b in ((5, 9), (11, -6), (-8, 4))]
+    waves = [
+        128 + 90 * np.sin(x / a + y / b) + 30 * ((x // 7 + y // 5) % 2)
+        for a, b in ((5, 9), (11, -6), (-8, 4))
+    ]
     grain = np.random.default_rng(0).normal(0, 6, (height, width, 3))
-    Image.fromarray(np.clip(np.stack(waves, 2) + grain, 0, 255).astype(np.uint8)).save(path)
+    Image.fromarray(np.clip(np.stack(waves, 2) + grain, 0, 255).astype(np.uint8)).save(
+        path
+    )
     return path
 
 
 def numbers(channels: int, depth: int, size: tuple[int, int] = (23, 17)) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 2**depth, (*size, channels)).astype(np.uint16 if depth == 16 else np.uint8)
+    return (
+        np.random.default_rng(0)
+        .integers(0, 2**depth, (*size, channels))
+        .astype(np.uint16 if depth == 16 else np.uint8)
+    )
 
 
 def png(array: np.ndarray, chunks: dict[bytes, bytes] | None = None) -> bytes:
     file = io.BytesIO()
-    write_png(file, [array[:5], array[5:6], array[6:]], array.shape[:2], array.shape[2], 8 * array.itemsize, chunks)
+    write_png(
+        file,
+        [array[:5], array[5:6], array[6:]],
+        array.shape[:2],
+        array.shape[2],
+        8 * array.itemsize,
+        chunks,
+    )
     return file.getvalue()

@@ -1,12 +1,17 @@
-"""The two halves of every chapter, kept together: NN_name.md, the text that people edit, and NN_name.ipynb, the same with outputs.
+"""The two halves of every chapter, kept together: NN_name.md, the text that people
+edit, and NN_name.ipynb, the same with outputs.
 
-    python tools/book.py sync [NN_name ...]      text -> notebook: add the shared cells, run it, drop what changes from run to run
-    python tools/book.py check [NN_name ...]     say what is wrong with the stored notebooks; exit with 1 if anything is
-    python tools/book.py index                   write the index of equations into symbols.md
+    python tools/book.py sync [NN_name ...]   text -> notebook: add the shared cells,
+                                              run it, drop what changes from run to run
+    python tools/book.py check [NN_name ...]  say what is wrong with the stored
+                                              notebooks; exit with 1 if anything is
+    python tools/book.py index                write the index of equations into
+                                              symbols.md
 
-The text always wins: an edit made in the .ipynb is lost at the next sync. (File times are never looked at: a checkout
-sets them at random.) The shared cells, that is the navigation at both ends and the set-up before the first code, are
-not in the text at all. They are generated here, and carry the tags "nav" and "setup".
+The text always wins: an edit made in the .ipynb is lost at the next sync. (File times
+are never looked at: a checkout sets them at random.) The shared cells, that is the
+navigation at both ends and the set-up before the first code, are not in the text at
+all. They are generated here, and carry the tags "nav" and "setup".
 """
 
 from __future__ import annotations
@@ -53,16 +58,42 @@ if not find_spec("sr3mini"):
 SHARED = {"nav", "setup"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 ROOMS = (
-    *("schedule", "forward", "degrade", "oracle", "unet", "loss", "sampler", "metrics"),  # what chapters 1 to 9 explain
-    *("data", "data.batches", "model.preset", "model.network", "model.checkpoint", "training.plan", "training.learn", "training.train"),
+    *(
+        "schedule",
+        "forward",
+        "degrade",
+        "oracle",
+        "unet",
+        "loss",
+        "sampler",
+        "metrics",
+    ),  # what chapters 1 to 9 explain
+    *(
+        "data",
+        "data.batches",
+        "model.preset",
+        "model.network",
+        "model.checkpoint",
+        "training.plan",
+        "training.learn",
+        "training.train",
+    ),
 )
 PAGES = ("symbols.md", "questions.md")
-BEGIN, END = "<!-- equations: begin -->", "<!-- equations: end -->"  # around the index in symbols.md
+BEGIN, END = (
+    "<!-- equations: begin -->",
+    "<!-- equations: end -->",
+)  # around the index in symbols.md
 _TAG = re.compile(r"\\tag\{([^{}]*)\}")
 LARGEST = 1_000_000  # bytes: more than that, and pages that show notebooks give up
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-    "language_info": {"name": "python", "file_extension": ".py", "mimetype": "text/x-python", "pygments_lexer": "ipython3"},
+    "language_info": {
+        "name": "python",
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "pygments_lexer": "ipython3",
+    },
 }
 
 
@@ -81,11 +112,19 @@ def pages(folder: Path = CHAPTERS) -> list[Path]:
 
 def assemble(text: Path) -> NotebookNode:
     """The notebook that a text stands for, with the shared cells and without outputs."""
-    cells = [cell for cell in jupytext.read(text, fmt="md:myst").cells if not _is_shared(cell)]
-    code = next((i for i, cell in enumerate(cells) if cell.cell_type == "code"), len(cells))
+    cells = [
+        cell
+        for cell in jupytext.read(text, fmt="md:myst").cells
+        if not _is_shared(cell)
+    ]
+    code = next(
+        (i for i, cell in enumerate(cells) if cell.cell_type == "code"), len(cells)
+    )
     cells = [_nav(text), *cells[:code], _setup(), *cells[code:], _nav(text)]
     for position, cell in enumerate(cells):
-        cell.id = f"cell-{position:02d}"  # new random names at each run would be noise in the history
+        cell.id = (  # new random names at each run would be noise in the history
+            f"cell-{position:02d}"
+        )
     notebook = nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
     nbformat.validate(notebook)
     return notebook
@@ -100,9 +139,13 @@ def _nav(text: Path) -> NotebookNode:
     here = chapters.index(text)
     links = ["[contents](../README.md)", "[symbols](symbols.md)"]
     if here > 0:
-        links.insert(0, f"[← {_title(chapters[here - 1])}]({chapters[here - 1].stem}.ipynb)")
+        links.insert(
+            0, f"[← {_title(chapters[here - 1])}]({chapters[here - 1].stem}.ipynb)"
+        )
     if here + 1 < len(chapters):
-        links.append(f"[{_title(chapters[here + 1])} →]({chapters[here + 1].stem}.ipynb)")
+        links.append(
+            f"[{_title(chapters[here + 1])} →]({chapters[here + 1].stem}.ipynb)"
+        )
     return nbformat.v4.new_markdown_cell(" · ".join(links), metadata={"tags": ["nav"]})
 
 
@@ -111,14 +154,18 @@ def _title(text: Path) -> str:
 
 
 def _setup() -> NotebookNode:
-    return nbformat.v4.new_code_cell(SETUP.replace('"ADDRESS"', f'"{ADDRESS}"'), metadata={"tags": ["setup"]})
+    return nbformat.v4.new_code_cell(
+        SETUP.replace('"ADDRESS"', f'"{ADDRESS}"'), metadata={"tags": ["setup"]}
+    )
 
 
 # -- sync
 
 
 def sync(text: Path) -> None:
-    """Write the notebook of a text, with the outputs of a fresh run. Nothing is written when a cell fails."""
+    """Write the notebook of a text, with the outputs of a fresh run. Nothing is written
+    when a cell fails.
+    """
     notebook = assemble(text)
     execute(notebook, text.parent)
     strip(notebook)
@@ -135,13 +182,17 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         record_timing=False,
         store_widget_state=False,
         coalesce_streams=True,
-        extra_arguments=["--log-level=ERROR"],  # newer kernels warn of unencrypted talk within one machine
+        extra_arguments=[
+            "--log-level=ERROR"
+        ],  # newer kernels warn of unencrypted talk within one machine
     )
     client.execute()
 
 
 def strip(notebook: NotebookNode) -> None:
-    """Drop what differs from run to run, and the live half of every widget that stores a still picture as well."""
+    """Drop what differs from run to run, and the live half of every widget that stores
+    a still picture as well.
+    """
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
@@ -158,7 +209,9 @@ def write(notebook: NotebookNode, path: Path) -> None:
 
 
 def refresh_shared(text: Path) -> None:
-    """Renew the shared cells of a stored notebook without running it: their outputs are empty whatever they say."""
+    """Renew the shared cells of a stored notebook without running it: their outputs are
+    empty whatever they say.
+    """
     path = text.with_suffix(".ipynb")
     if not path.exists():
         return
@@ -196,15 +249,23 @@ def problems(text: Path) -> Iterator[str]:
 
 
 def check_text(notebook: NotebookNode, wanted: NotebookNode) -> Iterator[str]:
-    """The author's cells are those of the text, word for word. One sentence: later cells may only have been shifted."""
+    """The author's cells are those of the text, word for word. One sentence: later
+    cells may only have been shifted.
+    """
     stored = [_essence(cell) for cell in notebook.cells if not _is_shared(cell)]
     text = [_essence(cell) for cell in wanted.cells if not _is_shared(cell)]
     for position, (in_notebook, in_text) in enumerate(zip(stored, text, strict=False)):
         if in_notebook != in_text:
-            yield f"text and notebook differ, first in the text's cell {position}, which begins {in_text[1][:60]!r}; run `make sync`"
+            yield (
+                f"text and notebook differ, first in the text's cell {position}, which"
+                f" begins {in_text[1][:60]!r}; run `make sync`"
+            )
             return
     if len(stored) != len(text):
-        yield f"the text has {len(text)} cells and the notebook {len(stored)}; run `make sync`"
+        yield (
+            f"the text has {len(text)} cells and the notebook {len(stored)}; run `make"
+            " sync`"
+        )
 
 
 def _essence(cell: NotebookNode) -> tuple[str, str, dict]:
@@ -227,27 +288,45 @@ def check_shared(notebook: NotebookNode, wanted: NotebookNode) -> Iterator[str]:
 
 
 def check_counts(notebook: NotebookNode) -> Iterator[str]:
-    """1, 2, … n: nbval does not compare a cell without a count, and other counts mean that cells ran out of order."""
-    counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
+    """1, 2, … n: nbval does not compare a cell without a count, and other counts mean
+    that cells ran out of order.
+    """
+    counts = [
+        cell.execution_count for cell in notebook.cells if cell.cell_type == "code"
+    ]
     if counts != list(range(1, len(counts) + 1)):
-        yield f"execution counts are {counts}, not 1…{len(counts)}: a cell is empty or ran out of order"
+        yield (
+            f"execution counts are {counts}, not 1…{len(counts)}: a cell is empty or"
+            " ran out of order"
+        )
 
 
 def check_widgets(notebook: NotebookNode) -> Iterator[str]:
-    """Stored widget state makes some viewers refuse a notebook; a stored live view shows nothing without a kernel."""
+    """Stored widget state makes some viewers refuse a notebook; a stored live view
+    shows nothing without a kernel.
+    """
     if "widgets" in notebook.metadata:
         yield "metadata.widgets is stored; run `make sync`"
     for position, output in _outputs(notebook):
         if WIDGET in output.get("data", {}):
-            yield f"cell {position} stores a live widget; show it together with an image/png of the same, which is what gets stored"
+            yield (
+                f"cell {position} stores a live widget; show it together with an"
+                " image/png of the same, which is what gets stored"
+            )
 
 
 def check_alt_text(notebook: NotebookNode) -> Iterator[str]:
     """Every picture says in words what it shows."""
     for position, output in _outputs(notebook):
         for kind in output.get("data", {}):
-            if kind.startswith("image/") and not output.get("metadata", {}).get(kind, {}).get("alt", "").strip():
-                yield f"cell {position} has a picture without alt text: metadata[{kind!r}]['alt'] is missing"
+            if (
+                kind.startswith("image/")
+                and not output.get("metadata", {}).get(kind, {}).get("alt", "").strip()
+            ):
+                yield (
+                    f"cell {position} has a picture without alt text:"
+                    f" metadata[{kind!r}]['alt'] is missing"
+                )
 
 
 def _outputs(notebook: NotebookNode) -> Iterator[tuple[int, NotebookNode]]:
@@ -259,7 +338,10 @@ def _outputs(notebook: NotebookNode) -> Iterator[tuple[int, NotebookNode]]:
 def check_size(path: Path) -> Iterator[str]:
     size = path.stat().st_size
     if size > LARGEST:
-        yield f"the notebook is {size / 1e6:.1f} MB; at most {LARGEST / 1e6:.0f} MB, so make its figures fewer or smaller"
+        yield (
+            f"the notebook is {size / 1e6:.1f} MB; at most {LARGEST / 1e6:.0f} MB, so"
+            " make its figures fewer or smaller"
+        )
 
 
 # -- the book as a whole
@@ -267,30 +349,48 @@ def check_size(path: Path) -> Iterator[str]:
 
 def whole_book() -> Iterator[str]:
     """Everything wrong with what chapters share and refer to."""
-    for check in (check_equations, check_index, check_references, check_public_names, check_docstrings):
+    for check in (
+        check_equations,
+        check_index,
+        check_references,
+        check_public_names,
+        check_docstrings,
+    ):
         yield from check()
 
 
 # -- equations
 
 
-def check_equations(folder: Path = CHAPTERS, root: Path = CHAPTERS.parent, registered: Path = REGISTRY) -> Iterator[str]:
-    r"""Every \tag{N.M} of a chapter has an entry in equations.toml, every entry a tag, a function and a test."""
+def check_equations(
+    folder: Path = CHAPTERS, root: Path = CHAPTERS.parent, registered: Path = REGISTRY
+) -> Iterator[str]:
+    r"""Every \tag{N.M} of a chapter has an entry in equations.toml, every entry a tag,
+    a function and a test.
+    """
     registry = tomllib.loads(registered.read_text(encoding="utf-8"))
     seen = Counter(tag for text in texts(folder) for tag in tags(text))
     for tag, count in seen.items():
         if tag not in registry:
             yield f"equation ({tag}) is in a chapter but not in equations.toml"
         if count > 1:
-            yield f"equation ({tag}) is tagged {count} times; refer to an equation by (N.M), and tag it once"
+            yield (
+                f"equation ({tag}) is tagged {count} times; refer to an equation by"
+                " (N.M), and tag it once"
+            )
     for tag, entry in registry.items():
         if tag not in seen:
             yield f"equation ({tag}) is in equations.toml but in no chapter"
         if set(entry) != {"function", "test", "what"}:
-            yield f"equation ({tag}): an entry has the keys function, test and what, not {', '.join(sorted(entry)) or 'none'}"
+            yield (
+                f"equation ({tag}): an entry has the keys function, test and what, not"
+                f" {', '.join(sorted(entry)) or 'none'}"
+            )
             continue
         if not _is_function(entry["function"]):
-            yield f"equation ({tag}): the function {entry['function']} cannot be imported"
+            yield (
+                f"equation ({tag}): the function {entry['function']} cannot be imported"
+            )
         if not _is_test(entry["test"], root):
             yield f"equation ({tag}): the test {entry['test']} does not exist"
 
@@ -298,7 +398,12 @@ def check_equations(folder: Path = CHAPTERS, root: Path = CHAPTERS.parent, regis
 def tags(text: Path) -> list[str]:
     """The tags of a text's equations, as often as they occur."""
     cells = jupytext.read(text, fmt="md:myst").cells
-    return [tag for cell in cells if cell.cell_type == "markdown" for tag in _TAG.findall(cell.source)]
+    return [
+        tag
+        for cell in cells
+        if cell.cell_type == "markdown"
+        for tag in _TAG.findall(cell.source)
+    ]
 
 
 def _is_function(name: str) -> bool:
@@ -314,32 +419,57 @@ def _is_test(name: str, root: Path) -> bool:
     if not function.startswith("test") or not (root / file).is_file():
         return False
     tree = ast.parse((root / file).read_text(encoding="utf-8"))
-    return any(isinstance(node, ast.FunctionDef) and node.name == function for node in tree.body)
+    return any(
+        isinstance(node, ast.FunctionDef) and node.name == function
+        for node in tree.body
+    )
 
 
 def index(folder: Path = CHAPTERS, registered: Path = REGISTRY) -> str:
-    """The index of equations, a row a tag: where it stands, what it says, and the function that computes it."""
+    """The index of equations, a row a tag: where it stands, what it says, and the
+    function that computes it.
+    """
     registry = tomllib.loads(registered.read_text(encoding="utf-8"))
-    places = {tag: (text, heading) for text in texts(folder) for heading, body in sections(text) for tag in _TAG.findall(body)}
+    places = {
+        tag: (text, heading)
+        for text in texts(folder)
+        for heading, body in sections(text)
+        for tag in _TAG.findall(body)
+    }
     rows = ["| equation | says | computed by |", "|---|---|---|"]
-    for tag in sorted(places, key=lambda tag: [int(number) for number in tag.split(".")]):
+    for tag in sorted(
+        places, key=lambda tag: [int(number) for number in tag.split(".")]
+    ):
         text, heading = places[tag]
         entry = registry.get(tag, {"what": "", "function": ""})
-        rows.append(f"| [({tag})]({text.stem}.ipynb#{anchor(heading)}) | {entry['what']} | `{entry['function'].removeprefix('sr3mini.')}` |")
+        rows.append(
+            f"| [({tag})]({text.stem}.ipynb#{anchor(heading)}) | {entry['what']} |"
+            f" `{entry['function'].removeprefix('sr3mini.')}` |"
+        )
     return "\n".join(rows)
 
 
 def write_index(folder: Path = CHAPTERS, registered: Path = REGISTRY) -> None:
     """Put the index of equations between the marks of symbols.md."""
     page = folder / "symbols.md"
-    before, after = page.read_text(encoding="utf-8").split(BEGIN)[0], page.read_text(encoding="utf-8").split(END)[1]
-    page.write_text(f"{before}{BEGIN}\n{index(folder, registered)}\n{END}{after}", encoding="utf-8")
+    before, after = (
+        page.read_text(encoding="utf-8").split(BEGIN)[0],
+        page.read_text(encoding="utf-8").split(END)[1],
+    )
+    page.write_text(
+        f"{before}{BEGIN}\n{index(folder, registered)}\n{END}{after}", encoding="utf-8"
+    )
 
 
 def check_index(folder: Path = CHAPTERS, registered: Path = REGISTRY) -> Iterator[str]:
     """The index in symbols.md is the one that would be written now."""
-    if f"{BEGIN}\n{index(folder, registered)}\n{END}" not in (folder / "symbols.md").read_text(encoding="utf-8"):
-        yield "the index of equations in symbols.md is out of date; run `python tools/book.py index`"
+    if f"{BEGIN}\n{index(folder, registered)}\n{END}" not in (
+        folder / "symbols.md"
+    ).read_text(encoding="utf-8"):
+        yield (
+            "the index of equations in symbols.md is out of date; run `python"
+            " tools/book.py index`"
+        )
 
 
 # -- references: chapters, sections, equations, pages
@@ -347,34 +477,63 @@ def check_index(folder: Path = CHAPTERS, registered: Path = REGISTRY) -> Iterato
 
 def sections(text: Path) -> list[tuple[str, str]]:
     """Each heading of a text with the words and formulas below it, code left out."""
-    words = "\n".join(cell.source for cell in jupytext.read(text, fmt="md:myst").cells if cell.cell_type == "markdown")
+    words = "\n".join(
+        cell.source
+        for cell in jupytext.read(text, fmt="md:myst").cells
+        if cell.cell_type == "markdown"
+    )
     _, *parts = re.split(r"^#+ +(.*)$", words, flags=re.MULTILINE)
     return list(zip(parts[::2], parts[1::2], strict=True))
 
 
 def anchor(heading: str) -> str:
-    """What a link to a heading ends with, in JupyterLab and in our pages; what would end a link or a table's cell is encoded."""
-    return re.sub(r"[()|]", lambda sign: f"%{ord(sign[0]):X}", heading.strip().replace(" ", "-"))
+    """What a link to a heading ends with, in JupyterLab and in our pages; what would
+    end a link or a table's cell is encoded.
+    """
+    return re.sub(
+        r"[()|]", lambda sign: f"%{ord(sign[0]):X}", heading.strip().replace(" ", "-")
+    )
 
 
-def check_references(folder: Path = CHAPTERS, root: Path = CHAPTERS.parent) -> Iterator[str]:
+def check_references(
+    folder: Path = CHAPTERS, root: Path = CHAPTERS.parent
+) -> Iterator[str]:
     """Every "chapter 3", "section 3.5", "(3.2)" and link of a text leads somewhere."""
-    planned = {int(number) for number in re.findall(r"^\| (\d+) \|", (root / "README.md").read_text(encoding="utf-8"), re.MULTILINE)}
-    headings = {text: [heading for heading, _ in sections(text)] for text in texts(folder)}
+    planned = {
+        int(number)
+        for number in re.findall(
+            r"^\| (\d+) \|",
+            (root / "README.md").read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
+    }
+    headings = {
+        text: [heading for heading, _ in sections(text)] for text in texts(folder)
+    }
     numbered = {heading.split()[0] for known in headings.values() for heading in known}
     tagged = {tag for text in texts(folder) for tag in tags(text)}
     for text in [*texts(folder), *pages(folder)]:
         written = "\n".join(f"{heading}\n{body}" for heading, body in sections(text))
-        words = re.sub(r"```.*?```|\$\$.*?\$\$|\$[^$]*\$|`[^`]*`", " ", written, flags=re.DOTALL)
-        for found in re.findall(r"[Cc]hapter \d+|[Cc]hapters \d+(?:(?:–|, | and | to )\d+)*", words):
-            yield from (f"{text.name}: there is no chapter {number}" for number in re.findall(r"\d+", found) if int(number) not in planned)
+        words = re.sub(
+            r"```.*?```|\$\$.*?\$\$|\$[^$]*\$|`[^`]*`", " ", written, flags=re.DOTALL
+        )
+        for found in re.findall(
+            r"[Cc]hapter \d+|[Cc]hapters \d+(?:(?:–|, | and | to )\d+)*", words
+        ):
+            yield from (
+                f"{text.name}: there is no chapter {number}"
+                for number in re.findall(r"\d+", found)
+                if int(number) not in planned
+            )
         for number in re.findall(r"[Ss]ections? (\d+\.\d+)", words):
             if number not in numbered:
                 yield f"{text.name}: there is no section {number}"
         for tag in re.findall(r"\((\d+\.\d+)\)", words):
             if tag not in tagged:
                 yield f"{text.name}: there is no equation ({tag})"
-        yield from (f"{text.name}: {problem}" for problem in broken_links(written, folder))
+        yield from (
+            f"{text.name}: {problem}" for problem in broken_links(written, folder)
+        )
 
 
 def broken_links(words: str, folder: Path) -> Iterator[str]:
@@ -385,7 +544,15 @@ def broken_links(words: str, folder: Path) -> Iterator[str]:
             continue
         if file and not (folder / file).exists():
             yield f"the link to {file} leads nowhere"
-        elif place and file.endswith(".ipynb") and place not in {anchor(heading) for heading, _ in sections((folder / file).with_suffix(".md"))}:
+        elif (
+            place
+            and file.endswith(".ipynb")
+            and place
+            not in {
+                anchor(heading)
+                for heading, _ in sections((folder / file).with_suffix(".md"))
+            }
+        ):
             yield f"{file} has no heading for the link to #{place}"
 
 
@@ -393,7 +560,9 @@ def broken_links(words: str, folder: Path) -> Iterator[str]:
 
 
 def check_public_names(folder: Path = CHAPTERS) -> Iterator[str]:
-    """Every public function of the rooms that chapters 1 to 9 explain is named in the book's code, or in its text `like this`."""
+    """Every public function of the rooms that chapters 1 to 9 explain is named in the
+    book's code, or in its text `like this`.
+    """
     book = "\n".join(_code(text) for text in texts(folder))
     for room in ROOMS:
         for name in public_names(importlib.import_module(f"sr3mini.{room}")):
@@ -402,43 +571,76 @@ def check_public_names(folder: Path = CHAPTERS) -> Iterator[str]:
 
 
 def public_names(module: ModuleType) -> Iterator[str]:
-    """Functions and classes that a room defines, and the named constructors of its classes."""
+    """Functions and classes that a room defines, and the named constructors of its
+    classes.
+    """
     for name, value in vars(module).items():
-        if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__ and (inspect.isfunction(value) or inspect.isclass(value)):
+        if (
+            not name.startswith("_")
+            and getattr(value, "__module__", "") == module.__name__
+            and (inspect.isfunction(value) or inspect.isclass(value))
+        ):
             yield name
             if inspect.isclass(value):
-                yield from (f"{name}.{method}" for method, kind in vars(value).items() if isinstance(kind, classmethod) and method[0] != "_")
+                yield from (
+                    f"{name}.{method}"
+                    for method, kind in vars(value).items()
+                    if isinstance(kind, classmethod) and method[0] != "_"
+                )
 
 
 def _code(text: Path) -> str:
-    """What a text says in code: its code cells, and what stands between backticks in its words."""
+    """What a text says in code: its code cells, and what stands between backticks in
+    its words.
+    """
     cells = jupytext.read(text, fmt="md:myst").cells
-    return "\n".join(cell.source if cell.cell_type == "code" else "\n".join(re.findall(r"`([^`]+)`", cell.source)) for cell in cells)
+    return "\n".join(
+        (
+            cell.source
+            if cell.cell_type == "code"
+            else "\n".join(re.findall(r"`([^`]+)`", cell.source))
+        )
+        for cell in cells
+    )
 
 
-def check_docstrings(folder: Path = CHAPTERS, package: Path = CHAPTERS.parent / "sr3mini") -> Iterator[str]:
+def check_docstrings(
+    folder: Path = CHAPTERS, package: Path = CHAPTERS.parent / "sr3mini"
+) -> Iterator[str]:
     """Every equation that the package's docstrings refer to is in the book."""
     tagged = {tag for text in texts(folder) for tag in tags(text)}
     for file in sorted(package.rglob("*.py")):
         for tag in re.findall(r"\btag (\d+\.\d+)", file.read_text(encoding="utf-8")):
             if tag not in tagged:
-                yield f"{file.relative_to(package.parent)} refers to equation ({tag}), which no chapter has"
+                yield (
+                    f"{file.relative_to(package.parent)} refers to equation ({tag}),"
+                    " which no chapter has"
+                )
 
 
 # -- the command
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("verb", choices=["sync", "check", "index"])
-    parser.add_argument("names", nargs="*", metavar="NN_name", help="chapters; when none is named, all of them, and what they share")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NN_name",
+        help="chapters; when none is named, all of them, and what they share",
+    )
     given = parser.parse_args(arguments)
     chapters = _named(given.names)
     if given.verb == "sync" and not all(_sync_aloud(text) for text in chapters):
         return 1
     if given.verb == "index":
         write_index()
-    wrong = [f"{text.stem}: {problem}" for text in chapters for problem in problems(text)]
+    wrong = [
+        f"{text.stem}: {problem}" for text in chapters for problem in problems(text)
+    ]
     if not given.names:
         wrong += [f"the book: {problem}" for problem in whole_book()]
     for line in wrong:
@@ -447,26 +649,43 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _named(names: list[str]) -> list[Path]:
-    """The texts of the named chapters; 03_name, 03_name.md, chapters/03_name.ipynb all name one. All chapters for no names."""
-    known = sorted({path.with_suffix(".md") for path in (*texts(), *CHAPTERS.glob("[0-9][0-9]_*.ipynb"))})
+    """The texts of the named chapters; 03_name, 03_name.md, chapters/03_name.ipynb all
+    name one. All chapters for no names.
+    """
+    known = sorted(
+        {
+            path.with_suffix(".md")
+            for path in (*texts(), *CHAPTERS.glob("[0-9][0-9]_*.ipynb"))
+        }
+    )
     if not names:
         return known
     by_name = {text.stem: text for text in known}
     unknown = [name for name in names if Path(name).stem not in by_name]
     if unknown:
-        raise SystemExit(f"there is no chapter {unknown[0]}; there are: {', '.join(by_name) or 'none yet'}")
+        raise SystemExit(
+            f"there is no chapter {unknown[0]}; there are:"
+            f" {', '.join(by_name) or 'none yet'}"
+        )
     return [by_name[Path(name).stem] for name in names]
 
 
 def _sync_aloud(text: Path) -> bool:
     if not text.exists():
-        print(f"{text.stem}: there is no text {text.name} to make a notebook from", file=sys.stderr)
+        print(
+            f"{text.stem}: there is no text {text.name} to make a notebook from",
+            file=sys.stderr,
+        )
         return False
     start = time.perf_counter()
     try:
         sync(text)
     except CellExecutionError as error:
-        print(f"{error}\n{text.stem}: a cell failed ({error.ename}: {error.evalue}), so its notebook was left as it was", file=sys.stderr)
+        print(
+            f"{error}\n{text.stem}: a cell failed ({error.ename}: {error.evalue}), so"
+            " its notebook was left as it was",
+            file=sys.stderr,
+        )
         return False
     for other in texts(text.parent):
         refresh_shared(other)
@@ -475,5 +694,7 @@ def _sync_aloud(text: Path) -> bool:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # silences a notice of the kernel's debugger
+    os.environ.setdefault(
+        "PYDEVD_DISABLE_FILE_VALIDATION", "1"
+    )  # silences a notice of the kernel's debugger
     raise SystemExit(main())

@@ -1,11 +1,14 @@
-"""The book as plain pages that need no kernel and no network: build/html/index.html and a page a chapter.
+"""The book as plain pages that need no kernel and no network: build/html/index.html and
+a page a chapter.
 
     python tools/edition.py [folder] [--places N]
 
-Text and outputs are those of the stored notebooks. Formulas become MathML, which browsers draw by themselves. What is there to
-play with is drawn here, at every place of its controls, and edition/play.js shows the picture that belongs to where they
-stand. Chapter 2's explorer has too many places for that: edition/schedules.js computes it in the browser.
-`--places 3` draws three places of each control, which is enough to try the pages out.
+Text and outputs are those of the stored notebooks. Formulas become MathML, which
+browsers draw by themselves. What is there to play with is drawn here, at every place of
+its controls, and edition/play.js shows the picture that belongs to where they stand.
+Chapter 2's explorer has too many places for that: edition/schedules.js computes it in
+the browser. `--places 3` draws three places of each control, which is enough to try the
+pages out.
 """
 
 from __future__ import annotations
@@ -48,9 +51,14 @@ from sr3mini.data import to_bytes
 ROOT = book.CHAPTERS.parent
 ASSETS = Path(__file__).resolve().parent / "edition"
 PLAYED = re.compile(r"\bwidgets\.\w+\(")
-LONG = 36  # letters of LaTeX: a formula in the text may then be wider than a narrow screen, and scrolls
+# letters of LaTeX: a formula in the text may then be wider than a narrow screen, and
+# scrolls
+LONG = 36
 MATHS = LatexToMathML()
-REFERENCE = re.compile(r"(?P<equation>\((?P<tag>\d+\.\d+)\))|[Ss]ection (?P<section>\d+\.\d+)|[Cc]hapter (?P<chapter>\d+)")
+REFERENCE = re.compile(
+    r"(?P<equation>\((?P<tag>\d+\.\d+)\))|[Ss]ection (?P<section>\d+\.\d+)|[Cc]hapter"
+    r" (?P<chapter>\d+)"
+)
 
 
 def build(out: Path, places: int | None = None) -> None:
@@ -65,35 +73,63 @@ def build(out: Path, places: int | None = None) -> None:
     pages = Pages()
     for text in book.texts():
         if (notebook := text.with_suffix(".ipynb")).exists():
-            (out / f"{text.stem}.html").write_text(page_of(notebook, pages, out, places), encoding="utf-8")
+            (out / f"{text.stem}.html").write_text(
+                page_of(notebook, pages, out, places), encoding="utf-8"
+            )
     for solution in sorted((book.CHAPTERS / "solutions").glob("*.py")):
-        body = f'<nav><a href="../index.html">contents</a></nav>\n{code(solution.read_text(encoding="utf-8"))}'
-        (out / "solutions" / f"{solution.stem}.html").write_text(frame(f"Solutions, chapter {int(solution.stem[2:])}", body, "../"), encoding="utf-8")
+        body = (
+            "<nav><a"
+            f' href="../index.html">contents</a></nav>\n{code(solution.read_text(encoding="utf-8"))}'
+        )
+        (out / "solutions" / f"{solution.stem}.html").write_text(
+            frame(f"Solutions, chapter {int(solution.stem[2:])}", body, "../"),
+            encoding="utf-8",
+        )
     for page in book.pages():
-        body = f'<nav><a href="index.html">contents</a></nav>\n{pages.render(page.read_text(encoding="utf-8"))}'
-        (out / f"{page.stem}.html").write_text(frame(page.stem.capitalize(), body), encoding="utf-8")
+        body = (
+            "<nav><a"
+            f' href="index.html">contents</a></nav>\n{pages.render(page.read_text(encoding="utf-8"))}'
+        )
+        (out / f"{page.stem}.html").write_text(
+            frame(page.stem.capitalize(), body), encoding="utf-8"
+        )
     (out / "index.html").write_text(contents(pages, out), encoding="utf-8")
 
 
 def contents(pages: Pages, out: Path) -> str:
     """The first page: title, picture and chapter table of the README."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    opening, table = readme.split("\n## ")[0], re.search(r"^## The book\n(.*?)(?=^## )", readme, re.MULTILINE | re.DOTALL)
-    assert table is not None, "the README has a section 'The book' with the table of the chapters"
+    opening, table = (
+        readme.split("\n## ")[0],
+        re.search(r"^## The book\n(.*?)(?=^## )", readme, re.MULTILINE | re.DOTALL),
+    )
+    assert table is not None, (
+        "the README has a section 'The book' with the table of the chapters"
+    )
     rows = "\n".join(line for line in table[1].splitlines() if line.startswith("|"))
     shutil.copy(ROOT / "data" / "readme.png", out / "images")
     opening = opening.replace("(data/readme.png)", "(images/readme.png)")
-    links = "\n\nAll letters and equations: [symbols](chapters/symbols.md). What people ask most about SR3: [questions](chapters/questions.md)."
-    about = "\n\nThese pages need no Python: what can be played with works here too. On a narrow screen a tap on a picture shows it at full size."
+    links = (
+        "\n\nAll letters and equations: [symbols](chapters/symbols.md). What people ask"
+        " most about SR3: [questions](chapters/questions.md)."
+    )
+    about = (
+        "\n\nThese pages need no Python: what can be played with works here too. On a"
+        " narrow screen a tap on a picture shows it at full size."
+    )
     about += " To run and change the code, open the notebooks, as the README says."
-    return frame("sr3mini", pages.render(opening + about + "\n\n## Chapters\n\n" + rows + links))
+    return frame(
+        "sr3mini", pages.render(opening + about + "\n\n## Chapters\n\n" + rows + links)
+    )
 
 
 # -- pages
 
 
 class Pages:
-    """Turns the book's markdown into HTML, and knows where its sections and equations are."""
+    """Turns the book's markdown into HTML, and knows where its sections and equations
+    are.
+    """
 
     def __init__(self) -> None:
         self.chapters, self.sections, self.equations = {}, {}, {}
@@ -102,13 +138,23 @@ class Pages:
                 continue
             page = f"{text.stem}.html"
             self.chapters[str(int(text.stem[:2]))] = page
-            for number, heading in re.findall(r"^## (\d+\.\d+) (.*)$", text.read_text(encoding="utf-8"), re.MULTILINE):
-                self.sections[number] = f"{page}#{unquote(book.anchor(f'{number} {heading}'))}"
+            for number, heading in re.findall(
+                r"^## (\d+\.\d+) (.*)$", text.read_text(encoding="utf-8"), re.MULTILINE
+            ):
+                self.sections[number] = (
+                    f"{page}#{unquote(book.anchor(f'{number} {heading}'))}"
+                )
             self.equations |= {tag: f"{page}#eq-{tag}" for tag in book.tags(text)}
-        self.markdown = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin, renderer=formula, allow_labels=False)
+        self.markdown = (
+            MarkdownIt("commonmark")
+            .enable("table")
+            .use(dollarmath_plugin, renderer=formula, allow_labels=False)
+        )
 
     def render(self, source: str) -> str:
-        """One markdown cell. Tables get a box to scroll in, headings their ids, and "(3.2)", "section 3.2", "chapter 3" become links."""
+        """One markdown cell. Tables get a box to scroll in, headings their ids, and
+        "(3.2)", "section 3.2", "chapter 3" become links.
+        """
         tokens = self.markdown.parse(source)
         for before, token in itertools.pairwise(tokens):
             if token.type != "inline":
@@ -119,12 +165,18 @@ class Pages:
                 token.children = list(self.linked(token.children or []))
             for child in token.children or []:
                 if child.type == "link_open":
-                    child.attrSet("href", rewritten(unquote(str(child.attrGet("href")))))
+                    child.attrSet(
+                        "href", rewritten(unquote(str(child.attrGet("href"))))
+                    )
         page = self.markdown.renderer.render(tokens, self.markdown.options, {})
-        return page.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
+        return page.replace("<table>", '<div class="wide"><table>').replace(
+            "</table>", "</table></div>"
+        )
 
     def linked(self, tokens: list[Token]) -> Iterator[Token]:
-        """The same tokens, with a link around each reference that stands outside a link."""
+        """The same tokens, with a link around each reference that stands outside a
+        link.
+        """
         inside = 0
         for token in tokens:
             inside += token.nesting if token.type.startswith("link_") else 0
@@ -146,7 +198,11 @@ class Pages:
     def target(self, match: re.Match[str]) -> str | None:
         if match["equation"]:
             return self.equations.get(match["tag"])
-        return self.sections.get(match["section"]) if match["section"] else self.chapters.get(match["chapter"])
+        return (
+            self.sections.get(match["section"])
+            if match["section"]
+            else self.chapters.get(match["chapter"])
+        )
 
 
 def words(content: str) -> Token:
@@ -158,19 +214,33 @@ def rewritten(link: str) -> str:
     if "://" in link:
         return link
     path, mark, anchor = link.removeprefix("chapters/").partition("#")
-    path = "index.html" if path == "../README.md" else re.sub(r"\.(ipynb|md|py)$", ".html", path)
+    path = (
+        "index.html"
+        if path == "../README.md"
+        else re.sub(r"\.(ipynb|md|py)$", ".html", path)
+    )
     return f"{path}{mark}{anchor}"
 
 
 def formula(latex: str, options: dict[str, Any]) -> str:
-    """LaTeX as MathML. The tag of a displayed equation becomes its anchor, and stands at the right."""
+    """LaTeX as MathML. The tag of a displayed equation becomes its anchor, and stands
+    at the right.
+    """
     tag = re.search(r"\\tag\{([^{}]*)\}", latex)
     if not options.get("display_mode"):
         maths = MATHS.convert_with_local_state(latex, displaystyle=False)
         return f'<span class="long">{maths}</span>' if len(latex) > LONG else maths
-    maths = MATHS.convert_with_local_state(latex.replace(tag[0], "") if tag else latex, displaystyle=True)
-    number, anchor = (f'<span class="tag">({tag[1]})</span>', f' id="eq-{tag[1]}"') if tag else ("", "")
-    return f'<div class="equation"{anchor}><div class="wide">{maths}</div>{number}</div>\n'
+    maths = MATHS.convert_with_local_state(
+        latex.replace(tag[0], "") if tag else latex, displaystyle=True
+    )
+    number, anchor = (
+        (f'<span class="tag">({tag[1]})</span>', f' id="eq-{tag[1]}"')
+        if tag
+        else ("", "")
+    )
+    return (
+        f'<div class="equation"{anchor}><div class="wide">{maths}</div>{number}</div>\n'
+    )
 
 
 def page_of(path: Path, pages: Pages, out: Path, places: int | None) -> str:
@@ -184,28 +254,47 @@ def page_of(path: Path, pages: Pages, out: Path, places: int | None) -> str:
             parts.append(f"<nav>{body}</nav>" if "nav" in tags else body)
         elif cell.cell_type == "code" and "setup" not in tags:
             parts.append(code(cell.source))
-            parts.append(chapter.to_play_with(cell) if PLAYED.search(cell.source) else chapter.outputs(cell))
-    title = next(re.findall(r"^# (.*)$", cell.source, re.MULTILINE)[0] for cell in cells if cell.source.startswith("# "))
+            parts.append(
+                chapter.to_play_with(cell)
+                if PLAYED.search(cell.source)
+                else chapter.outputs(cell)
+            )
+    title = next(
+        re.findall(r"^# (.*)$", cell.source, re.MULTILINE)[0]
+        for cell in cells
+        if cell.source.startswith("# ")
+    )
     return frame(title, "\n".join(parts))
 
 
 def code(source: str) -> str:
-    return f'<pre class="code"><code>{highlight(source, PythonLexer(), HtmlFormatter(nowrap=True))}</code></pre>'
+    return (
+        "<pre"
+        f' class="code"><code>{highlight(source, PythonLexer(), HtmlFormatter(nowrap=True))}</code></pre>'
+    )
 
 
 def frame(title: str, body: str, up: str = "") -> str:
     """A whole page around `body`; `up` leads to the folder of the style sheet."""
     head = (ASSETS / "page.html").read_text(encoding="utf-8")
-    return head.replace("{{title}}", html.escape(title)).replace("{{up}}", up).replace("{{body}}", body)
+    return (
+        head.replace("{{title}}", html.escape(title))
+        .replace("{{up}}", up)
+        .replace("{{body}}", body)
+    )
 
 
 # -- outputs
 
 
 class Chapter:
-    """The outputs of one chapter: pictures are written into images/, and what can be played with is made once more."""
+    """The outputs of one chapter: pictures are written into images/, and what can be
+    played with is made once more.
+    """
 
-    def __init__(self, name: str, cells: list[NotebookNode], out: Path, places: int | None) -> None:
+    def __init__(
+        self, name: str, cells: list[NotebookNode], out: Path, places: int | None
+    ) -> None:
         self.name, self.cells, self.out, self.places = name, cells, out, places
         self.space: dict[str, object] = {"__name__": "__main__"}
         self.run: set[str] = set()
@@ -219,7 +308,10 @@ class Chapter:
         if output.output_type == "stream":
             return f'<pre class="output">{html.escape(output.text)}</pre>'
         if output.output_type == "error":
-            return f'<pre class="output">{html.escape(output.ename)}: {html.escape(output.evalue)}</pre>'
+            return (
+                f'<pre class="output">{html.escape(output.ename)}:'
+                f" {html.escape(output.evalue)}</pre>"
+            )
         if "image/png" in output.data:
             return f"<figure>{self.picture(base64.b64decode(output.data['image/png']), output.metadata['image/png']['alt'])}</figure>"
         return f'<pre class="output">{html.escape(output.data["text/plain"])}</pre>'
@@ -227,7 +319,10 @@ class Chapter:
     def picture(self, png: bytes, alt: str) -> str:
         with Image.open(io.BytesIO(png)) as opened:
             width, height = opened.size
-        return f'<img src="{self.store(png)}" alt="{html.escape(alt)}" width="{width}" height="{height}">'
+        return (
+            f'<img src="{self.store(png)}" alt="{html.escape(alt)}" width="{width}"'
+            f' height="{height}">'
+        )
 
     def store(self, png: bytes) -> str:
         """Write a picture; its address as pages use it."""
@@ -237,72 +332,124 @@ class Chapter:
         return name
 
     def to_play_with(self, cell: NotebookNode) -> str:
-        """Controls, and one picture for each place they can stand at; or the data that schedules.js draws from."""
+        """Controls, and one picture for each place they can stand at; or the data that
+        schedules.js draws from.
+        """
         playable = self.made(cell)
-        data: dict[str, object] = {"controls": [control_of(name, control, self.places) for name, control in playable.controls.items()]}
+        data: dict[str, object] = {
+            "controls": [
+                control_of(name, control, self.places)
+                for name, control in playable.controls.items()
+            ]
+        }
         if isinstance(playable, ScheduleExplorer):
             data["pictures"] = [picture_data(picture) for picture in playable.pictures]
             kind = "explorer"
         else:
-            data["frames"] = [[self.store(picture.png()), picture.alt] for picture in drawn(playable, self.places)]
+            data["frames"] = [
+                [self.store(picture.png()), picture.alt]
+                for picture in drawn(playable, self.places)
+            ]
             kind = "frames"
         still = self.picture(playable.still.png(), playable.still.alt)
         stored = json.dumps(data, ensure_ascii=False).replace("</", "<\\/")
-        return f'<div class="play" data-kind="{kind}">\n<figure>{still}</figure>\n<script type="application/json">{stored}</script>\n</div>'
+        return (
+            f'<div class="play" data-kind="{kind}">\n<figure>{still}</figure>\n<script'
+            f' type="application/json">{stored}</script>\n</div>'
+        )
 
     def made(self, cell: NotebookNode) -> Playable:
-        """Run the cells that this one needs, once each, and it; its last line is the thing to play with."""
+        """Run the cells that this one needs, once each, and it; its last line is the
+        thing to play with.
+        """
         *needed, last = slices.needed(self.cells, cell)
         with contextlib.chdir(book.CHAPTERS), contextlib.redirect_stdout(io.StringIO()):
             for each in needed:
                 if each.id not in self.run:
                     self.evaluate(each)
             value = self.evaluate(last)
-        assert isinstance(value, Playable), f"{self.name}: the cell {last.source!r} should end with something to play with"
+        assert isinstance(value, Playable), (
+            f"{self.name}: the cell {last.source!r} should end with something to play"
+            " with"
+        )
         return value
 
     def evaluate(self, cell: NotebookNode) -> object:
         """Run a cell; the value of its last line, if that is an expression."""
         self.run.add(cell.id)
         name = f"{self.name}, {cell.id}"
-        linecache.cache[name] = (len(cell.source), None, cell.source.splitlines(keepends=True), name)  # where inspect.getsource looks
+        linecache.cache[name] = (
+            len(cell.source),
+            None,
+            cell.source.splitlines(keepends=True),
+            name,
+        )  # where inspect.getsource looks
         body = ast.parse(cell.source).body
         shown = body.pop() if body and isinstance(body[-1], ast.Expr) else None
         exec(compile(ast.Module(body, []), name, "exec", dont_inherit=True), self.space)
-        return eval(compile(ast.Expression(shown.value), name, "eval", dont_inherit=True), self.space) if shown else None
+        return (
+            eval(
+                compile(ast.Expression(shown.value), name, "eval", dont_inherit=True),
+                self.space,
+            )
+            if shown
+            else None
+        )
 
 
 def control_of(name: str, control: Any, places: int | None) -> dict[str, object]:
     """What play.js has to know of a slider or a menu."""
     labels, values = zip(*kept_places(control, places), strict=True)
     start, menu = values.index(control.value), isinstance(control, Dropdown)
-    return {"name": name, "label": control.description, "menu": menu, "labels": labels, "values": values, "start": start}
+    return {
+        "name": name,
+        "label": control.description,
+        "menu": menu,
+        "labels": labels,
+        "values": values,
+        "start": start,
+    }
 
 
 def kept_places(control: Any, places: int | None) -> list[tuple[str, object]]:
-    """All places of a control; or its two ends and the one it stands at, filled up to about `places`."""
+    """All places of a control; or its two ends and the one it stands at, filled up to
+    about `places`.
+    """
     every = positions(control)
     if places is None or len(every) <= places:
         return every
     start = [value for _, value in every].index(control.value)
-    kept = {0, start, len(every) - 1} | {(len(every) - 1) * i // (places - 1) for i in range(places if places > 3 else 0)}
+    kept = {0, start, len(every) - 1} | {
+        (len(every) - 1) * i // (places - 1) for i in range(places if places > 3 else 0)
+    }
     return [every[i] for i in sorted(kept)]
 
 
 def drawn(playable: Playable, places: int | None) -> Iterator[Any]:
     """A picture for every combination of places; the last control changes fastest."""
     names = list(playable.controls)
-    for values in itertools.product(*([value for _, value in kept_places(control, places)] for control in playable.controls.values())):
+    for values in itertools.product(
+        *(
+            [value for _, value in kept_places(control, places)]
+            for control in playable.controls.values()
+        )
+    ):
         yield playable.draw(**dict(zip(names, values, strict=True)))
 
 
 def picture_data(picture: Any) -> dict[str, object]:
     """Channels, side and the bytes 0..255 of a picture, for JavaScript."""
-    return {"channels": len(picture), "side": picture.shape[-1], "bytes": base64.b64encode(to_bytes(picture).numpy().tobytes()).decode()}
+    return {
+        "channels": len(picture),
+        "side": picture.shape[-1],
+        "bytes": base64.b64encode(to_bytes(picture).numpy().tobytes()).decode(),
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "build" / "html")
     parser.add_argument("--places", type=int)
     given = parser.parse_args()

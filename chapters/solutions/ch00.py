@@ -4,7 +4,9 @@ from sr3mini import downsample
 
 
 def best_guess(samples):
-    """Exercise 0.1: the mean; by (0.1) any other picture adds its squared distance to the mean."""
+    """Exercise 0.1: the mean; by (0.1) any other picture adds its squared distance to
+    the mean.
+    """
     return samples.mean(0)
 
 

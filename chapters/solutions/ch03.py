@@ -7,7 +7,9 @@ def level(schedule, t, u):
 
 
 def inverse_cdf(schedule, q):
-    """Exercise 3.2: the whole part of q T says which segment, counted from the lowest; the rest says where in it."""
+    """Exercise 3.2: the whole part of q T says which segment, counted from the lowest;
+    the rest says where in it.
+    """
     below = (q * schedule.steps).floor()
     return level(schedule, schedule.steps - below.long(), q * schedule.steps - below)
 

@@ -11,14 +11,18 @@ def sinusoids(gamma, frequencies):
 
 
 def block_output(h, n, scale, shift):
-    """Exercise 5.2: one number a channel, the same at every pixel; then the mean of two powers."""
+    """Exercise 5.2: one number a channel, the same at every pixel; then the mean of two
+    powers.
+    """
     scale, shift = scale[:, :, None, None], shift[:, :, None, None]
     b = torch.nn.functional.silu((1 + scale) * n + shift)
     return (h + b) / 2**0.5
 
 
 def count_parameters(inputs, outputs, embedding):
-    """Exercise 5.3: norm1, conv1, scale_shift, norm2, conv2, and the skip where it is needed."""
+    """Exercise 5.3: norm1, conv1, scale_shift, norm2, conv2, and the skip where it is
+    needed.
+    """
     norm1 = 2 * inputs
     conv1 = 9 * inputs * outputs + outputs
     scale_shift = embedding * 2 * outputs + 2 * outputs

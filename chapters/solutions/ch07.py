@@ -2,15 +2,23 @@
 
 
 def step(y_t, eps_hat, alpha_t, gamma_t, z):
-    """Exercise 7.1: the mean of the step back, and noise with the standard deviation sqrt(1 - alpha_t)."""
+    """Exercise 7.1: the mean of the step back, and noise with the standard deviation
+    sqrt(1 - alpha_t).
+    """
     mean = (y_t - (1 - alpha_t) / (1 - gamma_t).sqrt() * eps_hat) / alpha_t.sqrt()
     return mean + (1 - alpha_t).sqrt() * z
 
 
 def posterior_mean(schedule, t, y_0, y_t):
     """Exercise 7.2: gammas[t - 1] above the line, gammas[t] below it."""
-    alpha, gamma, before = schedule.alphas[t], schedule.gammas[t], schedule.gammas[t - 1]
-    return (before.sqrt() * (1 - alpha) * y_0 + alpha.sqrt() * (1 - before) * y_t) / (1 - gamma)
+    alpha, gamma, before = (
+        schedule.alphas[t],
+        schedule.gammas[t],
+        schedule.gammas[t - 1],
+    )
+    return (before.sqrt() * (1 - alpha) * y_0 + alpha.sqrt() * (1 - before) * y_t) / (
+        1 - gamma
+    )
 
 
 def draw_sample(f, x, schedule, y_T, z):

@@ -4,14 +4,20 @@ import torch
 
 
 def psnr_of(y, reference):
-    """Exercise 9.1: the range of [-1, 1] is 2, its square is 4; each picture keeps its own mean."""
+    """Exercise 9.1: the range of [-1, 1] is 2, its square is 4; each picture keeps its
+    own mean.
+    """
     mse = (y - reference).square().mean(dim=(1, 2, 3))
     return 10 * torch.log10(4 / mse)
 
 
 def spread_of(samples):
-    """Exercise 9.2: the variance of each pixel over the samples, averaged over the pixels, and the root of that."""
-    on_0_to_1 = samples / 2  # a shift does not change a variance, so + 1 can be left out
+    """Exercise 9.2: the variance of each pixel over the samples, averaged over the
+    pixels, and the root of that.
+    """
+    on_0_to_1 = (
+        samples / 2
+    )  # a shift does not change a variance, so + 1 can be left out
     return on_0_to_1.var(dim=0).mean(dim=(1, 2, 3)).sqrt()
 
 

@@ -9,8 +9,13 @@ from ..model.checkpoint import WEIGHTS
 
 
 def measured(name: str) -> dict[str, Any]:
-    """What a benchmark measured once and stored as data/runs/NAME.json: the figures, with the command and the machine that gave them."""
+    """What a benchmark measured once and stored as data/runs/NAME.json: the figures,
+    with the command and the machine that gave them.
+    """
     path = WEIGHTS.parent / "runs" / f"{name}.json"
     if not path.is_file():
-        raise ValueError(f"no measurement {name!r} is stored; there are: {', '.join(sorted(p.stem for p in path.parent.glob('*.json'))) or 'none'}")
+        raise ValueError(
+            f"no measurement {name!r} is stored; there are:"
+            f" {', '.join(sorted(p.stem for p in path.parent.glob('*.json'))) or 'none'}"
+        )
     return json.loads(path.read_text(encoding="utf-8"))

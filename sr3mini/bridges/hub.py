@@ -1,10 +1,13 @@
 r"""Models on the Hugging Face Hub, by its own mixin.
 
-    f = Model.from_pretrained("model/")            a folder of ours, or the name of a repository on the Hub
-    f.save_pretrained("copy/")                     model.safetensors, model.json, config.json, README.md
+    f = Model.from_pretrained("model/")  a folder of ours, or the name of a repository
+                                         on the Hub
+    f.save_pretrained("copy/")           model.safetensors, model.json, config.json,
+                                         README.md
     f.push_to_hub("you/name")
 
-A `Model` is a callable f(x, y_t, gamma) with `f.preset`, like what `checkpoint.load` returns, which it holds as `f.network`.
+A `Model` is a callable f(x, y_t, gamma) with `f.preset`, like what `checkpoint.load`
+returns, which it holds as `f.network`.
 """
 
 from __future__ import annotations
@@ -23,11 +26,20 @@ from ..model.network import Network
 try:
     from huggingface_hub import ModelHubMixin, snapshot_download
 except ImportError as error:
-    raise ImportError("sr3mini.hub needs the package huggingface_hub: pip install huggingface_hub") from error
+    raise ImportError(
+        "sr3mini.hub needs the package huggingface_hub: pip install huggingface_hub"
+    ) from error
 
 
-class Model(Network, ModelHubMixin, library_name="sr3mini", tags=["super-resolution", "diffusion", "sr3"]):
-    """A network with `from_pretrained`, `save_pretrained` and `push_to_hub`; `about` is what model.json holds."""
+class Model(
+    Network,
+    ModelHubMixin,
+    library_name="sr3mini",
+    tags=["super-resolution", "diffusion", "sr3"],
+):
+    """A network with `from_pretrained`, `save_pretrained` and `push_to_hub`; `about` is
+    what model.json holds.
+    """
 
     def __init__(self, network: Network, about: dict[str, Any] | None = None) -> None:
         super().__init__()
@@ -39,13 +51,33 @@ class Model(Network, ModelHubMixin, library_name="sr3mini", tags=["super-resolut
     def _save_pretrained(self, save_directory: Path) -> None:
         save(save_directory / "model.safetensors", self.network)
         if self.about:
-            write_text(json.dumps(self.about, indent=2) + "\n", save_directory / "model.json")
+            write_text(
+                json.dumps(self.about, indent=2) + "\n", save_directory / "model.json"
+            )
         describe(save_directory, self.preset)
 
     @classmethod
-    def _from_pretrained(cls, *, model_id: str, device: str = "cpu", **download: Any) -> Model:
-        """The model of a local folder, or of a repository of which only the four files above are fetched."""
-        wanted = {name: download[name] for name in ("revision", "cache_dir", "force_download", "local_files_only", "token") if name in download}
+    def _from_pretrained(
+        cls, *, model_id: str, device: str = "cpu", **download: Any
+    ) -> Model:
+        """The model of a local folder, or of a repository of which only the four files
+        above are fetched.
+        """
+        wanted = {
+            name: download[name]
+            for name in (
+                "revision",
+                "cache_dir",
+                "force_download",
+                "local_files_only",
+                "token",
+            )
+            if name in download
+        }
         files = ["model.safetensors", "model.json", "config.json", "README.md"]
-        folder = Path(model_id) if Path(model_id).is_dir() else Path(snapshot_download(model_id, allow_patterns=files, **wanted))
+        folder = (
+            Path(model_id)
+            if Path(model_id).is_dir()
+            else Path(snapshot_download(model_id, allow_patterns=files, **wanted))
+        )
         return cls(load(folder, device), card(folder))

@@ -1,6 +1,6 @@
 r"""f as a program of torch.export, which runs without any code of ours.
 
-    export_program(f, "f.pt2")
+export_program(f, "f.pt2")
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from ..model.network import Network
 
 
 def export_program(f: Network, path: str | Path) -> float:
-    """Write f as a .pt2 file of torch.export, for any batch size and the preset's picture size; returns how far it is from f.
+    """Write f as a .pt2 file of torch.export, for any batch size and the preset's
+    picture size; returns how far it is from f.
 
-    The program takes (x, y_t, gamma), gamma in float64 as `sample` hands it over. It is read back and compared with f on
-    a batch of another size before it gets its place: the largest difference is returned, and above 1e-4 a ValueError is raised.
+    The program takes (x, y_t, gamma), gamma in float64 as `sample` hands it over. It is
+    read back and compared with f on a batch of another size before it gets its place:
+    the largest difference is returned, and above 1e-4 a ValueError is raised.
     """
     path, beside = Path(path), Path(path).with_name(f".{Path(path).name}.part.pt2")
     if not path.parent.is_dir():
@@ -28,15 +30,28 @@ def export_program(f: Network, path: str | Path) -> float:
     batch = torch.export.Dim("batch", min=1, max=65535)
     try:
         with torch.no_grad():
-            program = torch.export.export(f, example(f, 2), dynamic_shapes=({0: batch},) * 3, strict=False)
+            program = torch.export.export(
+                f, example(f, 2), dynamic_shapes=({0: batch},) * 3, strict=False
+            )
             torch.export.save(program, beside)
             inputs = example(f, 3)
-            difference = (torch.export.load(beside).module()(*inputs) - f(*inputs)).abs().max().item()
+            difference = (
+                (torch.export.load(beside).module()(*inputs) - f(*inputs))
+                .abs()
+                .max()
+                .item()
+            )
         if not difference <= 1e-4:
-            raise ValueError(f"the exported program is {difference:.1e} away from {f.preset.name}, so {path} was not written")
+            raise ValueError(
+                f"the exported program is {difference:.1e} away from {f.preset.name},"
+                f" so {path} was not written"
+            )
         beside.replace(path)
     except (OSError, RuntimeError) as error:
-        raise OSError(f"{path} could not be written: {getattr(error, 'strerror', None) or ' '.join(str(error).split())}") from error
+        raise OSError(
+            f"{path} could not be written:"
+            f" {getattr(error, 'strerror', None) or ' '.join(str(error).split())}"
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
@@ -47,7 +62,10 @@ def example(f: Network, batch: int) -> tuple[Tensor, Tensor, Tensor]:
     """Inputs (x, y_t, gamma) of the preset's sizes, noise from a fixed seed."""
     preset, generator = f.preset, torch.Generator().manual_seed(0)
     sides = (preset.size // preset.factor, preset.size)
-    x, y_t = (torch.randn(batch, preset.image_channels, side, side, generator=generator) for side in sides)
+    x, y_t = (
+        torch.randn(batch, preset.image_channels, side, side, generator=generator)
+        for side in sides
+    )
     gamma = torch.rand(batch, generator=generator, dtype=torch.float64) * 0.98 + 0.01
     device = next(f.parameters()).device
     return x.to(device), y_t.to(device), gamma.to(device)

@@ -35,7 +35,12 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            tyro.extras.subcommand_cli_from_dict(VERBS, prog="sr3mini", args=arguments, config=(tyro.conf.OmitArgPrefixes,))
+            tyro.extras.subcommand_cli_from_dict(
+                VERBS,
+                prog="sr3mini",
+                args=arguments,
+                config=(tyro.conf.OmitArgPrefixes,),
+            )
     except (ValueError, OSError, FloatingPointError, KeyError, ImportError) as error:
         print(f"sr3mini: {_sentence(error)}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -46,11 +51,24 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror is not None:
-        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+        return (
+            error.strerror
+            if error.filename is None
+            else f"{error.filename}: {error.strerror}"
+        )
     if isinstance(error, ImportError):
-        return str(error) if "pip install" in str(error) else f"{error}; install what this needs with pip install 'sr3mini[book,train]'"
+        return (
+            str(error)
+            if "pip install" in str(error)
+            else (
+                f"{error}; install what this needs with pip install"
+                " 'sr3mini[book,train]'"
+            )
+        )
     return " ".join(str(error.args[0]).split()) if error.args else type(error).__name__
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    tqdm.write(f"sr3mini: {message}", file=sys.stderr)  # on a line of its own, not behind a progress bar
+    tqdm.write(
+        f"sr3mini: {message}", file=sys.stderr
+    )  # on a line of its own, not behind a progress bar

@@ -1,4 +1,6 @@
-"""What several verbs check: numbers in their range, network calls, devices, a JSON file that is added to."""
+"""What several verbs check: numbers in their range, network calls, devices, a JSON file
+that is added to.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ DEFAULT_MODEL = "photos_16_64"  # of the shipped ones, where the user names none
 
 def between(name: str, value: int, least: int, most: int = 2**32) -> int:
     if not least <= value <= most:
-        raise ValueError(f"{name} = {value}, but it must lie between {least} and {most}")
+        raise ValueError(
+            f"{name} = {value}, but it must lie between {least} and {most}"
+        )
     return value
 
 
@@ -30,35 +34,63 @@ def named_preset(name: str) -> Preset:
     if name in PRESETS:
         return PRESETS[name]
     if not name.endswith(".json"):
-        raise ValueError(f"no preset {name!r}; there are: {', '.join(PRESETS)}; or give a .json file")
+        raise ValueError(
+            f"no preset {name!r}; there are: {', '.join(PRESETS)}; or give a .json file"
+        )
     return Preset.from_json(Path(name).read_text(encoding="utf-8"))
 
 
 def network_calls(f: Network, steps: int | None) -> int:
-    """Network calls a picture: those asked for, or the model's own number. A regression network is called once."""
+    """Network calls a picture: those asked for, or the model's own number. A regression
+    network is called once.
+    """
     if f.preset.objective == "regression":
         if steps not in (None, 1):
-            raise ValueError(f"steps = {steps}, but {f.preset.name} is a regression network and is called once a picture: leave --steps out")
+            raise ValueError(
+                f"steps = {steps}, but {f.preset.name} is a regression network and is"
+                " called once a picture: leave --steps out"
+            )
         return 1
-    return between("steps", f.preset.sampling_steps if steps is None else steps, 1, f.preset.schedule_steps)
+    return between(
+        "steps",
+        f.preset.sampling_steps if steps is None else steps,
+        1,
+        f.preset.schedule_steps,
+    )
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of that name, "auto" being a GPU if there is one; ValueError when this machine has no such device."""
+    """The device of that name, "auto" being a GPU if there is one; ValueError when this
+    machine has no such device.
+    """
     import torch
 
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        name = (
+            "cuda"
+            if torch.cuda.is_available()
+            else "mps"
+            if torch.backends.mps.is_available()
+            else "cpu"
+        )
     try:
         number = torch.zeros((), device=name)
         number.item()  # the device "meta" has shapes and no numbers
         return number.device
-    except (RuntimeError, AssertionError) as error:  # what torch raises depends on how it was built
-        raise ValueError(f"device = {name!r}, but this machine does not have it ({str(error).splitlines()[0].rstrip('.')})") from error
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # what torch raises depends on how it was built
+        raise ValueError(
+            f"device = {name!r}, but this machine does not have it"
+            f" ({str(error).splitlines()[0].rstrip('.')})"
+        ) from error
 
 
 def clear_up_when_terminated() -> None:
-    """SIGTERM, which job schedulers send, ends the run as Ctrl-C does: what is half written goes."""
+    """SIGTERM, which job schedulers send, ends the run as Ctrl-C does: what is half
+    written goes.
+    """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
@@ -66,12 +98,19 @@ def known_figures(out: Path) -> dict[str, Any]:
     """What the JSON file `out` holds; {} if it has yet to be written."""
     if not out.exists():
         if not out.parent.is_dir():
-            raise ValueError(f"{out} cannot be written: there is no folder {out.parent}")
+            raise ValueError(
+                f"{out} cannot be written: there is no folder {out.parent}"
+            )
         return {}
     try:
         known = json.loads(out.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{out} is there already and no JSON ({error}); name another file") from error
+        raise ValueError(
+            f"{out} is there already and no JSON ({error}); name another file"
+        ) from error
     if not isinstance(known, dict):
-        raise ValueError(f"{out} is there already and no JSON object that the figures could be added to; name another file")
+        raise ValueError(
+            f"{out} is there already and no JSON object that the figures could be added"
+            " to; name another file"
+        )
     return known

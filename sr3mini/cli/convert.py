@@ -7,7 +7,14 @@ from typing import Annotated
 
 import tyro
 
-MODEL_FOLDER = ("model.safetensors", "config.json", "model.json", "README.md", "metrics.jsonl", "state")  # the last two are a training's
+MODEL_FOLDER = (
+    "model.safetensors",
+    "config.json",
+    "model.json",
+    "README.md",
+    "metrics.jsonl",
+    "state",
+)  # the last two are a training's
 
 
 def import_(
@@ -18,11 +25,13 @@ def import_(
 ) -> None:
     """Turn a checkpoint of the best-known public SR3 code into a model folder.
 
-    Nothing in the file is executed. A folder that holds a model or a training already is left as it is, with status 2.
+    Nothing in the file is executed. A folder that holds a model or a training already
+    is left as it is, with status 2.
 
     Args:
         checkpoint: its I..._E..._gen.pth.
-        config: the JSON that it was trained with; without it, what the tensors do not tell is assumed, and said.
+        config: the JSON that it was trained with; without it, what the tensors do not
+            tell is assumed, and said.
         out: folder for model.safetensors, config.json, model.json and README.md.
         overwrite: write anew what is there already.
     """
@@ -36,15 +45,26 @@ def import_(
 
     demand_free((out / name for name in MODEL_FOLDER), overwrite)
     f, about = import_checkpoint(checkpoint, config)
-    about |= {"preset": dataclasses.asdict(f.preset), "parameters": sum(p.numel() for p in f.parameters())}
+    about |= {
+        "preset": dataclasses.asdict(f.preset),
+        "parameters": sum(p.numel() for p in f.parameters()),
+    }
     out.mkdir(parents=True, exist_ok=True)
     save(out / "model.safetensors", f)
     write_text(json.dumps(about, indent=2) + "\n", out / "model.json")
     describe(out, f.preset)
-    what = f"{f.preset.size // f.preset.factor} -> {f.preset.size}" if f.preset.conditional else f"unconditional, {f.preset.size}"
+    what = (
+        f"{f.preset.size // f.preset.factor} -> {f.preset.size}"
+        if f.preset.conditional
+        else f"unconditional, {f.preset.size}"
+    )
     print(f"wrote {out}: {what}, {about['parameters'] / 1e6:.1f} million parameters")
     if about["assumed"]:
-        print("not in the checkpoint, so assumed: " + ", ".join(f"{name} = {value}" for name, value in about["assumed"].items()) + "; pass --config to be sure")
+        print(
+            "not in the checkpoint, so assumed: "
+            + ", ".join(f"{name} = {value}" for name, value in about["assumed"].items())
+            + "; pass --config to be sure"
+        )
 
 
 def export(
@@ -54,8 +74,10 @@ def export(
 ) -> None:
     """Write a model for other code to load.
 
-    NAME_gen.pth is for the best-known public SR3 code, with NAME_gen.json beside it; its layout has to be that code's.
-    NAME.pt2 is a program for torch.export.load, which needs none of our code. Files that are there already are left as they are, with status 2.
+    NAME_gen.pth is for the best-known public SR3 code, with NAME_gen.json beside it;
+    its layout has to be that code's. NAME.pt2 is a program for torch.export.load, which
+    needs none of our code. Files that are there already are left as they are, with
+    status 2.
 
     Args:
         model: a shipped name, a .safetensors file, or a model folder.
@@ -68,8 +90,12 @@ def export(
     from ..model.checkpoint import load
 
     if out.suffix not in (".pth", ".pt2"):
-        raise ValueError(f"{out} ends neither in .pth nor in .pt2, so it is not clear what to write")
-    demand_free([out, out.with_suffix(".json")] if out.suffix == ".pth" else [out], overwrite)
+        raise ValueError(
+            f"{out} ends neither in .pth nor in .pt2, so it is not clear what to write"
+        )
+    demand_free(
+        [out, out.with_suffix(".json")] if out.suffix == ".pth" else [out], overwrite
+    )
     f = load(model)
     if out.suffix == ".pth":
         print(f"wrote {out} and {export_checkpoint(f, out)}")

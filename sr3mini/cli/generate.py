@@ -19,11 +19,14 @@ def generate(
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False,
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto",
 ) -> None:
-    """Make pictures from noise alone, by a model that was trained without a low-resolution picture.
+    """Make pictures from noise alone, by a model that was trained without a
+    low-resolution picture.
 
     Args:
-        model: a .safetensors file or the folder of a training run, such as that of the preset glyphs_32_unconditional.
-        out: folder for the pictures, 0001.png ..., and for all of them side by side, all.png.
+        model: a .safetensors file or the folder of a training run, such as that of the
+            preset glyphs_32_unconditional.
+        out: folder for the pictures, 0001.png ..., and for all of them side by side,
+            all.png.
         count: how many pictures.
         steps: network calls a picture, if not the model's own number.
         seed: of the first picture; the others follow.
@@ -38,5 +41,7 @@ def generate(
     clear_up_when_terminated()
     f = load(model, pick_device(device))
     network_calls(f, steps)
-    for path in write_generated(f, out, count, steps=steps, seed=seed, overwrite=overwrite, progress=True):
+    for path in write_generated(
+        f, out, count, steps=steps, seed=seed, overwrite=overwrite, progress=True
+    ):
         print(path)

@@ -26,17 +26,21 @@ def plan(
     shard: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     peak: float | None = None,
 ) -> None:
-    """Say what a training will cost before it is paid for: parameters, arithmetic, memory by part, pictures a second, hours. Trains nothing.
+    """Say what a training will cost before it is paid for: parameters, arithmetic,
+    memory by part, pictures a second, hours. Trains nothing.
 
     Args:
-        preset: what to train, such as faces_16_128, or a .json file with a preset of your own.
+        preset: what to train, such as faces_16_128, or a .json file with a preset of
+            your own.
         gpus: how many devices share the work.
-        kind: h100, h200, a100, rtx4090, v100 or t4, by their data sheets; or cpu or cuda, this machine's own, measured now.
+        kind: h100, h200, a100, rtx4090, v100 or t4, by their data sheets; or cpu or
+            cuda, this machine's own, measured now.
         precision: no or bf16 (default: bf16 on GPUs that have it).
         batch_size: pictures a step, all devices together, if not the preset's own.
         micro_batches: as for sr3mini train.
         shard: as for sr3mini train.
-        peak: TFLOP/s that a large matrix product was measured to reach, in place of a share of the data sheet's figure.
+        peak: TFLOP/s that a large matrix product was measured to reach, in place of a
+            share of the data sheet's figure.
     """
     import dataclasses
 
@@ -48,51 +52,125 @@ def plan(
         raise ValueError(f"peak = {peak}, but it must be a number of TFLOP/s above 0")
     chosen = named_preset(preset)
     if batch_size is not None:
-        chosen = dataclasses.replace(chosen, batch_size=between("batch_size", batch_size, 1, 10_000_000))
+        chosen = dataclasses.replace(
+            chosen, batch_size=between("batch_size", batch_size, 1, 10_000_000)
+        )
     rate = None if peak is None else peak * 1e12
-    print(report(run(chosen, kind=kind, gpus=gpus, precision=precision, micro_batches=micro_batches, shard=shard, peak=rate), preset))
+    print(
+        report(
+            run(
+                chosen,
+                kind=kind,
+                gpus=gpus,
+                precision=precision,
+                micro_batches=micro_batches,
+                shard=shard,
+                peak=rate,
+            ),
+            preset,
+        )
+    )
 
 
 def report(cost: Plan, named: str) -> str:
-    """The plan as text, what starts it (of the preset that was `named`), and a warning and a way out when it does not fit."""
+    """The plan as text, what starts it (of the preset that was `named`), and a warning
+    and a way out when it does not fit.
+    """
     from ..training.plan import cure
 
     preset, gb = cost.preset, 1e9
     parts = [f"  {name:18} {size / gb:9.2f} GB" for name, size in cost.memory.items()]
     split = f" in {cost.micro_batches} micro-batches" if cost.micro_batches > 1 else ""
     lines = [
-        f"{preset.name}: {cost.parameters / 1e6:.1f} million parameters, {cost.forward_flops / gb:,.2f} GFLOP a picture forward, "
-        f"{cost.training_flops / gb:,.2f} in training",
-        f"{cost.gpus} x {cost.kind}, precision {cost.precision}: {preset.batch_size} pictures a step, {cost.batch} at a time on each{split}",
+        (
+            f"{preset.name}: {cost.parameters / 1e6:.1f} million parameters,"
+            f" {cost.forward_flops / gb:,.2f} GFLOP a picture forward,"
+            f" {cost.training_flops / gb:,.2f} in training"
+        ),
+        (
+            f"{cost.gpus} x {cost.kind}, precision {cost.precision}:"
+            f" {preset.batch_size} pictures a step, {cost.batch} at a time on"
+            f" each{split}"
+        ),
         "memory of each at its fullest moment:",
         *parts,
-        f"  {'in all':18} {cost.bytes / gb:9.2f} GB of {cost.room / gb:.1f} that can be used",
+        (
+            f"  {'in all':18} {cost.bytes / gb:9.2f} GB of {cost.room / gb:.1f} that"
+            " can be used"
+        ),
         f"speed: {cost.seconds:.3g} s a step, {cost.images_per_second:,.1f} pictures/s",
-        f"time:  {cost.hours:,.1f} hours for {preset.train_steps:,} steps, {cost.hours * cost.gpus:,.0f} device-hours; without loading, validating, saving",
-        f"assumed: convolutions at {cost.rate / 1e12:.3g} TFLOP/s a device ({cost.source}); --peak takes a measured rate instead",
+        (
+            f"time:  {cost.hours:,.1f} hours for {preset.train_steps:,} steps,"
+            f" {cost.hours * cost.gpus:,.0f} device-hours; without loading, validating,"
+            " saving"
+        ),
+        (
+            f"assumed: convolutions at {cost.rate / 1e12:.3g} TFLOP/s a device"
+            f" ({cost.source}); --peak takes a measured rate instead"
+        ),
     ]
     if cost.gpus > MACHINE:
-        lines.append("the network between machines is not counted: with slow links it takes longer")
+        lines.append(
+            "the network between machines is not counted: with slow links it takes"
+            " longer"
+        )
     if cost.fits:
         return "\n".join([*lines, f"start: {_command(cost, named)}"])
     found = cure(cost)
-    lines.append(f"WARNING: this does not fit: {cost.bytes / gb:.1f} GB are needed on each device, and {cost.room / gb:.1f} can be used")
+    lines.append(
+        f"WARNING: this does not fit: {cost.bytes / gb:.1f} GB are needed on each"
+        f" device, and {cost.room / gb:.1f} can be used"
+    )
     if found is None:
-        return "\n".join([*lines, "and not even one picture at a time does: take more devices or larger ones, or a smaller preset"])
+        return "\n".join(
+            [
+                *lines,
+                (
+                    "and not even one picture at a time does: take more devices or"
+                    " larger ones, or a smaller preset"
+                ),
+            ]
+        )
     spread = ", weights spread over the devices," if found.shard else ""
-    return "\n".join([*lines, f"{found.batch} at a time{spread} do: {found.bytes / gb:.1f} GB, {found.hours:,.1f} hours", f"start: {_command(found, named)}"])
+    return "\n".join(
+        [
+            *lines,
+            (
+                f"{found.batch} at a time{spread} do: {found.bytes / gb:.1f} GB,"
+                f" {found.hours:,.1f} hours"
+            ),
+            f"start: {_command(found, named)}",
+        ]
+    )
 
 
 def _command(cost: Plan, named: str) -> str:
     """What starts the training that was planned; on several machines, on each of them."""
-    several = f" --nnodes {math.ceil(cost.gpus / MACHINE)} --rdzv-backend c10d --rdzv-endpoint HOST:29500" if cost.gpus > MACHINE else ""
-    launch = f"torchrun{several} --nproc-per-node {min(cost.gpus, MACHINE)} -m sr3mini train" if cost.gpus > 1 else "sr3mini train"
+    several = (
+        f" --nnodes {math.ceil(cost.gpus / MACHINE)} --rdzv-backend c10d"
+        " --rdzv-endpoint HOST:29500"
+        if cost.gpus > MACHINE
+        else ""
+    )
+    launch = (
+        f"torchrun{several} --nproc-per-node {min(cost.gpus, MACHINE)} -m sr3mini train"
+        if cost.gpus > 1
+        else "sr3mini train"
+    )
     chosen = {
         "--preset": shlex.quote(named),
-        "--batch-size": None if cost.preset.batch_size == named_preset(named).batch_size else cost.preset.batch_size,
+        "--batch-size": (
+            None
+            if cost.preset.batch_size == named_preset(named).batch_size
+            else cost.preset.batch_size
+        ),
         "--data": None if cost.preset.data == "glyphs" else "FOLDER",
         "--precision": None if cost.precision == "no" else cost.precision,
         "--micro-batches": None if cost.micro_batches == 1 else cost.micro_batches,
         "--shard": "" if cost.shard else None,
     }
-    return launch + "".join(f" {name} {value}".rstrip() for name, value in chosen.items() if value is not None)
+    return launch + "".join(
+        f" {name} {value}".rstrip()
+        for name, value in chosen.items()
+        if value is not None
+    )

@@ -13,7 +13,9 @@ from .base import between
 
 
 def prepare(
-    source: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="SRC")] = None,
+    source: Annotated[
+        tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="SRC")
+    ] = None,
     size: int = 128,
     out: Path | None = None,
     jobs: int | None = None,
@@ -21,15 +23,19 @@ def prepare(
     public: str | None = None,
     yes: bool = False,
 ) -> None:
-    """Make a folder of pictures ready for training: central squares of one size, a twentieth held out. Stopped, it goes on where it was.
+    """Make a folder of pictures ready for training: central squares of one size, a
+    twentieth held out. Stopped, it goes on where it was.
 
     Args:
-        source: folder of pictures of any kind, size and depth; what is no picture is skipped and named.
+        source: folder of pictures of any kind, size and depth; what is no picture is
+            skipped and named.
         size: side of the squares, pixels.
         out: folder to write to (default: data/NAME_SIZE).
         jobs: how many processes work at once, if not one a core.
-        group_by_folder: hold out whole folders, such as one of each person, instead of single pictures.
-        public: download this set instead of giving SRC: clothing; ffhq and celeba-hq say how to get them.
+        group_by_folder: hold out whole folders, such as one of each person, instead of
+            single pictures.
+        public: download this set instead of giving SRC: clothing; ffhq and celeba-hq
+            say how to get them.
         yes: accept the licence of the public set without being asked.
     """
     from ..data.folder import RECORD
@@ -38,33 +44,57 @@ def prepare(
     between("size", size, 1, 4096)
     jobs = (os.cpu_count() or 1) if jobs is None else between("jobs", jobs, 1, 1024)
     if (source is None) == (public is None):
-        raise ValueError("give either the folder that holds your pictures, or --public and the name of a set")
+        raise ValueError(
+            "give either the folder that holds your pictures, or --public and the name"
+            " of a set"
+        )
     name = public or (source or Path()).resolve().name
     out = Path("data") / f"{name}_{size}" if out is None else out
     notes: dict[str, str] = {}
     if public is not None:
         source, notes = _fetch(public, out.parent / public, yes)
     assert source is not None
-    record = run(source, out, size, jobs=jobs, group_by_folder=group_by_folder, notes=notes)
-    print(f"{record['pictures']} pictures of {size} x {size} in {out}: {record['train']} to train on, {record['test']} held out")
+    record = run(
+        source, out, size, jobs=jobs, group_by_folder=group_by_folder, notes=notes
+    )
+    print(
+        f"{record['pictures']} pictures of {size} x {size} in {out}: {record['train']}"
+        f" to train on, {record['test']} held out"
+    )
     if enlarged := record["enlarged"]:
-        of = "them" if record["made"] == record["pictures"] else f"the {record['made']} made in this run"
-        print(f"{enlarged} of {of} were smaller than {size} x {size} and were enlarged, which teaches blur")
+        of = (
+            "them"
+            if record["made"] == record["pictures"]
+            else f"the {record['made']} made in this run"
+        )
+        print(
+            f"{enlarged} of {of} were smaller than {size} x {size} and were enlarged,"
+            " which teaches blur"
+        )
     if skipped := record["skipped"]:
-        print(f"{len(skipped)} files were skipped; each is named in {out / RECORD}, the first here:")
+        print(
+            f"{len(skipped)} files were skipped; each is named in {out / RECORD}, the"
+            " first here:"
+        )
         for file, reason in list(skipped.items())[:5]:
             print(f"  {file} {reason}")
 
 
 def _fetch(name: str, folder: Path, yes: bool) -> tuple[Path, dict[str, str]]:
-    """Show the licence, have it accepted, download: the folder of pictures, and notes on where they come from."""
+    """Show the licence, have it accepted, download: the folder of pictures, and notes
+    on where they come from.
+    """
     from ..data.public_sets import fetch, public
 
     chosen = public(name)
-    print(f"{chosen.title}\nfrom     {chosen.home}\nlicence  {chosen.licence}", flush=True)
+    print(
+        f"{chosen.title}\nfrom     {chosen.home}\nlicence  {chosen.licence}", flush=True
+    )
     if chosen.address and not yes:
         if not sys.stdin.isatty():
-            raise ValueError("nothing was downloaded: accept the licence above with --yes")
+            raise ValueError(
+                "nothing was downloaded: accept the licence above with --yes"
+            )
         if input("Download on these terms? Type yes: ").strip().lower() != "yes":
             raise ValueError("nothing was downloaded")
     sha256 = fetch(name, folder)

@@ -11,11 +11,19 @@ from typing import Annotated, Literal
 
 import tyro
 
-from .base import DEFAULT_MODEL, between, clear_up_when_terminated, network_calls, pick_device
+from .base import (
+    DEFAULT_MODEL,
+    between,
+    clear_up_when_terminated,
+    network_calls,
+    pick_device,
+)
 
 
 def upscale(
-    pictures: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PICTURE…")],
+    pictures: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PICTURE…")
+    ],
     model: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
     out: Path = Path("upscaled"),
     factor: float | None = None,
@@ -32,27 +40,34 @@ def upscale(
 ) -> None:
     """Enlarge pictures: files, folders, or "-" for standard input to standard output.
 
-    A picture of any size, kind and depth gives NAME_x4.png (NAME_x4_1.png ... of several samples) with the same channels,
-    bits, profile, EXIF and transparency. A named file that is no picture, or whose result is there already, stops
-    everything with status 2 before it begins. Below a folder such files are passed over, each with a sentence; the
-    status is 2 at the end if one could not be read.
+    A picture of any size, kind and depth gives NAME_x4.png (NAME_x4_1.png ... of
+    several samples) with the same channels, bits, profile, EXIF and transparency. A
+    named file that is no picture, or whose result is there already, stops everything
+    with status 2 before it begins. Below a folder such files are passed over, each with
+    a sentence; the status is 2 at the end if one could not be read.
 
     Args:
-        pictures: files of any kind that Pillow reads, folders with all that lies below them, or a single "-".
-        model: a shipped name, a .safetensors file, or the folder of a training run (photos_16_64 if not given); of several --model each enlarges
-            what the one before it made.
+        pictures: files of any kind that Pillow reads, folders with all that lies below
+            them, or a single "-".
+        model: a shipped name, a .safetensors file, or the folder of a training run
+            (photos_16_64 if not given); of several --model each enlarges what the one
+            before it made.
         out: folder for the results.
-        factor: how many times larger, if not the model's own factor; the model is repeated until that is reached, and its result shrunk.
+        factor: how many times larger, if not the model's own factor; the model is
+            repeated until that is reached, and its result shrunk.
         size: width and height of the results, such as 1920x1080, instead of a factor.
-        samples: how many different answers to draw; of several there is a map of where they disagree.
+        samples: how many different answers to draw; of several there is a map of where
+            they disagree.
         steps: network calls a sample, if not the model's own number.
         seed: of the first sample; the others follow.
         sheet: also write a sheet that shows input, bicubic and samples side by side.
         format: kind of file of the results; jpg and webp hold 8 bits.
         overwrite: draw anew what is there already.
         device: cpu, cuda, cuda:1, mps ...; auto takes the GPU if there is one.
-        dtype: numbers that the network computes in; bfloat16 and float16 take half the memory, and differ a little.
-        tile: side of the part of a picture that the network sees at once, in pixels of the result; less takes less memory.
+        dtype: numbers that the network computes in; bfloat16 and float16 take half the
+            memory, and differ a little.
+        tile: side of the part of a picture that the network sees at once, in pixels of
+            the result; less takes less memory.
     """
     import torch
     from tqdm.auto import tqdm
@@ -65,39 +80,75 @@ def upscale(
         raise ValueError("name at least one picture to upscale")
     piped = Path("-") in pictures
     if piped and (len(pictures) > 1 or samples > 1 or sheet):
-        raise ValueError("- reads one picture from standard input and writes one to standard output: leave other pictures, --samples and --sheet out")
+        raise ValueError(
+            "- reads one picture from standard input and writes one to standard output:"
+            " leave other pictures, --samples and --sheet out"
+        )
     if piped and sys.stdout.isatty():
-        raise ValueError("standard output is this terminal, which shows no pictures: add > FILE")
+        raise ValueError(
+            "standard output is this terminal, which shows no pictures: add > FILE"
+        )
     if factor is not None and (size is not None or not 0 < factor <= 1000):
-        raise ValueError(f"factor = {factor:g}, but it must be above 0 and at most 1000, and leaves no choice to --size")
-    for name, value, least, most in (("samples", samples, 1, 10_000), ("seed", seed, 0, 2**32), ("tile", tile, 16, 65_536)):
+        raise ValueError(
+            f"factor = {factor:g}, but it must be above 0 and at most 1000, and leaves"
+            " no choice to --size"
+        )
+    for name, value, least, most in (
+        ("samples", samples, 1, 10_000),
+        ("seed", seed, 0, 2**32),
+        ("tile", tile, 16, 65_536),
+    ):
         between(name, value, least, most)
     clear_up_when_terminated()
     place = pick_device(device)
     networks = [load(name, place) for name in model or (DEFAULT_MODEL,)]
     drawing = [f for f in networks if f.preset.label != "regression"]
-    for f in drawing or networks:  # beside others a regression network is called once, whatever --steps says
+    for f in (
+        drawing or networks
+    ):  # beside others a regression network is called once, whatever --steps says
         network_calls(f, steps)
     if samples > 1 and not drawing:
-        raise ValueError(f"{networks[-1].preset.name} is a regression network and gives one answer to a picture: leave --samples out")
-    wish = Wish(factor, _size(size), samples, format, sheet, seed, steps, tile, getattr(torch, dtype))
+        raise ValueError(
+            f"{networks[-1].preset.name} is a regression network and gives one answer"
+            " to a picture: leave --samples out"
+        )
+    wish = Wish(
+        factor,
+        _size(size),
+        samples,
+        format,
+        sheet,
+        seed,
+        steps,
+        tile,
+        getattr(torch, dtype),
+    )
     if not piped:
-        for path in upscale_files(pictures, networks, out, wish, overwrite=overwrite, progress=True):
+        for path in upscale_files(
+            pictures, networks, out, wish, overwrite=overwrite, progress=True
+        ):
             print(path)
         return
     with tempfile.TemporaryDirectory() as beside:
         picture = read(sys.stdin.buffer.read())
-        with tqdm(total=windows(picture, networks, wish), desc="standard input", unit="window") as bar:
-            (result,) = upscale_file(picture, networks, Path(beside) / "large", wish, bar.update)
+        with tqdm(
+            total=windows(picture, networks, wish), desc="standard input", unit="window"
+        ) as bar:
+            (result,) = upscale_file(
+                picture, networks, Path(beside) / "large", wish, bar.update
+            )
         with result.open("rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)
 
 
 def _size(text: str | None) -> tuple[int, int] | None:
-    """"1920x1080" -> (1080, 1920)."""
+    """ "1920x1080" -> (1080, 1920)."""
     if text is None:
         return None
     found = re.fullmatch(r"(\d{1,7})[xX×](\d{1,7})", text.strip())
     if found is None or not int(found[1]) * int(found[2]):
-        raise ValueError(f"size = {text!r}, but it must be a width and a height in pixels, such as 1920x1080")
+        raise ValueError(
+            f"size = {text!r}, but it must be a width and a height in pixels, such as"
+            " 1920x1080"
+        )
     return int(found[2]), int(found[1])

@@ -1,12 +1,16 @@
 r"""Pictures to learn from, and the order in which they are learnt from.
 
-    glyphs(split, size)                   characters rendered on the spot
-    open_pictures(data, size, channels)   those, a folder of your own, or a stream, by name
-    rows(n, batch_size, seed, step)       which pictures step number `step` takes: every one once an epoch
-    batches(pictures, batch_size, ...)    these pictures, decoded ahead by worker processes
+    glyphs(split, size)                  characters rendered on the spot
+    open_pictures(data, size, channels)  those, a folder of your own, or a stream, by
+                                         name
+    rows(n, batch_size, seed, step)      which pictures step number `step` takes: every
+                                         one once an epoch
+    batches(pictures, batch_size, ...)   these pictures, decoded ahead by worker
+                                         processes
 
-A picture is a float32 tensor (C, H, W) in [-1, 1]; -1 is black. Only high-resolution pictures live here: the
-low-resolution ones are made from them by `degrade.downsample`, in batches, where they are needed.
+A picture is a float32 tensor (C, H, W) in [-1, 1]; -1 is black. Only high-resolution
+pictures live here: the low-resolution ones are made from them by `degrade.downsample`,
+in batches, where they are needed.
 """
 
 from __future__ import annotations
@@ -46,10 +50,14 @@ __all__ = [
 ]
 
 
-def open_pictures(data: str, size: int, channels: int, split: Split = "train") -> Pictures:
-    """Pictures by name, `(channels, size, size)`: "glyphs", a folder, raw or prepared (see `prepared`, `Pairs`), or a stream (see `Stream`).
+def open_pictures(
+    data: str, size: int, channels: int, split: Split = "train"
+) -> Pictures:
+    """Pictures by name, `(channels, size, size)`: "glyphs", a folder, raw or prepared
+    (see `prepared`, `Pairs`), or a stream (see `Stream`).
 
-    Of each, the part to train on or the part held out for testing. ValueError when there is no such thing, or no picture in it.
+    Of each, the part to train on or the part held out for testing. ValueError when
+    there is no such thing, or no picture in it.
     """
     if data == "glyphs":
         return glyphs(split, size, channels)
@@ -58,4 +66,8 @@ def open_pictures(data: str, size: int, channels: int, split: Split = "train") -
     kind = folder_kind(Path(data))
     if kind == "pairs":
         return Pairs(data, size, channels, split)
-    return prepared(data, size, channels, split) if kind == "prepared" else folder(data, size, channels, split)
+    return (
+        prepared(data, size, channels, split)
+        if kind == "prepared"
+        else folder(data, size, channels, split)
+    )

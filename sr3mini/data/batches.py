@@ -1,7 +1,8 @@
 r"""The order in which pictures are learnt from.
 
-    rows(n, batch_size, seed, step)       which pictures step number `step` takes: every one once an epoch
-    batches(pictures, batch_size, ...)    these pictures, decoded ahead by worker processes
+rows(n, batch_size, seed, step)       which pictures step number `step` takes: every one
+once an epoch batches(pictures, batch_size, ...)    these pictures, decoded ahead by
+worker processes
 """
 
 from __future__ import annotations
@@ -24,35 +25,65 @@ Pictures = Glyphs | Folder | Stream
 
 
 def rows(n: int, batch_size: int, seed: int, step: int) -> Int64[Tensor, " B"]:
-    """Which of `n` pictures step `step` = 0, 1, ... takes. A function of its arguments alone; every picture is taken once an epoch."""
+    """Which of `n` pictures step `step` = 0, 1, ... takes. A function of its arguments
+    alone; every picture is taken once an epoch.
+    """
     places = torch.arange(step * batch_size, (step + 1) * batch_size)
     epochs = places // n
-    return torch.cat([_order(n, seed, epoch)[places[epochs == epoch] % n] for epoch in epochs.unique().tolist()])
+    return torch.cat(
+        [
+            _order(n, seed, epoch)[places[epochs == epoch] % n]
+            for epoch in epochs.unique().tolist()
+        ]
+    )
 
 
 def batches(
-    pictures: Pictures, batch_size: int, *, seed: int, start: int = 0, rank: int = 0, ranks: int = 1, workers: int = 0, state: dict[str, Any] | None = None
+    pictures: Pictures,
+    batch_size: int,
+    *,
+    seed: int,
+    start: int = 0,
+    rank: int = 0,
+    ranks: int = 1,
+    workers: int = 0,
+    state: dict[str, Any] | None = None,
 ) -> Batches:
-    """The batches of steps `start`, `start` + 1, ..., float32 `(batch_size / ranks, C, S, S)` in [-1, 1]: this rank's share of `rows`.
+    """The batches of steps `start`, `start` + 1, ..., float32 `(batch_size / ranks, C,
+    S, S)` in [-1, 1]: this rank's share of `rows`.
 
-    All ranks together take what one would. `workers` processes decode ahead; how many there are changes nothing that is yielded.
-    A file that cannot be read is named once in a warning. `state`: where a stream was left. ValueError when the ranks cannot
+    All ranks together take what one would. `workers` processes decode ahead; how many
+    there are changes nothing that is yielded. A file that cannot be read is named once
+    in a warning. `state`: where a stream was left. ValueError when the ranks cannot
     share a batch, or no file can be read.
     """
     if batch_size % ranks:
-        raise ValueError(f"a batch of {batch_size} pictures cannot be shared by {ranks} processes; choose a multiple of {ranks}")
+        raise ValueError(
+            f"a batch of {batch_size} pictures cannot be shared by {ranks} processes;"
+            f" choose a multiple of {ranks}"
+        )
     if isinstance(pictures, Stream):
         if start and not state:
-            raise ValueError(f"{pictures.data} is a stream, which goes on from the state it was left in, not from step {start} alone")
-        return stream_batches(pictures, batch_size // ranks, seed, rank, ranks, workers, state)
+            raise ValueError(
+                f"{pictures.data} is a stream, which goes on from the state it was left"
+                f" in, not from step {start} alone"
+            )
+        return stream_batches(
+            pictures, batch_size // ranks, seed, rank, ranks, workers, state
+        )
     share = slice(rank * batch_size // ranks, (rank + 1) * batch_size // ranks)
-    wanted = (rows(len(pictures), batch_size, seed, step)[share] for step in itertools.count(start))
+    wanted = (
+        rows(len(pictures), batch_size, seed, step)[share]
+        for step in itertools.count(start)
+    )
     if isinstance(pictures, Glyphs):
         return Batches(pictures.batch(each) for each in wanted)
     return Batches(batch for batch, _ in ahead(_Lists(pictures), workers, wanted))
 
 
-_order = lru_cache(maxsize=2)(permutation)  # of an epoch, and of the next one where a batch spans both
+_order = lru_cache(maxsize=2)(
+    permutation
+)  # of an epoch, and of the next one where a batch spans both
 
 
 class _Lists(Dataset[Dealt]):
@@ -66,4 +97,7 @@ class _Lists(Dataset[Dealt]):
             read = [self.pictures.read(row) for row in wanted.tolist()]
         except ValueError as error:
             return Dealt(None, [], str(error))
-        return Dealt(torch.stack([picture for picture, _ in read]), [sentence for _, skipped in read for sentence in skipped])
+        return Dealt(
+            torch.stack([picture for picture, _ in read]),
+            [sentence for _, skipped in read for sentence in skipped],
+        )

@@ -1,11 +1,15 @@
-r"""Pictures beside their references, one at a time, as the field compares them: results of any program, of a model, of bicubic.
+r"""Pictures beside their references, one at a time, as the field compares them: results
+of any program, of a model, of bicubic.
 
-    pairs(results, references)     which result belongs to which reference, by name
-    folder_cases(...)              whole pictures of any size, 8 bits a channel
-    drawn_cases(...)               a model's samples of the square pictures that it was made for
-    scores(case)                   {method: {metric: value}} of one picture, on RGB or on its brightness Y, with the border cut off or not
+    pairs(results, references)  which result belongs to which reference, by name
+    folder_cases(...)           whole pictures of any size, 8 bits a channel
+    drawn_cases(...)            a model's samples of the square pictures that it was
+                                made for
+    scores(case)                {method: {metric: value}} of one picture, on RGB or on
+                                its brightness Y, with the border cut off or not
 
-"As the field does it" is: x and the result rounded to 8 bits, Y of MATLAB's rgb2ycbcr, and as many border pixels cut off as the factor says.
+"As the field does it" is: x and the result rounded to 8 bits, Y of MATLAB's rgb2ycbcr,
+and as many border pixels cut off as the factor says.
 """
 
 from __future__ import annotations
@@ -31,11 +35,15 @@ from .pairing import Pair
 from .perceptual import FID, Distance
 from .table import COLUMNS, Row, Table
 
-BATCH_PIXELS = 2**17  # of the pictures that are drawn together: 128 of 32x32, 8 of 128x128
+BATCH_PIXELS = (
+    2**17
+)  # of the pictures that are drawn together: 128 of 32x32, 8 of 128x128
 
 
 class Case(NamedTuple):
-    """One picture: its name, the reference y (C, H, W), the input x (C, h, w) where it is known, and K >= 1 answers (K, C, H, W) of each method."""
+    """One picture: its name, the reference y (C, H, W), the input x (C, h, w) where it
+    is known, and K >= 1 answers (K, C, H, W) of each method.
+    """
 
     name: str
     y: Tensor
@@ -43,16 +51,24 @@ class Case(NamedTuple):
     made: dict[str, Tensor]
 
 
-# One picture at a time -----------------------------------------------------------------------------------------------
+# One picture at a time ----------------------------------------------------------------
 
 
 def folder_cases(
-    paired: Iterable[Pair], *, factor: int | None = None, f: Network | None = None, steps: int | None = None, seed: int = 0, samples: int = 1
+    paired: Iterable[Pair],
+    *,
+    factor: int | None = None,
+    f: Network | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    samples: int = 1,
 ) -> Iterator[Case]:
-    """Whole pictures, 8 bits a channel: the "results" of each pair, "bicubic" if there is a factor, and `samples` answers of `f` if there is one.
+    """Whole pictures, 8 bits a channel: the "results" of each pair, "bicubic" if there
+    is a factor, and `samples` answers of `f` if there is one.
 
-    With a factor, that of `f` if there is one, the reference is cropped to a multiple of it, at the right and below, and x = D y
-    is rounded to 8 bits, as a file would hold it. ValueError when sizes do not agree.
+    With a factor, that of `f` if there is one, the reference is cropped to a multiple
+    of it, at the right and below, and x = D y is rounded to 8 bits, as a file would
+    hold it. ValueError when sizes do not agree.
     """
     factor = factor if f is None else f.preset.factor
     for reference, results in paired:
@@ -64,14 +80,28 @@ def folder_cases(
             made["bicubic"] = as_file(upsample(x[None], factor))
         if f is not None:
             assert x is not None
-            made |= _with_mean(f.preset.label, as_file(upscale(f, x, steps=steps, seed=seed, samples=samples)))
+            made |= _with_mean(
+                f.preset.label,
+                as_file(upscale(f, x, steps=steps, seed=seed, samples=samples)),
+            )
         if results:
-            made |= _with_mean("results", torch.stack([_of_size(path, y, reference) for path in results]))
+            made |= _with_mean(
+                "results",
+                torch.stack([_of_size(path, y, reference) for path in results]),
+            )
         yield Case(reference.name, y, x, made)
 
 
-def drawn_cases(f: Network, pictures: Glyphs | Folder, order: list[int], *, steps: int | None = None, samples: int = 8) -> Iterator[Case]:
-    """The pictures `order` of a data set at the size that `f` was made for, as floats: "bicubic", `samples` answers of `f`, and their mean.
+def drawn_cases(
+    f: Network,
+    pictures: Glyphs | Folder,
+    order: list[int],
+    *,
+    steps: int | None = None,
+    samples: int = 8,
+) -> Iterator[Case]:
+    """The pictures `order` of a data set at the size that `f` was made for, as floats:
+    "bicubic", `samples` answers of `f`, and their mean.
 
     Drawn in batches that fit a laptop. A picture's answers do not depend on its batch.
     """
@@ -83,12 +113,26 @@ def drawn_cases(f: Network, pictures: Glyphs | Folder, order: list[int], *, step
         bicubic = upsample(x, f.preset.factor).clamp(-1, 1)
         drawn = draw(f, x, steps=steps, seeds=range(samples))
         for k, i in enumerate(rows):
-            yield Case(_title(pictures, i), y[k], x[k], {"bicubic": bicubic[k : k + 1], **_with_mean(f.preset.label, drawn[:, k])})
+            yield Case(
+                _title(pictures, i),
+                y[k],
+                x[k],
+                {
+                    "bicubic": bicubic[k : k + 1],
+                    **_with_mean(f.preset.label, drawn[:, k]),
+                },
+            )
 
 
 def _with_mean(name: str, answers: Float[Tensor, "K C H W"]) -> dict[str, Tensor]:
-    """The answers, and their mean where they may differ: a regression's are all the same."""
-    return {name: answers} if len(answers) == 1 or name == "regression" else {name: answers, f"mean of {len(answers)}": answers.mean(0, keepdim=True)}
+    """The answers, and their mean where they may differ: a regression's are all the
+    same.
+    """
+    return (
+        {name: answers}
+        if len(answers) == 1 or name == "regression"
+        else {name: answers, f"mean of {len(answers)}": answers.mean(0, keepdim=True)}
+    )
 
 
 def _title(pictures: Glyphs | Folder, i: int) -> str:
@@ -97,56 +141,91 @@ def _title(pictures: Glyphs | Folder, i: int) -> str:
     return str(pictures.files[i].relative_to(pictures.path))
 
 
-def _multiple(y: Float[Tensor, "C H W"], factor: int, path: Path) -> Float[Tensor, "C h w"]:
+def _multiple(
+    y: Float[Tensor, "C H W"], factor: int, path: Path
+) -> Float[Tensor, "C h w"]:
     height, width = y.shape[-2] // factor * factor, y.shape[-1] // factor * factor
     if not height or not width:
-        raise ValueError(f"{path} has {y.shape[-1]}x{y.shape[-2]} pixels, which is too small to be shrunk by {factor}")
+        raise ValueError(
+            f"{path} has {y.shape[-1]}x{y.shape[-2]} pixels, which is too small to be"
+            f" shrunk by {factor}"
+        )
     return y[:, :height, :width]
 
 
-def _of_size(path: Path, y: Float[Tensor, "C H W"], reference: Path) -> Float[Tensor, "C H W"]:
-    """A result with as many channels as its reference and as many pixels, or ValueError."""
+def _of_size(
+    path: Path, y: Float[Tensor, "C H W"], reference: Path
+) -> Float[Tensor, "C H W"]:
+    """A result with as many channels as its reference and as many pixels, or
+    ValueError.
+    """
     result = as_file(read_picture(path, y.shape[0]))
     if result.shape != y.shape:
         raise ValueError(
-            f"{path} has {result.shape[-1]}x{result.shape[-2]} pixels and its reference {reference} {y.shape[-1]}x{y.shape[-2]}: they must agree "
-            "(--bicubic N crops references to a multiple of N)"
+            f"{path} has {result.shape[-1]}x{result.shape[-2]} pixels and its reference"
+            f" {reference} {y.shape[-1]}x{y.shape[-2]}: they must agree (--bicubic N"
+            " crops references to a multiple of N)"
         )
     return result
 
 
-# Numbers -------------------------------------------------------------------------------------------------------------
+# Numbers ------------------------------------------------------------------------------
 
 
 def luma(image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 1 H W"]:
-    """The brightness Y of ITU-R BT.601 as MATLAB's rgb2ycbcr gives it for 8-bit pictures: whole levels 16..235, written on [-1, 1].
+    """The brightness Y of ITU-R BT.601 as MATLAB's rgb2ycbcr gives it for 8-bit
+    pictures: whole levels 16..235, written on [-1, 1].
 
-    So 255 levels are 2, and `psnr` of it is the field's. A grey picture counts as colour with three equal channels.
+    So 255 levels are 2, and `psnr` of it is the field's. A grey picture counts as
+    colour with three equal channels.
     """
     levels = to_bytes(image).double().expand(-1, 3, -1, -1)
     weights = levels.new_tensor([65.481, 128.553, 24.966]) / 255
-    return (((levels * weights[:, None, None]).sum(1, keepdim=True) + 16).round() / 127.5 - 1).to(image)
+    return (
+        ((levels * weights[:, None, None]).sum(1, keepdim=True) + 16).round() / 127.5
+        - 1
+    ).to(image)
 
 
-def without_border(image: Float[Tensor, "B C H W"], border: int) -> Float[Tensor, "B C h w"]:
-    """The image without `border` pixels at each side. ValueError when less is left than SSIM can look at."""
+def without_border(
+    image: Float[Tensor, "B C H W"], border: int
+) -> Float[Tensor, "B C h w"]:
+    """The image without `border` pixels at each side. ValueError when less is left than
+    SSIM can look at.
+    """
     height, width = (side - 2 * border for side in image.shape[-2:])
-    if min(height, width) < 6:  # its windows of 11x11 pixels are mirrored at the edge, which 5 pixels do not suffice for
-        raise ValueError(f"of a picture of {image.shape[-1]}x{image.shape[-2]} pixels, {border} left out at each side, SSIM needs 6x6 to be left")
+    if (
+        min(height, width) < 6
+        # its windows of 11x11 pixels are mirrored at the edge, which 5 pixels do not
+        # suffice for
+    ):
+        raise ValueError(
+            f"of a picture of {image.shape[-1]}x{image.shape[-2]} pixels, {border} left"
+            " out at each side, SSIM needs 6x6 to be left"
+        )
     return image[..., border : border + height, border : border + width]
 
 
-def scores(case: Case, *, border: int = 0, on_luma: bool = False, lpips: Distance | None = None) -> dict[str, dict[str, float]]:
-    """{method: {metric: value}}: of a method's first answer, and the diversity of all of them where there are several.
+def scores(
+    case: Case, *, border: int = 0, on_luma: bool = False, lpips: Distance | None = None
+) -> dict[str, dict[str, float]]:
+    """{method: {metric: value}}: of a method's first answer, and the diversity of all
+    of them where there are several.
 
-    PSNR, SSIM and LPIPS without the border; PSNR and SSIM of Y, as PSNR-Y and SSIM-Y, if `on_luma`. Consistency where x is
-    known, of the whole picture in all its channels.
+    PSNR, SSIM and LPIPS without the border; PSNR and SSIM of Y, as PSNR-Y and SSIM-Y,
+    if `on_luma`. Consistency where x is known, of the whole picture in all its
+    channels.
     """
     values = {}
     for name, answers in case.made.items():
-        y, reference = (without_border(image, border) for image in (answers[:1], case.y[None]))
+        y, reference = (
+            without_border(image, border) for image in (answers[:1], case.y[None])
+        )
         a, b, mark = (luma(y), luma(reference), "-Y") if on_luma else (y, reference, "")
-        values[name] = {f"PSNR{mark}": psnr(a, b).item(), f"SSIM{mark}": ssim(a, b).item()}
+        values[name] = {
+            f"PSNR{mark}": psnr(a, b).item(),
+            f"SSIM{mark}": ssim(a, b).item(),
+        }
         if lpips is not None:
             values[name]["LPIPS"] = lpips(y, reference).item()
         if case.x is not None:
@@ -157,16 +236,29 @@ def scores(case: Case, *, border: int = 0, on_luma: bool = False, lpips: Distanc
 
 
 class Comparison:
-    """The rows of all pictures so far. No picture is kept, so there may be any number of them."""
+    """The rows of all pictures so far. No picture is kept, so there may be any number
+    of them.
+    """
 
-    def __init__(self, *, border: int = 0, on_luma: bool = False, lpips: Distance | None = None, fid: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        border: int = 0,
+        on_luma: bool = False,
+        lpips: Distance | None = None,
+        fid: bool = False,
+    ) -> None:
         self.border, self.on_luma, self.lpips = border, on_luma, lpips
-        self.fids = {"bicubic": FID()} if fid else None  # one to begin with, so that a missing package is said at once
+        self.fids = (
+            {"bicubic": FID()} if fid else None
+        )  # one to begin with, so that a missing package is said at once
         self.rows: list[Row] = []
 
     def add(self, case: Case) -> dict[str, dict[str, float]]:
         """Measure one picture; its `scores`."""
-        values = scores(case, border=self.border, on_luma=self.on_luma, lpips=self.lpips)
+        values = scores(
+            case, border=self.border, on_luma=self.on_luma, lpips=self.lpips
+        )
         self.rows += [Row(case.name, name, row) for name, row in values.items()]
         if self.fids is not None:
             for name, answers in case.made.items():
@@ -174,12 +266,23 @@ class Comparison:
         return values
 
     def means(self) -> Table:
-        """{method: {metric: mean over its pictures}}, and each method's FID, which belongs to all of them together."""
+        """{method: {metric: mean over its pictures}}, and each method's FID, which
+        belongs to all of them together.
+        """
         table: Table = {}
         for name in dict.fromkeys(row.method for row in self.rows):
             of_method = [row.values for row in self.rows if row.method == name]
-            known = [metric for metric in COLUMNS if any(metric in values for values in of_method)]
-            table[name] = {metric: _mean([values[metric] for values in of_method if metric in values]) for metric in known}
+            known = [
+                metric
+                for metric in COLUMNS
+                if any(metric in values for values in of_method)
+            ]
+            table[name] = {
+                metric: _mean(
+                    [values[metric] for values in of_method if metric in values]
+                )
+                for metric in known
+            }
         for name, fid in (self.fids or {}).items():
             if name in table:
                 table[name]["FID"] = fid.value()

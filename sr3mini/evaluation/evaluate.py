@@ -1,6 +1,7 @@
-r"""The metrics table: bicubic, one sample of SR3, and the mean of several, on the same pictures. Or bicubic and SR3's regression baseline.
+r"""The metrics table: bicubic, one sample of SR3, and the mean of several, on the same
+pictures. Or bicubic and SR3's regression baseline.
 
-    sr3mini evaluate --model glyphs_8_32 --data glyphs
+sr3mini evaluate --model glyphs_8_32 --data glyphs
 """
 
 from __future__ import annotations
@@ -28,19 +29,26 @@ JUDGES: dict[str, Callable[[Tensor], Tensor]] = {
     "fewer greys": lambda y: -(y.abs() < 0.7).float().flatten(1).mean(1),
     "purer white": lambda y: (y == 1).float().flatten(1).mean(1),
 }
-"""Machines that take the test with two alternatives: each gives a picture a score, and takes the higher one for the original."""
+"""Machines that take the test with two alternatives: each gives a picture a score, and
+takes the higher one for the original.
+"""
 
 
 def holds_out(data: str) -> bool:
-    """Whether `chosen` takes pictures that no training saw: of a plain folder or a set of `Pairs` it takes all."""
+    """Whether `chosen` takes pictures that no training saw: of a plain folder or a set
+    of `Pairs` it takes all.
+    """
     return data == "glyphs" or folder_kind(Path(data)) == "prepared"
 
 
-def chosen(data: str, f: Network, count: int | None, seed: int = 0) -> tuple[Glyphs | Folder, list[int]]:
-    """The pictures that fit `f`, and the places of `count` of them (None: all) in an order drawn from the seed.
+def chosen(
+    data: str, f: Network, count: int | None, seed: int = 0
+) -> tuple[Glyphs | Folder, list[int]]:
+    """The pictures that fit `f`, and the places of `count` of them (None: all) in an
+    order drawn from the seed.
 
-    `data`: "glyphs", whose test split it is; a folder of pictures or a set of `Pairs`, all of it; or what `sr3mini prepare`
-    wrote, of which the part held out.
+    `data`: "glyphs", whose test split it is; a folder of pictures or a set of `Pairs`,
+    all of it; or what `sr3mini prepare` wrote, of which the part held out.
     """
     preset = f.preset
     if holds_out(data):
@@ -49,28 +57,51 @@ def chosen(data: str, f: Network, count: int | None, seed: int = 0) -> tuple[Gly
         whole = Pairs if folder_kind(Path(data)) == "pairs" else Folder
         pictures = whole(data, preset.size, preset.image_channels)
     assert isinstance(pictures, Glyphs | Folder)
-    return pictures, torch.randperm(len(pictures), generator=torch.Generator().manual_seed(seed))[:count].tolist()
+    return (
+        pictures,
+        torch.randperm(len(pictures), generator=torch.Generator().manual_seed(seed))[
+            :count
+        ].tolist(),
+    )
 
 
-def held_out(data: str, f: Network, count: int | None, seed: int = 0) -> tuple[Float[Tensor, "N C H W"], list[str] | None]:
+def held_out(
+    data: str, f: Network, count: int | None, seed: int = 0
+) -> tuple[Float[Tensor, "N C H W"], list[str] | None]:
     """The pictures of `chosen`, with their characters, or, of a folder, with None."""
     pictures, order = chosen(data, f, count, seed)
-    characters = [pictures.characters[i] for i in order] if isinstance(pictures, Glyphs) else None
+    characters = (
+        [pictures.characters[i] for i in order]
+        if isinstance(pictures, Glyphs)
+        else None
+    )
     return torch.stack([pictures[i] for i in order]), characters
 
 
 def evaluate(
-    f: Network, y: Float[Tensor, "N C H W"], *, steps: int | None = None, samples: int = 8, batch: int = 128, progress: bool = False
+    f: Network,
+    y: Float[Tensor, "N C H W"],
+    *,
+    steps: int | None = None,
+    samples: int = 8,
+    batch: int = 128,
+    progress: bool = False,
 ) -> tuple[Table, Float[Tensor, "K N C H W"]]:
-    """The table {method: {metric: mean over the N pictures}} and the samples it was measured on.
+    """The table {method: {metric: mean over the N pictures}} and the samples it was
+    measured on.
 
     A regression network has no row for the mean of its samples: they are all the same.
     """
     x = downsample(y, f.preset.factor)
     chunks = tqdm(x.split(batch), disable=not progress, desc="evaluating", unit="batch")
-    drawn = torch.cat([draw(f, chunk, steps=steps, seeds=range(samples)) for chunk in chunks], dim=1)
+    drawn = torch.cat(
+        [draw(f, chunk, steps=steps, seeds=range(samples)) for chunk in chunks], dim=1
+    )
     name = f.preset.label
-    table = {"bicubic": measure(upsample(x, f.preset.factor).clamp(-1, 1), y, x), name: measure(drawn[0], y, x)}
+    table = {
+        "bicubic": measure(upsample(x, f.preset.factor).clamp(-1, 1), y, x),
+        name: measure(drawn[0], y, x),
+    }
     if samples > 1:
         table[name]["diversity"] = diversity(drawn).mean().item()
     if samples > 1 and name == "SR3":
@@ -78,20 +109,35 @@ def evaluate(
     return table, drawn
 
 
-def error_of_means(drawn: Float[Tensor, "K N C H W"], y: Float[Tensor, "N C H W"], k: int) -> float:
-    """Squared error of the mean of k samples, averaged over the K // k groups of different samples and over the pictures (tag 9.8)."""
-    means = torch.stack([group.mean(0) for group in drawn[: len(drawn) // k * k].split(k)])
+def error_of_means(
+    drawn: Float[Tensor, "K N C H W"], y: Float[Tensor, "N C H W"], k: int
+) -> float:
+    """Squared error of the mean of k samples, averaged over the K // k groups of
+    different samples and over the pictures (tag 9.8).
+    """
+    means = torch.stack(
+        [group.mean(0) for group in drawn[: len(drawn) // k * k].split(k)]
+    )
     return (means - y).square().mean().item()
 
 
-def alphabet_legibility(f: Network, *, steps: int | None = None, samples: int = 1, style: str = "DejaVuSans") -> dict[str, float]:
-    """Share of the 62 held-out letters and digits of one style that are still read right, for each row of `evaluate`'s table."""
+def alphabet_legibility(
+    f: Network, *, steps: int | None = None, samples: int = 1, style: str = "DejaVuSans"
+) -> dict[str, float]:
+    """Share of the 62 held-out letters and digits of one style that are still read
+    right, for each row of `evaluate`'s table.
+    """
     pictures = glyphs("test", f.preset.size)
-    known = pictures.batch([pictures.find(c, style) for c in ALPHABET]).expand(-1, f.preset.image_channels, -1, -1)  # black on white: colours would tell
+    known = pictures.batch([pictures.find(c, style) for c in ALPHABET]).expand(
+        -1, f.preset.image_channels, -1, -1
+    )  # black on white: colours would tell
     x = downsample(known, f.preset.factor)
     letters = list(ALPHABET)
     drawn = draw(f, x, steps=steps, seeds=range(samples))
     read = {"bicubic": upsample(x, f.preset.factor), f.preset.label: drawn[0]}
     if samples > 1 and f.preset.label == "SR3":
         read[f"mean of {samples}"] = drawn.mean(0)
-    return {name: legibility(image, letters, known, letters).mean().item() for name, image in read.items()}
+    return {
+        name: legibility(image, letters, known, letters).mean().item()
+        for name, image in read.items()
+    }

@@ -6,17 +6,37 @@ from typing import NamedTuple
 
 Table = dict[str, dict[str, float]]
 
-COLUMNS = {"PSNR": 2, "PSNR-Y": 2, "SSIM": 3, "SSIM-Y": 4, "LPIPS": 3, "FID": 2, "consistency": 1, "diversity": 3, "legibility": 2}
+COLUMNS = {
+    "PSNR": 2,
+    "PSNR-Y": 2,
+    "SSIM": 3,
+    "SSIM-Y": 4,
+    "LPIPS": 3,
+    "FID": 2,
+    "consistency": 1,
+    "diversity": 3,
+    "legibility": 2,
+}
 """Every metric that a table may have, in its order, with the digits after the point."""
 
 
 def format_table(table: Table) -> str:
     """The table as text, a row a method; "-" where a metric makes no sense."""
-    columns = {name: digits for name, digits in COLUMNS.items() if any(name in row for row in table.values())}
+    columns = {
+        name: digits
+        for name, digits in COLUMNS.items()
+        if any(name in row for row in table.values())
+    }
     width = max(10, *(len(name) + 1 for name in table))
     lines = [" " * width + "".join(f"{name:>13}" for name in columns)]
     for method, row in table.items():
-        lines.append(f"{method:{width}}" + "".join(f"{row[name]:13.{digits}f}" if name in row else f"{'-':>13}" for name, digits in columns.items()))
+        lines.append(
+            f"{method:{width}}"
+            + "".join(
+                f"{row[name]:13.{digits}f}" if name in row else f"{'-':>13}"
+                for name, digits in columns.items()
+            )
+        )
     return "\n".join(lines)
 
 

@@ -15,21 +15,29 @@ from .reading import to_bytes
 
 
 def write_picture(image: Float[Tensor, "C H W"], path: str | Path) -> None:
-    """Write (1 or 3, H, W) in [-1, 1] as an 8-bit picture: beside its place first, then renamed, so never half."""
+    """Write (1 or 3, H, W) in [-1, 1] as an 8-bit picture: beside its place first, then
+    renamed, so never half.
+    """
     array = to_bytes(image).permute(1, 2, 0).numpy()
     save_picture(Image.fromarray(array[..., 0] if array.shape[2] == 1 else array), path)
 
 
 def save_picture(picture: Image.Image, path: str | Path, **options: Any) -> None:
-    """Save a Pillow picture in the format its name asks for, with that format's options; written beside and renamed, so never half."""
+    """Save a Pillow picture in the format its name asks for, with that format's
+    options; written beside and renamed, so never half.
+    """
     _write_whole(Path(path), lambda beside: picture.save(beside, **options))
 
 
 def demand_free(paths: Iterable[Path], overwrite: bool = False) -> None:
-    """ValueError, naming the first, when one of the files is there already and is not to be overwritten. Said before anything is computed."""
+    """ValueError, naming the first, when one of the files is there already and is not
+    to be overwritten. Said before anything is computed.
+    """
     there = next((path for path in paths if path.exists()), None)
     if there is not None and not overwrite:
-        raise ValueError(f"{there} is there already: choose another --out, or pass --overwrite")
+        raise ValueError(
+            f"{there} is there already: choose another --out, or pass --overwrite"
+        )
 
 
 def write_text(text: str, path: str | Path) -> None:
@@ -48,7 +56,11 @@ def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
         write(beside)
         beside.replace(path)
     except OSError as error:
-        raise OSError(f"{path} could not be written: {error.strerror or error}") from error
+        raise OSError(
+            f"{path} could not be written: {error.strerror or error}"
+        ) from error
     finally:
-        with contextlib.suppress(OSError):  # below a file that is no folder there is nothing to clear up, and no way to
+        with contextlib.suppress(
+            OSError
+        ):  # below a file that is no folder there is nothing to clear up, and no way to
             beside.unlink(missing_ok=True)

@@ -1,11 +1,16 @@
-r"""Weights on disk: one safetensors file that carries its own preset, so `load` needs nothing else. And training on disk, to go on from.
+r"""Weights on disk: one safetensors file that carries its own preset, so `load` needs
+nothing else. And training on disk, to go on from.
 
-    save(path, f)                    written beside its place, then renamed: there is never half a checkpoint
-    load(name)                       a shipped name, a .safetensors file, or a folder that holds model.safetensors
-    save_state(path, tensors, told)  a folder: state.safetensors, state.json and SHA256SUMS (which `sha256sum -c` understands)
+    save(path, f)                    written beside its place, then renamed: there is
+                                     never half a checkpoint
+    load(name)                       a shipped name, a .safetensors file, or a folder
+                                     that holds model.safetensors
+    save_state(path, tensors, told)  a folder: state.safetensors, state.json and
+                                     SHA256SUMS (which `sha256sum -c` understands)
     latest_state(states)             the newest of these folders that is whole
 
-No pickle is ever read. Schedules are not stored as weights, only as three numbers of the preset: any T can be used.
+No pickle is ever read. Schedules are not stored as weights, only as three numbers of
+the preset: any T can be used.
 """
 
 from __future__ import annotations
@@ -26,8 +31,13 @@ from .network import Network, build
 from .preset import Preset
 
 PACKAGE = Path(__file__).resolve().parent.parent
-WEIGHTS = next(p for p in (PACKAGE / "weights", PACKAGE.parent / "data" / "weights") if p.is_dir() or p.parent.name == "data")
-"""Where the shipped weights lie: inside an installed package, or in data/ of a clone."""
+WEIGHTS = next(
+    p
+    for p in (PACKAGE / "weights", PACKAGE.parent / "data" / "weights")
+    if p.is_dir() or p.parent.name == "data"
+)
+"""Where the shipped weights lie: inside an installed package, or in data/ of a clone.
+"""
 
 
 def shipped() -> list[str]:
@@ -36,69 +46,98 @@ def shipped() -> list[str]:
 
 
 def save(path: str | Path, f: Network, dtype: torch.dtype = torch.float32) -> None:
-    """Write the weights of `f` as `dtype` (float16 halves the file and keeps 11 bits) and its preset to a .safetensors file."""
+    """Write the weights of `f` as `dtype` (float16 halves the file and keeps 11 bits)
+    and its preset to a .safetensors file.
+    """
     path = Path(path)
     beside = path.with_name(f".{path.name}.part")
-    tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in f.state_dict().items()}
+    tensors = {
+        name: tensor.detach().to("cpu", dtype).contiguous()
+        for name, tensor in f.state_dict().items()
+    }
     try:
         save_file(tensors, beside, metadata={"preset": f.preset.to_json()})
         beside.chmod(0o666 & ~_umask())
         beside.replace(path)
     except (OSError, SafetensorError) as error:
-        raise OSError(f"{path} could not be written: {getattr(error, 'strerror', None) or error}") from error
+        raise OSError(
+            f"{path} could not be written: {getattr(error, 'strerror', None) or error}"
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
 
 
 def load(name: str | Path, device: str | torch.device = "cpu") -> Network:
-    """The trained f(x, y_t, gamma) of a shipped name, a file or a folder: float32, ready to sample with, `f.preset` beside it.
+    """The trained f(x, y_t, gamma) of a shipped name, a file or a folder: float32,
+    ready to sample with, `f.preset` beside it.
 
-    ValueError, in one sentence, when there is no such model or the file is not one of ours.
+    ValueError, in one sentence, when there is no such model or the file is not one of
+    ours.
     """
     path = _find(name)
     try:
         with safe_open(path, framework="pt") as file:
             written = (file.metadata() or {}).get("preset")
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 (safe_open is no dict)
+            tensors = {key: file.get_tensor(key).float() for key in file.keys()}
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is no readable safetensors file ({error})") from error
     if written is None:
         raise ValueError(f"{path} carries no preset, so it was not written by sr3mini")
     try:
         preset = Preset.from_json(written)
-        with torch.device("meta"):  # shapes are compared before a network of that size asks for memory
+        with torch.device(
+            "meta"
+        ):  # shapes are compared before a network of that size asks for memory
             build(preset).load_state_dict(tensors, assign=True)
         f = build(preset)
         f.load_state_dict(tensors)
     except (RuntimeError, ValueError) as error:
-        raise ValueError(f"{path} does not hold the weights that its preset describes ({_line(error)})") from error
+        raise ValueError(
+            f"{path} does not hold the weights that its preset describes"
+            f" ({_line(error)})"
+        ) from error
     demand_finite(tensors, path)
-    return f.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
+    return (
+        f.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    )  # type: ignore[call-overload]
 
 
 def demand_finite(weights: Mapping[str, Tensor], path: Path) -> None:
-    """ValueError, naming the tensor, when one of the weights that `path` holds is NaN or infinite."""
-    spoilt = next((name for name, tensor in weights.items() if not tensor.isfinite().all()), None)
+    """ValueError, naming the tensor, when one of the weights that `path` holds is NaN
+    or infinite.
+    """
+    spoilt = next(
+        (name for name, tensor in weights.items() if not tensor.isfinite().all()), None
+    )
     if spoilt is not None:
-        raise ValueError(f"{path} holds weights that are no finite numbers, in {spoilt}: its training went astray; take an earlier checkpoint of it")
+        raise ValueError(
+            f"{path} holds weights that are no finite numbers, in {spoilt}: its"
+            " training went astray; take an earlier checkpoint of it"
+        )
 
 
 def card(name: str | Path) -> dict[str, Any]:
-    """What is known about a model: the JSON beside its weights (how it was trained, what was measured); {} if there is none."""
+    """What is known about a model: the JSON beside its weights (how it was trained,
+    what was measured); {} if there is none.
+    """
     path = _find(name).with_suffix(".json")
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def _umask() -> int:
-    """safetensors writes files that only their owner can read; ours get the usual rights."""
+    """safetensors writes files that only their owner can read; ours get the usual
+    rights.
+    """
     mask = os.umask(0)
     os.umask(mask)
     return mask
 
 
 def _line(error: Exception) -> str:
-    """The first line that tells something: torch opens with a headline and lists what is wrong below it."""
+    """The first line that tells something: torch opens with a headline and lists what
+    is wrong below it.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[min(1, len(lines) - 1)].rstrip(".")
 
@@ -109,4 +148,7 @@ def _find(name: str | Path) -> Path:
         if path.is_file():
             return path
     known = ", ".join(shipped()) or "none"
-    raise ValueError(f"no model {str(name)!r}: it is neither shipped ({known}) nor a .safetensors file, nor a folder with a model.safetensors")
+    raise ValueError(
+        f"no model {str(name)!r}: it is neither shipped ({known}) nor a .safetensors"
+        " file, nor a folder with a model.safetensors"
+    )

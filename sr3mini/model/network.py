@@ -1,6 +1,7 @@
-r"""From a preset to its network: f(x, y_t, gamma), and the head start that a Gaussian around U x gives it.
+r"""From a preset to its network: f(x, y_t, gamma), and the head start that a Gaussian
+around U x gives it.
 
-    build(preset)      the U-Net, untrained
+build(preset)      the U-Net, untrained
 """
 
 from __future__ import annotations
@@ -17,33 +18,50 @@ from .preset import Preset
 
 
 class Network(nn.Module):
-    """What `build` makes: a callable f(x, y_t, gamma); `f.preset` tells its schedule and sizes."""
+    """What `build` makes: a callable f(x, y_t, gamma); `f.preset` tells its schedule
+    and sizes.
+    """
 
     preset: Preset
 
 
 class SR3Network(UNet, Network):
-    """The U-Net of a preset. With `preset.detail` = s > 0 it learns only what a Gaussian around U x leaves over.
+    """The U-Net of a preset. With `preset.detail` = s > 0 it learns only what a
+    Gaussian around U x leaves over.
 
-    If y ~ N(U x, s^2 I), then y_t - sqrt(gamma) U x has the variance v = gamma s^2 + 1 - gamma, and (6.3) and (6.4) give the noise:
-    its mean sqrt(1 - gamma) / v (y_t - sqrt(gamma) U x), and its variance gamma s^2 / v. The U-Net sees the difference over sqrt(v)
-    in place of y_t, and its output counts in units of the deviation. The head starts at 0, so an untrained f is already the oracle
-    of this Gaussian: no cast to unlearn, and U x as the first ŷ_0. That is worth hours of training where time is short.
+    If y ~ N(U x, s^2 I), then y_t - sqrt(gamma) U x has the variance v = gamma s^2 + 1
+    - gamma, and (6.3) and (6.4) give the noise: its mean sqrt(1 - gamma) / v (y_t -
+    sqrt(gamma) U x), and its variance gamma s^2 / v. The U-Net sees the difference over
+    sqrt(v) in place of y_t, and its output counts in units of the deviation. The head
+    starts at 0, so an untrained f is already the oracle of this Gaussian: no cast to
+    unlearn, and U x as the first ŷ_0. That is worth hours of training where time is
+    short.
     """
 
     def __init__(self, preset: Preset) -> None:
         super().__init__(blocks=preset.blocks, **_sizes(preset))
         self.preset = preset
 
-    def forward(self, x: Float[Tensor, "B c h w"], y_t: Float[Tensor, "B C H W"], gamma: Float[Tensor, " B"]) -> Float[Tensor, "B C H W"]:
+    def forward(
+        self,
+        x: Float[Tensor, "B c h w"],
+        y_t: Float[Tensor, "B C H W"],
+        gamma: Float[Tensor, " B"],
+    ) -> Float[Tensor, "B C H W"]:
         s = self.preset.detail
         if s == 0:
             return super().forward(x, y_t, gamma)
-        signal, noise = (share.to(y_t)[:, None, None, None] for share in (gamma, 1 - gamma))
-        difference = y_t - signal.sqrt() * upsample(x, size=(y_t.shape[-2], y_t.shape[-1]))
+        signal, noise = (
+            share.to(y_t)[:, None, None, None] for share in (gamma, 1 - gamma)
+        )
+        difference = y_t - signal.sqrt() * upsample(
+            x, size=(y_t.shape[-2], y_t.shape[-1])
+        )
         v = signal * s**2 + noise
         rest = super().forward(x, difference / v.sqrt(), gamma)
-        return noise.sqrt() / v * difference + signal.sqrt() * s / v.sqrt() * rest.to(y_t)
+        return noise.sqrt() / v * difference + signal.sqrt() * s / v.sqrt() * rest.to(
+            y_t
+        )
 
 
 class DDPMNetwork(DDPMUNet, Network):
@@ -51,7 +69,11 @@ class DDPMNetwork(DDPMUNet, Network):
 
     def __init__(self, preset: Preset) -> None:
         assert isinstance(preset.blocks, int)
-        super().__init__(blocks=preset.blocks, affine=preset.layout == "ddpm_affine", **_sizes(preset))
+        super().__init__(
+            blocks=preset.blocks,
+            affine=preset.layout == "ddpm_affine",
+            **_sizes(preset),
+        )
         self.preset = preset
 
 
@@ -62,6 +84,15 @@ def build(preset: Preset) -> Network:
 
 def _sizes(preset: Preset) -> dict[str, Any]:
     """The arguments that all layouts share."""
-    names = ("image_channels", "channels", "multipliers", "attention", "groups", "dropout")
-    return {"condition_channels": preset.image_channels * preset.conditional, **{name: getattr(preset, name) for name in names}}
-
+    names = (
+        "image_channels",
+        "channels",
+        "multipliers",
+        "attention",
+        "groups",
+        "dropout",
+    )
+    return {
+        "condition_channels": preset.image_channels * preset.conditional,
+        **{name: getattr(preset, name) for name in names},
+    }

@@ -1,4 +1,6 @@
-r"""The table of presets that have a name: glyphs, photographs, the paper's own, and the layout of the best-known public code."""
+r"""The table of presets that have a name: glyphs, photographs, the paper's own, and the
+layout of the best-known public code.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,14 @@ _GLYPHS_16_64 = replace(
 )
 
 # Characters from noise alone: nothing is shown, so nothing is made smaller.
-_GLYPHS_32_UNCONDITIONAL = replace(_GLYPHS_8_32, name="glyphs_32_unconditional", factor=1, conditional=False, sampling_steps=100, train_steps=20_000)
+_GLYPHS_32_UNCONDITIONAL = replace(
+    _GLYPHS_8_32,
+    name="glyphs_32_unconditional",
+    factor=1,
+    conditional=False,
+    sampling_steps=100,
+    train_steps=20_000,
+)
 
 _PHOTOS_16_64 = replace(
     _GLYPHS_8_32,
@@ -43,8 +52,10 @@ _PHOTOS_16_64 = replace(
     batch_size=16,
 )
 
-# SR3's own. The paper prints channels, multipliers, blocks and how many parameters come out, but not where the networks
-# attend; with attention where the side is 32 or less, ours have 572, 625, 613 and 146 million for its 550, 625, 625 and 150.
+# SR3's own. The paper prints channels, multipliers, blocks and how many parameters come
+# out, but not where the networks
+# attend; with attention where the side is 32 or less, ours have 572, 625, 613 and 146
+# million for its 550, 625, 625 and 150.
 _FACES_16_128 = Preset(
     name="faces_16_128",
     data="folder",
@@ -68,8 +79,22 @@ _FACES_16_128 = Preset(
 )
 
 _WITHOUT_DROPOUT = replace(_FACES_16_128, dropout=0.0)
-_PHOTOS_64_256 = replace(_WITHOUT_DROPOUT, name="photos_64_256", size=256, factor=4, multipliers=(1, 2, 4, 4, 8, 8), attention=(3, 4, 5))
-_FACES_64_512 = replace(_WITHOUT_DROPOUT, name="faces_64_512", size=512, channels=64, multipliers=(1, 2, 4, 8, 8, 16, 16), attention=(4, 5, 6))
+_PHOTOS_64_256 = replace(
+    _WITHOUT_DROPOUT,
+    name="photos_64_256",
+    size=256,
+    factor=4,
+    multipliers=(1, 2, 4, 4, 8, 8),
+    attention=(3, 4, 5),
+)
+_FACES_64_512 = replace(
+    _WITHOUT_DROPOUT,
+    name="faces_64_512",
+    size=512,
+    channels=64,
+    multipliers=(1, 2, 4, 8, 8, 16, 16),
+    attention=(4, 5, 6),
+)
 _FACES_256_1024 = replace(
     _WITHOUT_DROPOUT,
     name="faces_256_1024",
@@ -82,7 +107,8 @@ _FACES_256_1024 = replace(
     groups=8,
 )
 
-# For one GPU of 16 GB: the same pictures, a thirtieth of the parameters, a 27th of the pictures seen.
+# For one GPU of 16 GB: the same pictures, a thirtieth of the parameters, a 27th of the
+# pictures seen.
 _FACES_16_128_SMALL = replace(
     _FACES_16_128,
     name="faces_16_128_small",
@@ -98,7 +124,8 @@ _FACES_16_128_SMALL = replace(
     decay="cosine",
 )
 
-# The network of the best-known public SR3 code, 97.8 million parameters, trained by our loop; what else that code does differently, chapter 10 tells.
+# The network of the best-known public SR3 code, 97.8 million parameters, trained by our
+# loop; what else that code does differently, chapter 10 tells.
 _PUBLIC_16_128 = replace(
     _FACES_16_128,
     name="public_16_128",
@@ -111,15 +138,37 @@ _PUBLIC_16_128 = replace(
 
 
 def regression_twin(preset: Preset) -> Preset:
-    """The baseline of SR3's tables: the same network and pictures, but one call gives the picture. Next to the paper's 1e-4 its rate is 1e-5."""
+    """The baseline of SR3's tables: the same network and pictures, but one call gives
+    the picture. Next to the paper's 1e-4 its rate is 1e-5.
+    """
     rate = 1e-5 if preset.learning_rate == 1e-4 else preset.learning_rate
-    return replace(preset, name=f"{preset.name}_regression", objective="regression", detail=0.0, learning_rate=rate)
+    return replace(
+        preset,
+        name=f"{preset.name}_regression",
+        objective="regression",
+        detail=0.0,
+        learning_rate=rate,
+    )
 
 
 _DENOISERS = (
     *(_GLYPHS_8_32, _GLYPHS_16_64, _PHOTOS_16_64),
-    *(_FACES_16_128_SMALL, _FACES_16_128, _PHOTOS_64_256, _FACES_64_512, _FACES_256_1024, _PUBLIC_16_128),
+    *(
+        _FACES_16_128_SMALL,
+        _FACES_16_128,
+        _PHOTOS_64_256,
+        _FACES_64_512,
+        _FACES_256_1024,
+        _PUBLIC_16_128,
+    ),
 )
 
-PRESETS = {preset.name: preset for denoiser in _DENOISERS for preset in (denoiser, regression_twin(denoiser))}
-PRESETS[_GLYPHS_32_UNCONDITIONAL.name] = _GLYPHS_32_UNCONDITIONAL  # a regression on nothing would be one grey picture: it has no twin
+PRESETS = {
+    preset.name: preset
+    for denoiser in _DENOISERS
+    for preset in (denoiser, regression_twin(denoiser))
+}
+PRESETS[_GLYPHS_32_UNCONDITIONAL.name] = (
+    # a regression on nothing would be one grey picture: it has no twin
+    _GLYPHS_32_UNCONDITIONAL
+)

@@ -1,9 +1,10 @@
-r"""One training step watched on torch's meta device, which knows shapes and holds no numbers: what it computes, what it moves, what it keeps.
+r"""One training step watched on torch's meta device, which knows shapes and holds no
+numbers: what it computes, what it moves, what it keeps.
 
     trace(preset, batch)     about a second and no memory, however large the network
 
-Counted, not guessed: the arithmetic of every convolution, product and attention, the bytes that every operation reads
-and writes, and which tensors are alive together.
+Counted, not guessed: the arithmetic of every convolution, product and attention, the
+bytes that every operation reads and writes, and which tensors are alive together.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ from ..model.preset import Preset
 
 
 class Operation(NamedTuple):
-    """What one operation computes (FLOPs, twice the multiplications) and moves (bytes read and written)."""
+    """What one operation computes (FLOPs, twice the multiplications) and moves (bytes
+    read and written).
+    """
 
     name: str
     flops: int
@@ -37,7 +40,9 @@ class Operation(NamedTuple):
 
 
 class Traced(NamedTuple):
-    """A training step of one process: its operations, and at its fullest moment the bytes of gradients and of everything else but weights."""
+    """A training step of one process: its operations, and at its fullest moment the
+    bytes of gradients and of everything else but weights.
+    """
 
     parameters: int
     stage: int  # parameters of the largest part that FSDP gathers at once
@@ -48,28 +53,47 @@ class Traced(NamedTuple):
 
 
 class _Watch(TorchDispatchMode):
-    """Notes every operation, and every allocation and release of memory, by the number of the tensor's storage."""
+    """Notes every operation, and every allocation and release of memory, by the number
+    of the tensor's storage.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.operations: list[Operation] = []
-        self.events: list[tuple[int, int]] = []  # storage number, bytes: > 0 when taken, < 0 when given back
+        self.events: list[
+            tuple[int, int]
+        ] = []  # storage number, bytes: > 0 when taken, < 0 when given back
         self.numbers: dict[int, int] = {}
         self.taken = 0
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        tensors = [
+            leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)
+        ]
         given = {tensor.untyped_storage()._cdata for tensor in tensors}
         results = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
-        made = [tensor for tensor in results if tensor.untyped_storage()._cdata not in given]
+        made = [
+            tensor for tensor in results if tensor.untyped_storage()._cdata not in given
+        ]
         if made or func._schema.is_mutable:  # and no view
             for tensor in made:
                 self._take(tensor)
             count = flop_registry.get(func._overloadpacket)
             flops = count(*args, **kwargs, out_val=out) if count else 0
-            self.operations.append(Operation(func.__name__, flops, sum(tensor.numel() * tensor.element_size() for tensor in (*tensors, *made))))
+            self.operations.append(
+                Operation(
+                    func.__name__,
+                    flops,
+                    sum(
+                        tensor.numel() * tensor.element_size()
+                        for tensor in (*tensors, *made)
+                    ),
+                )
+            )
         return out
 
     def _take(self, tensor: Tensor) -> None:
@@ -87,49 +111,88 @@ class _Watch(TorchDispatchMode):
 
 
 class _Kernels(TorchFunctionMode):
-    """What torch chooses on a device and not on meta: one fused kernel for attention, and autocast's types: products in bfloat16, on a GPU norms in float32."""
+    """What torch chooses on a device and not on meta: one fused kernel for attention,
+    and autocast's types: products in bfloat16, on a GPU norms in float32.
+    """
 
     def __init__(self, bf16: bool, gpu: bool) -> None:
         super().__init__()
         products = (torch.conv2d, F.linear, F.scaled_dot_product_attention)
-        self.types: dict[Any, torch.dtype] = dict.fromkeys(products, torch.bfloat16) if bf16 else {}
+        self.types: dict[Any, torch.dtype] = (
+            dict.fromkeys(products, torch.bfloat16) if bf16 else {}
+        )
         self.types |= {F.group_norm: torch.float32} if bf16 and gpu else {}
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         if func in self.types:
-            args = tuple(arg.to(self.types[func]) if isinstance(arg, Tensor) else arg for arg in args)
+            args = tuple(
+                arg.to(self.types[func]) if isinstance(arg, Tensor) else arg
+                for arg in args
+            )
         if func is F.scaled_dot_product_attention:
-            return torch.ops.aten._scaled_dot_product_efficient_attention(*args, None, True)[0]
+            return torch.ops.aten._scaled_dot_product_efficient_attention(
+                *args, None, True
+            )[0]
         return func(*args, **(kwargs or {}))
 
 
 @lru_cache(maxsize=32)  # plans for many devices ask for few batches
 def trace(preset: Preset, batch: int, bf16: bool = False, gpu: bool = True) -> Traced:
-    """A training step on `batch` pictures: forward and backward pass. Takes about a second and no memory, however large the network."""
+    """A training step on `batch` pictures: forward and backward pass. Takes about a
+    second and no memory, however large the network.
+    """
     with torch.device("meta"):
         f = build(preset)
     watch = _Watch()
     with watch, torch.device("meta"):
-        y_0, eps = torch.empty(2, batch, preset.image_channels, preset.size, preset.size).unbind()
+        y_0, eps = torch.empty(
+            2, batch, preset.image_channels, preset.size, preset.size
+        ).unbind()
         x, gamma = downsample(y_0, preset.factor), torch.empty(batch)
         with _Kernels(bf16, gpu):
             regression = preset.objective == "regression"
-            loss = regression_loss(f, x, y_0, preset.loss_power) if regression else denoising_loss(f, x, y_0, gamma, eps, preset.loss_power)
+            loss = (
+                regression_loss(f, x, y_0, preset.loss_power)
+                if regression
+                else denoising_loss(f, x, y_0, gamma, eps, preset.loss_power)
+            )
         forward = len(watch.operations)
         loss.backward()
-    parts = [part for stages in f.modules() if isinstance(stages, nn.ModuleList) for part in stages]
-    gradients = {watch.numbers[p.grad.untyped_storage()._cdata] for p in f.parameters() if p.grad is not None}
+    parts = [
+        part
+        for stages in f.modules()
+        if isinstance(stages, nn.ModuleList)
+        for part in stages
+    ]
+    gradients = {
+        watch.numbers[p.grad.untyped_storage()._cdata]
+        for p in f.parameters()
+        if p.grad is not None
+    }
     of_gradients, rest = max(_levels(watch.events, gradients), key=sum)
     operations = watch.operations
-    return Traced(_count(f), max(map(_count, parts)), operations[:forward], operations[forward:], of_gradients, rest)
+    return Traced(
+        _count(f),
+        max(map(_count, parts)),
+        operations[:forward],
+        operations[forward:],
+        of_gradients,
+        rest,
+    )
 
 
 def _count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def _levels(events: list[tuple[int, int]], gradients: set[int]) -> Iterator[tuple[int, int]]:
+def _levels(
+    events: list[tuple[int, int]], gradients: set[int]
+) -> Iterator[tuple[int, int]]:
     """(bytes of gradients, bytes of the rest) after every event."""
-    of_gradients = accumulate(size if number in gradients else 0 for number, size in events)
+    of_gradients = accumulate(
+        size if number in gradients else 0 for number, size in events
+    )
     rest = accumulate(0 if number in gradients else size for number, size in events)
     return zip(of_gradients, rest, strict=True)

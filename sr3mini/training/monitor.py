@@ -1,7 +1,8 @@
 r"""What a training tells while it runs, and how it is asked to stop.
 
-OUT/metrics.jsonl            a line every so often: step, loss, learning rate, images a second; PSNR, SSIM and consistency after a validation
-OUT/samples/step_00001000.png    held-out pictures: input, bicubic, samples, original
+OUT/metrics.jsonl            a line every so often: step, loss, learning rate, images a
+second; PSNR, SSIM and consistency after a validation OUT/samples/step_00001000.png
+held-out pictures: input, bicubic, samples, original
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ from ..upscaling.draw import draw, grid
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[list[signal.Signals]]:
-    """The list of what asked to stop, empty at first: Ctrl-C, or SIGTERM, which job schedulers send. The step in hand is finished first.
+    """The list of what asked to stop, empty at first: Ctrl-C, or SIGTERM, which job
+    schedulers send. The step in hand is finished first.
 
-    A second Ctrl-C is a KeyboardInterrupt at once. In a thread, where Python handles no signals, the list stays empty.
+    A second Ctrl-C is a KeyboardInterrupt at once. In a thread, where Python handles no
+    signals, the list stays empty.
     """
     asked: list[signal.Signals] = []
 
@@ -42,7 +45,11 @@ def stop_signals() -> Iterator[list[signal.Signals]]:
         asked.append(signal.Signals(number))
 
     here = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM) if here}
+    before = {
+        number: signal.signal(number, ask)
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if here
+    }
     try:
         yield asked
     finally:
@@ -50,25 +57,40 @@ def stop_signals() -> Iterator[list[signal.Signals]]:
             signal.signal(number, handler)
 
 
-def agreed(accelerator: Accelerator, losses: list[Tensor], asked: list[signal.Signals]) -> tuple[list[float], bool]:
-    """The losses as the mean over all processes, and whether any process was asked to stop: the same answer everywhere."""
-    told = accelerator.reduce(torch.stack([*losses, losses[0].new_tensor(float(bool(asked)))]), "mean").tolist()
+def agreed(
+    accelerator: Accelerator, losses: list[Tensor], asked: list[signal.Signals]
+) -> tuple[list[float], bool]:
+    """The losses as the mean over all processes, and whether any process was asked to
+    stop: the same answer everywhere.
+    """
+    told = accelerator.reduce(
+        torch.stack([*losses, losses[0].new_tensor(float(bool(asked)))]), "mean"
+    ).tolist()
     return told[:-1], told[-1] > 0
 
 
-def note(accelerator: Accelerator, out: Path, step: int, values: dict[str, float]) -> None:
-    """Add a line to `out`/metrics.jsonl, and tell the tracker. OSError, naming the file, when it cannot be written."""
+def note(
+    accelerator: Accelerator, out: Path, step: int, values: dict[str, float]
+) -> None:
+    """Add a line to `out`/metrics.jsonl, and tell the tracker. OSError, naming the
+    file, when it cannot be written.
+    """
     accelerator.log(values, step)
     if accelerator.is_main_process:
         try:
             with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": step, **values}) + "\n")
         except OSError as error:
-            raise OSError(f"{out / 'metrics.jsonl'} could not be written: {error.strerror or error}") from error
+            raise OSError(
+                f"{out / 'metrics.jsonl'} could not be written:"
+                f" {error.strerror or error}"
+            ) from error
 
 
 def forget_after(path: Path, step: int) -> None:
-    """Drop the lines of steps that a training about to go on from `step` will do again, and a line that a kill cut in two."""
+    """Drop the lines of steps that a training about to go on from `step` will do again,
+    and a line that a kill cut in two.
+    """
     if not path.exists():
         return
     kept = []
@@ -79,19 +101,35 @@ def forget_after(path: Path, step: int) -> None:
     write_text("".join(kept), path)
 
 
-def unseen(pictures: Pictures, size: int, pixels: int = 2**20) -> Float[Tensor, "N C S S"]:
-    """Held-out pictures to look at, always the same: as many as have a million pixels together, but 4 to 64."""
+def unseen(
+    pictures: Pictures, size: int, pixels: int = 2**20
+) -> Float[Tensor, "N C S S"]:
+    """Held-out pictures to look at, always the same: as many as have a million pixels
+    together, but 4 to 64.
+    """
     count = max(4, min(64, pixels // size**2))
-    with contextlib.closing(batches(pictures, min(count, len(pictures)) if hasattr(pictures, "__len__") else count, seed=0)) as drawn:
+    with contextlib.closing(
+        batches(
+            pictures,
+            min(count, len(pictures)) if hasattr(pictures, "__len__") else count,
+            seed=0,
+        )
+    ) as drawn:
         return next(drawn)
 
 
-def validate(accelerator: Accelerator, f: Network, y: Float[Tensor, "N C S S"], picture: Path) -> dict[str, float]:
-    """PSNR, SSIM and consistency of one sample a picture, each process drawing its share; the first also writes a sheet of eight to `picture`.
+def validate(
+    accelerator: Accelerator, f: Network, y: Float[Tensor, "N C S S"], picture: Path
+) -> dict[str, float]:
+    """PSNR, SSIM and consistency of one sample a picture, each process drawing its
+    share; the first also writes a sheet of eight to `picture`.
 
-    Nothing is measured, {}, of a network that was trained without x: its pictures are of nothing that could be compared.
+    Nothing is measured, {}, of a network that was trained without x: its pictures are
+    of nothing that could be compared.
     """
-    mine = y[accelerator.process_index :: accelerator.num_processes].to(accelerator.device)
+    mine = y[accelerator.process_index :: accelerator.num_processes].to(
+        accelerator.device
+    )
     if accelerator.is_main_process:
         picture.parent.mkdir(parents=True, exist_ok=True)
         write_picture(grid(f, y[:8].to(accelerator.device)), picture)
@@ -101,23 +139,44 @@ def validate(accelerator: Accelerator, f: Network, y: Float[Tensor, "N C S S"], 
     if len(mine):
         x = downsample(mine, f.preset.factor)
         measured = measure(draw(f, x, seeds=[0])[0], mine, x)
-    sums = torch.tensor([value * len(mine) for value in measured.values()], device=accelerator.device)
-    return dict(zip(measured, (accelerator.reduce(sums, "sum") / len(y)).tolist(), strict=True))
+    sums = torch.tensor(
+        [value * len(mine) for value in measured.values()], device=accelerator.device
+    )
+    return dict(
+        zip(measured, (accelerator.reduce(sums, "sum") / len(y)).tolist(), strict=True)
+    )
 
 
 def start_tracker(accelerator: Accelerator, name: str, preset: Preset) -> None:
-    """Tell Accelerate's tracker what is trained. ValueError when its package is not installed."""
-    accelerator.init_trackers("sr3mini", {field: value if isinstance(value, (int, float, str)) else str(value) for field, value in vars(preset).items()})
+    """Tell Accelerate's tracker what is trained. ValueError when its package is not
+    installed.
+    """
+    accelerator.init_trackers(
+        "sr3mini",
+        {
+            field: value if isinstance(value, (int, float, str)) else str(value)
+            for field, value in vars(preset).items()
+        },
+    )
     if accelerator.is_main_process and not accelerator.trackers:
         raise ValueError(f"the tracker {name!r} is not installed; pip install {name}")
 
 
 def machine() -> str:
-    """The kind of machine a figure was measured on: processor, cores in use, GPU if there is one."""
+    """The kind of machine a figure was measured on: processor, cores in use, GPU if
+    there is one.
+    """
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        processor = next((line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")), processor)
+        processor = next(
+            (
+                line.split(":")[1].strip()
+                for line in cpuinfo.read_text().splitlines()
+                if line.startswith("model name")
+            ),
+            processor,
+        )
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     cores = torch.get_num_threads()
     return f"{processor}, {cores} core{'s' if cores > 1 else ''}{gpu}"

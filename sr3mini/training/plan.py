@@ -1,11 +1,14 @@
-r"""What a training will cost, before it is paid for: arithmetic, memory by part, pictures a second, hours.
+r"""What a training will cost, before it is paid for: arithmetic, memory by part,
+pictures a second, hours.
 
     plan(PRESETS["faces_16_128"], gpus=8, kind="h100")
 
-    seconds of a step = sum over its operations of max(FLOPs / rate, bytes / bandwidth, LAUNCH)
+    seconds of a step = sum over its operations of max(FLOPs / rate, bytes / bandwidth,
+    LAUNCH)
 
-Operations, FLOPs, bytes and the tensors that are alive together are counted (`trace`). How much of a data sheet's figures
-is reached is assumed, in the constants below; a rate that was measured can take their place.
+Operations, FLOPs, bytes and the tensors that are alive together are counted (`trace`).
+How much of a data sheet's figures is reached is assumed, in the constants below; a rate
+that was measured can take their place.
 """
 
 from __future__ import annotations
@@ -22,16 +25,28 @@ from ..model.preset import Preset
 from .cost import Operation, Traced, trace
 
 PRODUCT = 0.7  # share of a data sheet's dense peak that a large matrix product reaches
-CONVOLUTION = {"no": 0.9, "bf16": 0.62}  # share of that product's rate that convolutions reach; measured on a CPU with AVX-512, assumed for GPUs
+CONVOLUTION = {
+    "no": 0.9,
+    "bf16": 0.62,
+    # share of that product's rate that convolutions reach; measured on a CPU with
+    # AVX-512,
+    # assumed for GPUs
+}
 STREAM = 0.8  # share of the memory's bandwidth that element-wise operations reach
 LAUNCH = 5e-6  # seconds that the smallest operation takes
-HEADROOM = 0.1  # share of a GPU's memory that is left to CUDA, cuDNN's scratch space and gaps between tensors
-OPTIMIZER = 52  # bytes that clipping, AdamW and the average move for every parameter: 13 reads and writes of four bytes
+# share of a GPU's memory that is left to CUDA, cuDNN's scratch space and gaps between
+# tensors
+HEADROOM = 0.1
+# bytes that clipping, AdamW and the average move for every parameter: 13 reads and
+# writes of four bytes
+OPTIMIZER = 52
 
 
 @dataclass(frozen=True)
 class Device:
-    """A kind of processor: bytes of memory, FLOP/s of matrix products (dense), bytes/s of its memory and to a neighbour, one way."""
+    """A kind of processor: bytes of memory, FLOP/s of matrix products (dense), bytes/s
+    of its memory and to a neighbour, one way.
+    """
 
     memory: float
     fp32: float  # what torch gives to float32 convolutions: TF32 where the GPU has it
@@ -42,14 +57,48 @@ class Device:
 
 
 DEVICES = {
-    "h100": Device(80e9, 494.7e12, 989.4e12, 3.35e12, 450e9, "NVIDIA H100 data sheet, SXM, without sparsity"),
-    "h200": Device(141e9, 494.7e12, 989.4e12, 4.8e12, 450e9, "NVIDIA H200 data sheet, SXM, without sparsity"),
-    "a100": Device(80e9, 156e12, 312e12, 2.039e12, 300e9, "NVIDIA A100 data sheet, 80 GB SXM, without sparsity"),
-    "rtx4090": Device(24e9, 82.6e12, 165.2e12, 1.008e12, 32e9, "NVIDIA Ada architecture white paper, without sparsity; PCIe 4.0 x16"),
-    "v100": Device(32e9, 15.7e12, None, 0.9e12, 150e9, "NVIDIA V100 data sheet, 32 GB SXM2"),
-    "t4": Device(16e9, 8.1e12, None, 0.32e12, 16e9, "NVIDIA T4 data sheet; PCIe 3.0 x16"),
+    "h100": Device(
+        80e9,
+        494.7e12,
+        989.4e12,
+        3.35e12,
+        450e9,
+        "NVIDIA H100 data sheet, SXM, without sparsity",
+    ),
+    "h200": Device(
+        141e9,
+        494.7e12,
+        989.4e12,
+        4.8e12,
+        450e9,
+        "NVIDIA H200 data sheet, SXM, without sparsity",
+    ),
+    "a100": Device(
+        80e9,
+        156e12,
+        312e12,
+        2.039e12,
+        300e9,
+        "NVIDIA A100 data sheet, 80 GB SXM, without sparsity",
+    ),
+    "rtx4090": Device(
+        24e9,
+        82.6e12,
+        165.2e12,
+        1.008e12,
+        32e9,
+        "NVIDIA Ada architecture white paper, without sparsity; PCIe 4.0 x16",
+    ),
+    "v100": Device(
+        32e9, 15.7e12, None, 0.9e12, 150e9, "NVIDIA V100 data sheet, 32 GB SXM2"
+    ),
+    "t4": Device(
+        16e9, 8.1e12, None, 0.32e12, 16e9, "NVIDIA T4 data sheet; PCIe 3.0 x16"
+    ),
 }
-"""What the vendors state. "cpu" and "cuda" are this machine's own, measured when asked for."""
+"""What the vendors state. "cpu" and "cuda" are this machine's own, measured when asked
+for.
+"""
 
 
 @dataclass(frozen=True)
@@ -94,47 +143,93 @@ class Plan:
 
 
 def plan(
-    preset: Preset, *, kind: str = "h100", gpus: int = 1, precision: str | None = None, micro_batches: int = 1, shard: bool = False, peak: float | None = None
+    preset: Preset,
+    *,
+    kind: str = "h100",
+    gpus: int = 1,
+    precision: str | None = None,
+    micro_batches: int = 1,
+    shard: bool = False,
+    peak: float | None = None,
 ) -> Plan:
-    """The cost of training `preset` on `gpus` devices of a `kind`: one of DEVICES, or this machine's "cpu" or "cuda", measured on the spot.
+    """The cost of training `preset` on `gpus` devices of a `kind`: one of DEVICES, or
+    this machine's "cpu" or "cuda", measured on the spot.
 
-    `precision`: "bf16" or "no"; left out, bf16 where a GPU has it. `micro_batches` and `shard` mean what they mean for `train`. `peak`: FLOP/s of a
-    large matrix product, measured. Exact for one machine's GPUs; the network between machines is not counted. ValueError when the device is not
-    known, has no bf16, or the batch cannot be shared.
+    `precision`: "bf16" or "no"; left out, bf16 where a GPU has it. `micro_batches` and
+    `shard` mean what they mean for `train`. `peak`: FLOP/s of a large matrix product,
+    measured. Exact for one machine's GPUs; the network between machines is not counted.
+    ValueError when the device is not known, has no bf16, or the batch cannot be shared.
     """
     kind = kind.lower().replace(" ", "").replace("-", "")
     device = _device(kind)
     precision = precision or ("bf16" if device.bf16 and kind != "cpu" else "no")
     product = device.fp32 if precision == "no" else device.bf16
     if product is None:
-        raise ValueError(f"a {kind} has no bfloat16 arithmetic: plan for --precision no")
+        raise ValueError(
+            f"a {kind} has no bfloat16 arithmetic: plan for --precision no"
+        )
     if preset.batch_size % (gpus * micro_batches):
         raise ValueError(
-            f"a batch of {preset.batch_size} pictures cannot be shared by {gpus} devices with {micro_batches} micro-batches each: "
-            f"it must be a multiple of {gpus * micro_batches}"
+            f"a batch of {preset.batch_size} pictures cannot be shared by {gpus}"
+            f" devices with {micro_batches} micro-batches each: it must be a multiple"
+            f" of {gpus * micro_batches}"
         )
     batch = preset.batch_size // (gpus * micro_batches)
     step = trace(preset, batch, bf16=precision == "bf16", gpu=kind != "cpu")
-    rate = CONVOLUTION[precision] * (peak or product * (PRODUCT if kind in DEVICES else 1))
+    rate = CONVOLUTION[precision] * (
+        peak or product * (PRODUCT if kind in DEVICES else 1)
+    )
     bandwidth = device.bandwidth * (STREAM if kind in DEVICES else 1)
     updating = OPTIMIZER * step.parameters / (gpus if shard else 1) / bandwidth
-    computing = micro_batches * sum(_seconds(operation, rate, bandwidth) for operation in step.forward + step.backward)
-    forward, backward = (sum(operation.flops for operation in operations) / batch for operations in (step.forward, step.backward))
+    computing = micro_batches * sum(
+        _seconds(operation, rate, bandwidth)
+        for operation in step.forward + step.backward
+    )
+    forward, backward = (
+        sum(operation.flops for operation in operations) / batch
+        for operations in (step.forward, step.backward)
+    )
     return Plan(
-        *(preset, kind, gpus, precision, micro_batches, shard, device.source, step.parameters, forward, forward + backward),
+        *(
+            preset,
+            kind,
+            gpus,
+            precision,
+            micro_batches,
+            shard,
+            device.source,
+            step.parameters,
+            forward,
+            forward + backward,
+        ),
         memory=_memory(step, gpus, micro_batches, shard),
         room=device.memory * (1 if kind == "cpu" else 1 - HEADROOM),
         rate=rate,
-        seconds=max(computing, micro_batches**shard * _talking(step.parameters, gpus, shard) / device.link) + updating,
+        seconds=max(
+            computing,
+            micro_batches**shard * _talking(step.parameters, gpus, shard) / device.link,
+        )
+        + updating,
     )
 
 
 def cure(too_large: Plan) -> Plan | None:
-    """The same training in as few micro-batches as make it fit, its weights spread over the devices only if they must be; None if nothing helps."""
-    share, peak = too_large.preset.batch_size // too_large.gpus, too_large.rate / CONVOLUTION[too_large.precision]
+    """The same training in as few micro-batches as make it fit, its weights spread over
+    the devices only if they must be; None if nothing helps.
+    """
+    share, peak = (
+        too_large.preset.batch_size // too_large.gpus,
+        too_large.rate / CONVOLUTION[too_large.precision],
+    )
     for shard in (False, True) if too_large.gpus > 1 else (False,):
         for micro_batches in (n for n in range(1, share + 1) if share % n == 0):
-            how = {"kind": too_large.kind, "gpus": too_large.gpus, "precision": too_large.precision, "micro_batches": micro_batches, "shard": shard}
+            how = {
+                "kind": too_large.kind,
+                "gpus": too_large.gpus,
+                "precision": too_large.precision,
+                "micro_batches": micro_batches,
+                "shard": shard,
+            }
             found = plan(too_large.preset, peak=peak, **how)  # type: ignore[arg-type]
             if found.fits:
                 return found
@@ -142,16 +237,33 @@ def cure(too_large: Plan) -> Plan | None:
 
 
 def this_device(device: torch.device) -> Device:
-    """This machine's processor or GPU: the rates of a large matrix product and of multiplying two vectors of activations' size, measured in a second or two."""
+    """This machine's processor or GPU: the rates of a large matrix product and of
+    multiplying two vectors of activations' size, measured in a second or two.
+    """
     gpu = device.type == "cuda"
     side, length = product_side(device), 64_000_000 if gpu else 2_000_000
-    a, b, u, v = *torch.randn(2, side, side, device=device), *torch.randn(2, length, device=device)
+    a, b, u, v = (
+        *torch.randn(2, side, side, device=device),
+        *torch.randn(2, length, device=device),
+    )
     low = (a.bfloat16(), b.bfloat16())
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if gpu else before)  # TF32, which float32 convolutions use
-    fp32, bf16 = (2 * side**3 / _fastest(lambda pair=pair: pair[0] @ pair[1], gpu) for pair in ((a, b), low))  # type: ignore[misc]
+    torch.set_float32_matmul_precision(
+        "high" if gpu else before
+    )  # TF32, which float32 convolutions use
+    fp32, bf16 = (
+        2 * side**3 / _fastest(lambda pair=pair: pair[0] @ pair[1], gpu)
+        for pair in ((a, b), low)
+    )  # type: ignore[misc]
     torch.set_float32_matmul_precision(before)
-    return Device(_memory_of(device), fp32, bf16, 12 * length / _fastest(lambda: u * v, gpu), 16e9, "this machine, measured now")
+    return Device(
+        _memory_of(device),
+        fp32,
+        bf16,
+        12 * length / _fastest(lambda: u * v, gpu),
+        16e9,
+        "this machine, measured now",
+    )
 
 
 def product_side(device: torch.device) -> int:
@@ -163,16 +275,26 @@ def _device(kind: str) -> Device:
     if kind in DEVICES:
         return DEVICES[kind]
     if kind not in ("cpu", "cuda"):
-        raise ValueError(f"no kind of device {kind!r}; there are: {', '.join(DEVICES)}, and cpu and cuda, which are this machine's own")
+        raise ValueError(
+            f"no kind of device {kind!r}; there are: {', '.join(DEVICES)}, and cpu and"
+            " cuda, which are this machine's own"
+        )
     if kind == "cuda" and not torch.cuda.is_available():
-        raise ValueError("this machine has no GPU that torch can use: name the kind you plan for, such as --kind h100")
+        raise ValueError(
+            "this machine has no GPU that torch can use: name the kind you plan for,"
+            " such as --kind h100"
+        )
     return this_device(torch.device(kind))
 
 
 def _memory_of(device: torch.device) -> float:
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[1])
-    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) if hasattr(os, "sysconf") else math.inf
+    return (
+        float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        if hasattr(os, "sysconf")
+        else math.inf
+    )
 
 
 def _fastest(action: Callable[[], object], gpu: bool, rounds: int = 10) -> float:
@@ -191,16 +313,31 @@ def _seconds(operation: Operation, rate: float, bandwidth: float) -> float:
     return max(operation.flops / rate, operation.moved / bandwidth, LAUNCH)
 
 
-def _memory(step: Traced, gpus: int, micro_batches: int, shard: bool) -> dict[str, float]:
-    """Bytes by part, four a number: AdamW has two a weight; gradients of earlier micro-batches are kept whole; DDP keeps a second copy of them."""
+def _memory(
+    step: Traced, gpus: int, micro_batches: int, shard: bool
+) -> dict[str, float]:
+    """Bytes by part, four a number: AdamW has two a weight; gradients of earlier
+    micro-batches are kept whole; DDP keeps a second copy of them.
+    """
     weights = 4 * step.parameters / (gpus if shard else 1)
     gradients = weights if shard or micro_batches > 1 else step.gradients
-    parts = {"weights": weights, "average": weights, "optimizer": 2 * weights, "gradients": gradients, "activations": float(step.activations)}
+    parts = {
+        "weights": weights,
+        "average": weights,
+        "optimizer": 2 * weights,
+        "gradients": gradients,
+        "activations": float(step.activations),
+    }
     if shard:
-        return {**parts, "gathered": 3.0 * 4 * step.stage}  # the part that is computed, the next one, and gradients on their way
+        return {
+            **parts,
+            "gathered": 3.0 * 4 * step.stage,
+        }  # the part that is computed, the next one, and gradients on their way
     return {**parts, "gradients for DDP": weights} if gpus > 1 else parts
 
 
 def _talking(parameters: int, gpus: int, shard: bool) -> float:
-    """Bytes that a device sends in a step: gradients summed and handed round, or weights gathered twice and gradients scattered."""
+    """Bytes that a device sends in a step: gradients summed and handed round, or
+    weights gathered twice and gradients scattered.
+    """
     return (3 if shard else 2) * 4 * parameters * (gpus - 1) / gpus

@@ -1,7 +1,8 @@
-r"""A training on disk, to go on from: a folder with state.safetensors, state.json and SHA256SUMS (which `sha256sum -c` understands).
+r"""A training on disk, to go on from: a folder with state.safetensors, state.json and
+SHA256SUMS (which `sha256sum -c` understands).
 
-    save_state(path, tensors, told)  written beside its place, then renamed: all of it or nothing
-    latest_state(states)             the newest of these folders that is whole
+save_state(path, tensors, told)  written beside its place, then renamed: all of it or
+nothing latest_state(states)             the newest of these folders that is whole
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from torch import Tensor
 
 
 class State(NamedTuple):
-    """A training as it lies on disk: every tensor by name, and the rest, which JSON can hold; told["step"] steps were done."""
+    """A training as it lies on disk: every tensor by name, and the rest, which JSON can
+    hold; told["step"] steps were done.
+    """
 
     path: Path
     tensors: dict[str, Tensor]
@@ -29,57 +32,85 @@ class State(NamedTuple):
 
 
 def state_path(states: Path, step: int) -> Path:
-    """The folder of the state after `step` steps: states/step_00000500. Sorted by name they are sorted by time."""
+    """The folder of the state after `step` steps: states/step_00000500. Sorted by name
+    they are sorted by time.
+    """
     return states / f"step_{step:08}"
 
 
 def state_paths(states: Path) -> list[Path]:
     """The states in the folder `states`, oldest first, whole or not."""
-    return sorted(path for path in states.glob("step_*") if path.is_dir() and path.name[5:].isdecimal())
+    return sorted(
+        path
+        for path in states.glob("step_*")
+        if path.is_dir() and path.name[5:].isdecimal()
+    )
 
 
 def save_state(path: Path, tensors: dict[str, Tensor], told: dict[str, Any]) -> None:
-    """Write a state into a folder beside `path`, wait until the disk has it, then give it its name: a kill or a power cut leaves all of it or nothing.
+    """Write a state into a folder beside `path`, wait until the disk has it, then give
+    it its name: a kill or a power cut leaves all of it or nothing.
 
-    OSError, in one sentence, when it cannot be written; what was there before is then still there.
+    OSError, in one sentence, when it cannot be written; what was there before is then
+    still there.
     """
     beside = path.with_name(f".{path.name}.part")
     try:
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
         save_file(tensors, beside / "state.safetensors")
-        (beside / "state.json").write_text(json.dumps(told, allow_nan=False), encoding="utf-8")
-        (beside / "SHA256SUMS").write_text("".join(f"{_sha256(beside / name)}  {name}\n" for name in _STATE), encoding="utf-8")
+        (beside / "state.json").write_text(
+            json.dumps(told, allow_nan=False), encoding="utf-8"
+        )
+        (beside / "SHA256SUMS").write_text(
+            "".join(f"{_sha256(beside / name)}  {name}\n" for name in _STATE),
+            encoding="utf-8",
+        )
         for name in (*_STATE, "SHA256SUMS", "."):
             _to_disk(beside / name)
-        shutil.rmtree(path, ignore_errors=True)  # only a damaged one can have the name of a new one
+        shutil.rmtree(
+            path, ignore_errors=True
+        )  # only a damaged one can have the name of a new one
         beside.rename(path)
         _to_disk(path.parent)
     except (OSError, SafetensorError) as error:
-        raise OSError(f"{path} could not be written: {getattr(error, 'strerror', None) or error}") from error
+        raise OSError(
+            f"{path} could not be written: {getattr(error, 'strerror', None) or error}"
+        ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
 
 def load_state(path: Path) -> State:
-    """A state whose checksums are right. ValueError, in one sentence, when it is not whole or not one of ours."""
+    """A state whose checksums are right. ValueError, in one sentence, when it is not
+    whole or not one of ours.
+    """
     try:
         written = (path / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
         for name in _STATE:
             if f"{_sha256(path / name)}  {name}" not in written:
                 raise ValueError(f"the checksum of {name} is another one")
         told = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        if not isinstance(told, dict) or type(told.get("step")) is not int or state_path(path.parent, told["step"]).name != path.name:
+        if (
+            not isinstance(told, dict)
+            or type(told.get("step")) is not int
+            or state_path(path.parent, told["step"]).name != path.name
+        ):
             raise ValueError("state.json does not tell the step of the folder's name")
         return State(path, load_file(path / "state.safetensors"), told)
     except (OSError, SafetensorError, ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path} is no whole training state ({getattr(error, 'strerror', None) or error})") from error
+        raise ValueError(
+            f"{path} is no whole training state"
+            f" ({getattr(error, 'strerror', None) or error})"
+        ) from error
 
 
 def latest_state(states: Path) -> State | None:
-    """The newest state that is whole; a warning names each newer one that is not. None when there are no states.
+    """The newest state that is whole; a warning names each newer one that is not. None
+    when there are no states.
 
-    ValueError when there are some and none is whole: to start again would be to throw away what may yet be mended.
+    ValueError when there are some and none is whole: to start again would be to throw
+    away what may yet be mended.
     """
     paths = state_paths(states)
     for path in reversed(paths):
@@ -88,12 +119,17 @@ def latest_state(states: Path) -> State | None:
         except ValueError as error:
             warnings.warn(f"passed over: {error}", stacklevel=2)
     if paths:
-        raise ValueError(f"none of the {len(paths)} training states in {states} is whole; restore one, or train into another folder")
+        raise ValueError(
+            f"none of the {len(paths)} training states in {states} is whole; restore"
+            " one, or train into another folder"
+        )
     return None
 
 
 def forget_states(states: Path, keep: Iterable[int], newest: int = 2) -> None:
-    """Remove all states but the `newest` ones and those after the steps `keep`, and what a kill left half-written."""
+    """Remove all states but the `newest` ones and those after the steps `keep`, and
+    what a kill left half-written.
+    """
     kept = {state_path(states, step) for step in keep}
     for path in (*state_paths(states)[:-newest], *states.glob(".step_*.part")):
         if path not in kept:
@@ -109,9 +145,12 @@ def _sha256(path: Path) -> str:
 
 
 def _to_disk(path: Path) -> None:
-    """Wait until what was written to a file, or the names in a folder, would survive a power cut."""
+    """Wait until what was written to a file, or the names in a folder, would survive a
+    power cut.
+    """
     if os.name == "nt":
-        return  # Windows opens no folder, and flushes only what was opened to be written
+        # Windows opens no folder, and flushes only what was opened to be written
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

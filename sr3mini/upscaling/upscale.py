@@ -1,11 +1,13 @@
-r"""SR3 on a picture of any size: one network, or a cascade of them; and pictures from noise alone.
+r"""SR3 on a picture of any size: one network, or a cascade of them; and pictures from
+noise alone.
 
-    upscale(f, x, samples=4)        (C, h, w) -> (4, C, H, W)
-    upscale([f, g], x)              a cascade: g enlarges what f made
-    generate(f, 16)                 -> (16, C, S, S), by a network that was trained without x
+    upscale(f, x, samples=4)  (C, h, w) -> (4, C, H, W)
+    upscale([f, g], x)        a cascade: g enlarges what f made
+    generate(f, 16)           -> (16, C, S, S), by a network that was trained without x
 
-A model for grey pictures upscales the brightness of a colour picture; its colours are enlarged bicubically, since the
-eye hardly sees detail in them. `album` does all this to files.
+A model for grey pictures upscales the brightness of a colour picture; its colours are
+enlarged bicubically, since the eye hardly sees detail in them. `album` does all this to
+files.
 """
 
 from __future__ import annotations
@@ -37,19 +39,35 @@ def upscale(
     dtype: torch.dtype = torch.float32,
     progress: bool = False,
 ) -> Float[Tensor, "K C H W"]:
-    """`samples` upscaled pictures in [-1, 1] of one picture x in [-1, 1], of one (grey) or three (colour) channels.
+    """`samples` upscaled pictures in [-1, 1] of one picture x in [-1, 1], of one (grey)
+    or three (colour) channels.
 
-    `size` (H, W): if not the model's factor times as large; the factor is then repeated as often as needed, and the
-    result shrunk. `tile`: side of the network's window. Sample k is the one that seed + k names.
+    `size` (H, W): if not the model's factor times as large; the factor is then repeated
+    as often as needed, and the result shrunk. `tile`: side of the network's window.
+    Sample k is the one that seed + k names.
     """
     networks = [f] if isinstance(f, Network) else list(f)
     source = Canvas(*x.shape)
     source.write(0, x.float())
     size = target_size(networks, x.shape[-2:]) if size is None else size
     drawn = []
-    with tqdm(total=samples * work(networks, x.shape[-2:], size, steps, tile), disable=not progress, desc="sampling", unit="window") as bar:
+    with tqdm(
+        total=samples * work(networks, x.shape[-2:], size, steps, tile),
+        disable=not progress,
+        desc="sampling",
+        unit="window",
+    ) as bar:
         for k in range(samples):
-            large = cascade(networks, source, size, seed=seed + k, steps=steps, tile=tile, dtype=dtype, tick=bar.update)
+            large = cascade(
+                networks,
+                source,
+                size,
+                seed=seed + k,
+                steps=steps,
+                tile=tile,
+                dtype=dtype,
+                tick=bar.update,
+            )
             drawn.append(resized(large, size, 0, size[0]).clamp(-1, 1))
     return torch.stack(drawn)
 
@@ -66,22 +84,35 @@ def cascade(
     folder: Path | None = None,
     tick: Tick = lambda _: None,
 ) -> Canvas:
-    """One sample, at least as large as `size`: every network enlarges what the one before it made; the last is repeated until that is large enough."""
+    """One sample, at least as large as `size`: every network enlarges what the one
+    before it made; the last is repeated until that is large enough.
+    """
     for stage, f in enumerate(stages(networks, (x.height, x.width), size)):
         x = _enlarge(f, x, seed, stage, steps, tile, dtype, folder, tick)
     return x
 
 
-def stages(networks: Sequence[Network], shape: Sequence[int], size: Size) -> list[Network]:
-    """The networks that lead from (h, w) to at least (H, W): all those given, and the last one again as often as needed.
+def stages(
+    networks: Sequence[Network], shape: Sequence[int], size: Size
+) -> list[Network]:
+    """The networks that lead from (h, w) to at least (H, W): all those given, and the
+    last one again as often as needed.
 
-    ValueError when a network was trained without x, enlarges by 1, or is neither for grey nor for colour.
+    ValueError when a network was trained without x, enlarges by 1, or is neither for
+    grey nor for colour.
     """
     for f in networks:
         if not f.preset.conditional:
-            raise ValueError(f"{f.preset.name} was trained without a low-resolution picture, so it upscales none: use `sr3mini generate`")
+            raise ValueError(
+                f"{f.preset.name} was trained without a low-resolution picture, so it"
+                " upscales none: use `sr3mini generate`"
+            )
         if f.preset.factor == 1 or f.preset.image_channels not in (1, 3):
-            raise ValueError(f"{f.preset.name} enlarges {f.preset.factor} times, {f.preset.image_channels} channels: 2 times and 1 or 3 channels are needed")
+            raise ValueError(
+                f"{f.preset.name} enlarges {f.preset.factor} times,"
+                f" {f.preset.image_channels} channels: 2 times and 1 or 3 channels are"
+                " needed"
+            )
     chain, factor = list(networks), math.prod(f.preset.factor for f in networks)
     while shape[0] * factor < size[0] or shape[1] * factor < size[1]:
         chain.append(networks[-1])
@@ -89,13 +120,21 @@ def stages(networks: Sequence[Network], shape: Sequence[int], size: Size) -> lis
     return chain
 
 
-def target_size(networks: Sequence[Network], shape: Sequence[int], factor: float | None = None) -> Size:
+def target_size(
+    networks: Sequence[Network], shape: Sequence[int], factor: float | None = None
+) -> Size:
     """(H, W): (h, w) times `factor`, or times the factors of all networks."""
     factor = math.prod(f.preset.factor for f in networks) if factor is None else factor
     return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
 
 
-def work(networks: Sequence[Network], shape: Sequence[int], size: Size, steps: int | None, tile: int) -> int:
+def work(
+    networks: Sequence[Network],
+    shape: Sequence[int],
+    size: Size,
+    steps: int | None,
+    tile: int,
+) -> int:
     """How many windows one sample looks at, over all networks and steps."""
     windows = 0
     for f in stages(networks, shape, size):
@@ -104,37 +143,78 @@ def work(networks: Sequence[Network], shape: Sequence[int], size: Size, steps: i
     return windows
 
 
-def _enlarge(f: Network, x: Canvas, seed: int, stage: int, steps: int | None, tile: int, dtype: torch.dtype, folder: Path | None, tick: Tick) -> Canvas:
+def _enlarge(
+    f: Network,
+    x: Canvas,
+    seed: int,
+    stage: int,
+    steps: int | None,
+    tile: int,
+    dtype: torch.dtype,
+    folder: Path | None,
+    tick: Tick,
+) -> Canvas:
     """One network on a picture of one or three channels, whatever it was trained on."""
-    height, width, channels = x.height * f.preset.factor, x.width * f.preset.factor, f.preset.image_channels
+    height, width, channels = (
+        x.height * f.preset.factor,
+        x.width * f.preset.factor,
+        f.preset.image_channels,
+    )
     y = Canvas(channels, height, width, folder)
     shown = x
     if channels != x.channels:
         shown = Canvas(channels, x.height, x.width, folder)
         for top, rows in x.strips():
-            shown.write(top, to_luma_chroma(rows[None])[0][0] if channels == 1 else rows.expand(channels, -1, -1))
-    paint(Windows(f, height, width, tile=tile, dtype=dtype), shown, y, steps=steps, seed=seed, stage=stage, tick=tick)
+            shown.write(
+                top,
+                (
+                    to_luma_chroma(rows[None])[0][0]
+                    if channels == 1
+                    else rows.expand(channels, -1, -1)
+                ),
+            )
+    paint(
+        Windows(f, height, width, tile=tile, dtype=dtype),
+        shown,
+        y,
+        steps=steps,
+        seed=seed,
+        stage=stage,
+        tick=tick,
+    )
     if channels == x.channels:
         return y
     large = Canvas(x.channels, height, width, folder)
     for top, rows in y.strips():
         if channels == 1:
-            chroma = to_luma_chroma(resized(x, (height, width), top, top + rows.shape[1])[None])[1]
+            chroma = to_luma_chroma(
+                resized(x, (height, width), top, top + rows.shape[1])[None]
+            )[1]
             large.write(top, from_luma_chroma(rows[None], chroma)[0].clamp(-1, 1))
         else:
             large.write(top, rows.mean(0, keepdim=True))
     return large
 
 
-_TO_YCC = torch.tensor([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])  # ITU-R BT.601, as in JPEG
+_TO_YCC = torch.tensor(
+    [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
+)  # ITU-R BT.601, as in JPEG
 
 
-def to_luma_chroma(rgb: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B 1 H W"], Float[Tensor, "B 2 H W"]]:
+def to_luma_chroma(
+    rgb: Float[Tensor, "B 3 H W"],
+) -> tuple[Float[Tensor, "B 1 H W"], Float[Tensor, "B 2 H W"]]:
     """Brightness in [-1, 1] and two colour differences in [-1, 1], by JPEG's matrix."""
     ycc = torch.einsum("ij,bjhw->bihw", _TO_YCC.to(rgb), rgb)
     return ycc[:, :1], ycc[:, 1:]
 
 
-def from_luma_chroma(luma: Float[Tensor, "B 1 H W"], chroma: Float[Tensor, "B 2 H W"]) -> Float[Tensor, "B 3 H W"]:
+def from_luma_chroma(
+    luma: Float[Tensor, "B 1 H W"], chroma: Float[Tensor, "B 2 H W"]
+) -> Float[Tensor, "B 3 H W"]:
     """The inverse of `to_luma_chroma`."""
-    return torch.einsum("ij,bjhw->bihw", torch.linalg.inv(_TO_YCC).to(luma), torch.cat([luma, chroma], dim=1))
+    return torch.einsum(
+        "ij,bjhw->bihw",
+        torch.linalg.inv(_TO_YCC).to(luma),
+        torch.cat([luma, chroma], dim=1),
+    )

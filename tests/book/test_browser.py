@@ -1,9 +1,12 @@
-"""What a reader does: open each chapter in JupyterLab, run it, move every control, and see the pictures change. In a real browser.
+"""What a reader does: open each chapter in JupyterLab, run it, move every control, and
+see the pictures change. In a real browser.
 
-Of a chapter only the cells are run that the controls need: all of them run in `pytest --nbval chapters/`.
+Of a chapter only the cells are run that the controls need: all of them run in `pytest
+--nbval chapters/`.
 
-Skipped where there is no browser, except in CI (the variable CI is set), where that is a failure. A screenshot is left in
-pytest's temporary folder, whatever happens. Time limits are generous, since the machine may be busy with other things.
+Skipped where there is no browser, except in CI (the variable CI is set), where that is
+a failure. A screenshot is left in pytest's temporary folder, whatever happens. Time
+limits are generous, since the machine may be busy with other things.
 """
 
 from __future__ import annotations
@@ -44,26 +47,66 @@ class Server(NamedTuple):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A JupyterLab over an empty folder, with settings of its own, which is gone afterwards."""
+    """A JupyterLab over an empty folder, with settings of its own, which is gone
+    afterwards.
+    """
     tmp_path = tmp_path_factory.mktemp("lab")
     folder = tmp_path / "book"
     folder.mkdir()
     # JupyterLab would ask whether it may fetch news.
     quiet = tmp_path / "config" / "labconfig" / "page_config.json"
     quiet.parent.mkdir(parents=True)
-    quiet.write_text(json.dumps({"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}), encoding="utf-8")
-    folders = {f"JUPYTER_{kind.upper()}_DIR": str(tmp_path / kind) for kind in ("config", "data", "runtime")}
+    quiet.write_text(
+        json.dumps(
+            {
+                "disabledExtensions": {
+                    "@jupyterlab/apputils-extension:announcements": True
+                }
+            }
+        ),
+        encoding="utf-8",
+    )
+    folders = {
+        f"JUPYTER_{kind.upper()}_DIR": str(tmp_path / kind)
+        for kind in ("config", "data", "runtime")
+    }
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
-    command += ["--ServerApp.port_retries=0", "--IdentityProvider.token=", f"--ServerApp.root_dir={folder}"]
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        "--ip=127.0.0.1",
+        f"--port={port}",
+    ]
+    command += [
+        "--ServerApp.port_retries=0",
+        "--IdentityProvider.token=",
+        f"--ServerApp.root_dir={folder}",
+    ]
     log = tmp_path / "server.log"
-    with log.open("w") as output, subprocess.Popen(command, env=os.environ | folders, stdout=output, stderr=output, start_new_session=True) as process:
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            command,
+            env=os.environ | folders,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        ) as process,
+    ):
         try:
             address = f"http://127.0.0.1:{port}"
-            wait_for(lambda: process.poll() is not None or answers(f"{address}/api/status"), "JupyterLab to start")
-            assert process.poll() is None, f"JupyterLab did not start:\n{log.read_text()}"
+            wait_for(
+                lambda: process.poll() is not None or answers(f"{address}/api/status"),
+                "JupyterLab to start",
+            )
+            assert process.poll() is None, (
+                f"JupyterLab did not start:\n{log.read_text()}"
+            )
             yield Server(address, folder)
         finally:
             stop(process)
@@ -87,17 +130,30 @@ def stop(process):
 
 @pytest.fixture
 def page(tmp_path):
-    """A page of a headless browser. Nothing but this machine can be reached from it: chapters work with the network off."""
+    """A page of a headless browser. Nothing but this machine can be reached from it:
+    chapters work with the network off.
+    """
     with sync_playwright() as playwright:
-        executable = next(filter(None, map(shutil.which, BROWSERS)), playwright.chromium.executable_path)
+        executable = next(
+            filter(None, map(shutil.which, BROWSERS)),
+            playwright.chromium.executable_path,
+        )
         if not Path(executable).exists():
-            reason = "no browser was found: install chromium, or run `playwright install chromium`"
+            reason = (
+                "no browser was found: install chromium, or run `playwright install"
+                " chromium`"
+            )
             pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
         flags = FLAGS + ["--no-sandbox"] * (os.getuid() == 0)
-        with playwright.chromium.launch(executable_path=executable, args=flags) as browser:
+        with playwright.chromium.launch(
+            executable_path=executable, args=flags
+        ) as browser:
             page = browser.new_page(viewport={"width": 1280, "height": 1000})
             page.set_default_timeout(PATIENCE * 1000)
-            page.route(lambda address: not address.startswith("http://127.0.0.1:"), lambda route: route.abort())
+            page.route(
+                lambda address: not address.startswith("http://127.0.0.1:"),
+                lambda route: route.abort(),
+            )
             try:
                 yield page
             finally:
@@ -119,13 +175,24 @@ PLAYABLE = re.compile(r"\bwidgets\.\w+\(")
 
 def played(chapter):
     """Code cells that show something to play with."""
-    return [cell for cell in nbformat.read(chapter, as_version=4).cells if cell.cell_type == "code" and PLAYABLE.search(cell.source)]
+    return [
+        cell
+        for cell in nbformat.read(chapter, as_version=4).cells
+        if cell.cell_type == "code" and PLAYABLE.search(cell.source)
+    ]
 
 
 def shortened(chapter):
-    """A notebook with the cells to play with, those that they need, and nothing else. Without outputs it needs no trust."""
+    """A notebook with the cells to play with, those that they need, and nothing else.
+    Without outputs it needs no trust.
+    """
     cells = nbformat.read(chapter, as_version=4).cells
-    wanted = {id(needed): needed for cell in cells if cell in played(chapter) for needed in slices.needed(cells, cell)}
+    wanted = {
+        id(needed): needed
+        for cell in cells
+        if cell in played(chapter)
+        for needed in slices.needed(cells, cell)
+    }
     kept = [cell for cell in cells if id(cell) in wanted]
     for cell in kept:
         cell.outputs, cell.execution_count = [], None
@@ -141,7 +208,9 @@ def test_moving_any_control_changes_its_picture(server, page, chapter):
     prompts = page.locator(".jp-CodeCell .jp-InputPrompt")
 
     def running():
-        """Asked again when JupyterLab let the first request fall, as it does while it is still connecting to the kernel."""
+        """Asked again when JupyterLab let the first request fall, as it does while it
+        is still connecting to the kernel.
+        """
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         page.wait_for_timeout(3000)
@@ -158,34 +227,54 @@ def test_moving_any_control_changes_its_picture(server, page, chapter):
     wait_for(all_run, f"code cell {len(notebook.cells)} to have run")
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
 
-    outputs = page.locator(".jp-OutputArea-output").filter(has=page.locator("img")).filter(has=page.locator(CONTROLS))
+    outputs = (
+        page.locator(".jp-OutputArea-output")
+        .filter(has=page.locator("img"))
+        .filter(has=page.locator(CONTROLS))
+    )
     assert outputs.count() == len(played(chapter))
     for output in outputs.all():
         picture = output.locator("img").last
         for control in output.locator(CONTROLS).all():
-            before = wait_for(lambda shown=picture: digest(shown), "a picture below the controls")
+            before = wait_for(
+                lambda shown=picture: digest(shown), "a picture below the controls"
+            )
 
-            def moving_changes_the_picture(control=control, picture=picture, before=before):
-                """Tried again when the page moved below the mouse, as it does while cells further up are still being laid out."""
+            def moving_changes_the_picture(
+                control=control, picture=picture, before=before
+            ):
+                """Tried again when the page moved below the mouse, as it does while
+                cells further up are still being laid out.
+                """
                 move(page, control)
                 page.wait_for_timeout(1500)
                 return digest(picture) not in (None, before)
 
-            wait_for(moving_changes_the_picture, f"the picture of {chapter.stem} to change")
+            wait_for(
+                moving_changes_the_picture, f"the picture of {chapter.stem} to change"
+            )
     picture.scroll_into_view_if_needed()  # for the screenshot
 
 
 def move(page, control):
     """Drag a slider, or take another line of a menu."""
     if control.evaluate("element => element.tagName") == "SELECT":
-        control.select_option(index=(control.evaluate("menu => menu.selectedIndex") + 1) % control.locator("option").count())
+        control.select_option(
+            index=(control.evaluate("menu => menu.selectedIndex") + 1)
+            % control.locator("option").count()
+        )
     else:
         drag(page, control)
 
 
 def digest(picture):
-    """A fingerprint of the bytes that the browser shows; None while they are being exchanged."""
-    read = "async picture => Array.from(new Uint8Array(await (await fetch(picture.src)).arrayBuffer()))"
+    """A fingerprint of the bytes that the browser shows; None while they are being
+    exchanged.
+    """
+    read = (
+        "async picture => Array.from(new Uint8Array(await (await"
+        " fetch(picture.src)).arrayBuffer()))"
+    )
     try:
         return hashlib.sha256(bytes(picture.evaluate(read))).hexdigest()
     except Error:
@@ -199,5 +288,7 @@ def drag(page, slider):
     track, start = slider.bounding_box(), handle.bounding_box()
     share = 0.9 if start["x"] < track["x"] + track["width"] / 2 else 0.3
     page.mouse.down()
-    page.mouse.move(track["x"] + share * track["width"], start["y"] + start["height"] / 2, steps=10)
+    page.mouse.move(
+        track["x"] + share * track["width"], start["y"] + start["height"] / 2, steps=10
+    )
     page.mouse.up()

@@ -14,52 +14,94 @@ SCHEDULE = NoiseSchedule.from_betas(f64(0.1, 0.3, 0.2, 0.4))
 
 
 def weights(step: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Factors of picture and noise in diffuse at this level, found by handing it one without the other."""
+    """Factors of picture and noise in diffuse at this level, found by handing it one
+    without the other.
+    """
     one, zero = torch.ones(1, 2).double(), torch.zeros(1, 2).double()
     return diffuse(one, step[None], zero), diffuse(zero, step[None], one)
 
 
 def test_one_step_has_mean_sqrt_alpha_y_and_covariance_1_minus_alpha() -> None:
-    """(1.1): diffuse is linear in the noise, with the matrix c I, so the covariance c^2 I is known without drawing anything."""
+    """(1.1): diffuse is linear in the noise, with the matrix c I, so the covariance c^2
+    I is known without drawing anything.
+    """
     y_before, basis = f64(0.3, -0.8), torch.eye(2).double()
     for t in range(1, 5):
         alpha = SCHEDULE.alphas[t].expand(2)
         mean = diffuse(y_before.expand(2, 2), alpha, 0 * basis)
-        close(mean, math.sqrt(SCHEDULE.alphas[t]) * y_before.expand(2, 2), 1e-15, f"mean of step {t}")
+        close(
+            mean,
+            math.sqrt(SCHEDULE.alphas[t]) * y_before.expand(2, 2),
+            1e-15,
+            f"mean of step {t}",
+        )
         matrix = diffuse(0 * basis, alpha, basis)
-        close(matrix @ matrix.T, (1 - SCHEDULE.alphas[t]) * basis, 1e-15, f"covariance of step {t}")
+        close(
+            matrix @ matrix.T,
+            (1 - SCHEDULE.alphas[t]) * basis,
+            1e-15,
+            f"covariance of step {t}",
+        )
 
 
 def test_t_steps_are_one_jump_with_gamma_in_the_place_of_alpha() -> None:
-    """(1.2): the factors of y_0 and of every single noise after t calls of diffuse, against one call."""
+    """(1.2): the factors of y_0 and of every single noise after t calls of diffuse,
+    against one call.
+    """
     signal, noises = torch.ones(1, 2).double(), []
     for t in range(1, 5):
         keep, add = weights(SCHEDULE.alphas[t])
         signal, noises = keep * signal, [*(keep * noise for noise in noises), add]
         one_jump_signal, one_jump_noise = weights(SCHEDULE.gammas[t])
         close(signal, one_jump_signal, 1e-15, f"factor of y_0 after {t} steps")
-        close(torch.stack(noises).square().sum(0), one_jump_noise.square(), 1e-15, f"variance after {t} steps")
+        close(
+            torch.stack(noises).square().sum(0),
+            one_jump_noise.square(),
+            1e-15,
+            f"variance after {t} steps",
+        )
 
 
 def bell(value: torch.Tensor, deviation: float) -> torch.Tensor:
     """The density of N(0, deviation^2)."""
-    return torch.exp(-(value / deviation).square() / 2) / (deviation * math.sqrt(2 * math.pi))
+    return torch.exp(-(value / deviation).square() / 2) / (
+        deviation * math.sqrt(2 * math.pi)
+    )
 
 
 def test_the_sum_of_two_independent_noises_is_normal_with_the_variances_added() -> None:
-    """(1.3): the density of the sum by integrating over the first noise (a trapezoid sum of Gaussians is exact to rounding), for diffuse's two factors too."""
-    grid, at = torch.linspace(-24, 24, 4801, dtype=torch.float64), f64(-3.0, -0.5, 0.0, 1.2, 4.0)
+    """(1.3): the density of the sum by integrating over the first noise (a trapezoid
+    sum of Gaussians is exact to rounding), for diffuse's two factors too.
+    """
+    grid, at = (
+        torch.linspace(-24, 24, 4801, dtype=torch.float64),
+        f64(-3.0, -0.5, 0.0, 1.2, 4.0),
+    )
     of_diffuse = [weight[0, 0].item() for weight in weights(f64(0.36)[0])]
     for a, b in ((0.6, 1.7), of_diffuse):
         density = torch.trapezoid(bell(grid, a) * bell(at[:, None] - grid, b), grid)
-        close(density, bell(at, math.hypot(a, b)), 1e-14, f"density of {a} eps + {b} eps'")
-    close(f64(math.hypot(*of_diffuse)), f64(1.0), 1e-15, "deviation of diffuse(noise, level, noise)")
+        close(
+            density, bell(at, math.hypot(a, b)), 1e-14, f"density of {a} eps + {b} eps'"
+        )
+    close(
+        f64(math.hypot(*of_diffuse)),
+        f64(1.0),
+        1e-15,
+        "deviation of diffuse(noise, level, noise)",
+    )
 
 
 def test_the_variance_pushed_through_every_step_is_exactly_1_minus_gamma() -> None:
-    """(1.4) in exact fractions for DDPM's 1000 steps, and the table of the schedule against the exact product."""
-    betas = [Fraction(1, 10_000) + Fraction(t, 999) * Fraction(199, 10_000) for t in range(1000)]
-    gammas = NoiseSchedule.from_alphas(1 - torch.tensor([float(beta) for beta in betas], dtype=torch.float64)).gammas
+    """(1.4) in exact fractions for DDPM's 1000 steps, and the table of the schedule
+    against the exact product.
+    """
+    betas = [
+        Fraction(1, 10_000) + Fraction(t, 999) * Fraction(199, 10_000)
+        for t in range(1000)
+    ]
+    gammas = NoiseSchedule.from_alphas(
+        1 - torch.tensor([float(beta) for beta in betas], dtype=torch.float64)
+    ).gammas
     variance, product = Fraction(0), Fraction(1)
     for t, beta in enumerate(betas, start=1):
         variance, product = (1 - beta) * variance + beta, product * (1 - beta)

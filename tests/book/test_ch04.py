@@ -14,14 +14,18 @@ from sr3mini.oracle import GaussianOracle
 
 
 def weights(size: int, factor: int, stretch: float, a: float) -> torch.Tensor:
-    """(size / factor, size): every row holds the kernel, `stretch` times as wide, around one pixel of x, and sums to 1."""
+    """(size / factor, size): every row holds the kernel, `stretch` times as wide,
+    around one pixel of x, and sums to 1.
+    """
     middles = (torch.arange(size // factor, dtype=torch.float64) + 0.5) * factor - 0.5
     kernel = bicubic_kernel((torch.arange(size) - middles[:, None]) / stretch, a)
     return kernel / kernel.sum(1, keepdim=True)
 
 
 def test_the_rows_of_d_hold_the_kernel_stretched_by_the_factor() -> None:
-    """(4.6): antialiased, a = -0.5. Two directions, one after the other: D is the Kronecker product of the line's matrix with itself."""
+    """(4.6): antialiased, a = -0.5. Two directions, one after the other: D is the
+    Kronecker product of the line's matrix with itself.
+    """
     W = weights(16, 4, stretch=4, a=-0.5)
     close(torch.kron(W, W), degradation_matrix(16, 4), 1e-14, "D from the kernel")
 
@@ -29,14 +33,25 @@ def test_the_rows_of_d_hold_the_kernel_stretched_by_the_factor() -> None:
 def test_without_antialiasing_torch_uses_another_kernel_at_its_own_width() -> None:
     """(4.6), a = -0.75: four pixels a line, however many lie between two pixels of x."""
     line = torch.eye(16, dtype=torch.float64).reshape(16, 1, 1, 16)
-    sparse = F.interpolate(line, size=(1, 4), mode="bicubic", align_corners=False)[:, 0, 0].T
+    sparse = F.interpolate(line, size=(1, 4), mode="bicubic", align_corners=False)[
+        :, 0, 0
+    ].T
     close(weights(16, 4, stretch=1, a=-0.75), sparse, 1e-14, "the line's matrix")
 
 
-def test_the_kernel_is_1_in_the_middle_and_0_at_all_other_whole_numbers_and_smooth() -> None:
-    """So x is met exactly when a picture is not resized; value and slope have no jump at 1 and at 2."""
+def test_the_kernel_is_1_in_the_middle_and_0_at_all_other_whole_numbers_and_smooth() -> (
+    None
+):
+    """So x is met exactly when a picture is not resized; value and slope have no jump
+    at 1 and at 2.
+    """
     for a in (-0.5, -0.75):
-        close(bicubic_kernel(f64(0, 1, -1, 2, 3), a), f64(1, 0, 0, 0, 0), 1e-15, "whole numbers")
+        close(
+            bicubic_kernel(f64(0, 1, -1, 2, 3), a),
+            f64(1, 0, 0, 0, 0),
+            1e-15,
+            "whole numbers",
+        )
         s = f64(1, 2).requires_grad_()
         for side in (-1e-9, 1e-9):
             (slope,) = torch.autograd.grad(bicubic_kernel(s + side, a).sum(), s)
@@ -44,7 +59,9 @@ def test_the_kernel_is_1_in_the_middle_and_0_at_all_other_whole_numbers_and_smoo
 
 
 def test_enlarging_uses_the_same_kernel_unstretched() -> None:
-    """U: between the pixels of x, a = -0.5, at the width of a pixel of x (away from the border, where the weights that fall outside are left out)."""
+    """U: between the pixels of x, a = -0.5, at the width of a pixel of x (away from the
+    border, where the weights that fall outside are left out).
+    """
     line = torch.eye(8, dtype=torch.float64).reshape(8, 1, 1, 8)
     U = upsample(line, size=(1, 32))[:, 0, 0].T
     where = (torch.arange(32, dtype=torch.float64) + 0.5) / 4 - 0.5
@@ -57,11 +74,18 @@ def test_the_hand_made_guess_is_the_best_one_when_y_minus_ux_is_white() -> None:
     x_up, y_t, gamma, v = randn(16), randn(3, 16, seed=1), f64(0.9, 0.5, 0.1), 0.1
     level = gamma[:, None]
     guess = (1 - level).sqrt() / (level * v + 1 - level) * (y_t - level.sqrt() * x_up)
-    close(GaussianOracle(x_up, v * torch.eye(16).double())(None, y_t, gamma), guess, 1e-14, "the guess")
+    close(
+        GaussianOracle(x_up, v * torch.eye(16).double())(None, y_t, gamma),
+        guess,
+        1e-14,
+        "the guess",
+    )
 
 
 def test_the_factor_of_the_hand_made_guess_has_the_smallest_squared_error() -> None:
-    """(4.7): E(eps - c r)^2 with r = sqrt(gamma) d + sqrt(1 - gamma) eps, d of variance v, is lowest at this c."""
+    """(4.7): E(eps - c r)^2 with r = sqrt(gamma) d + sqrt(1 - gamma) eps, d of variance
+    v, is lowest at this c.
+    """
     for gamma in (0.99, 0.5, 0.01):
         v = 0.1
         best = math.sqrt(1 - gamma) / (gamma * v + 1 - gamma)
@@ -71,7 +95,9 @@ def test_the_factor_of_the_hand_made_guess_has_the_smallest_squared_error() -> N
 
 
 def test_the_mean_of_consistent_answers_is_consistent() -> None:
-    """(4.3) at work: D is linear, so answers that all shrink to x have a mean that shrinks to x."""
+    """(4.3) at work: D is linear, so answers that all shrink to x have a mean that
+    shrinks to x.
+    """
     x = downsample(randn(1, 1, 8, 8), 4)
     answers = randn(5, 1, 8, 8, seed=1)
     answers = randn(1, 1, 8, 8) + unseen(answers, 4)

@@ -1,4 +1,6 @@
-"""Equations of chapter 7 that are not the job of one room, and the exact laws behind its figures."""
+"""Equations of chapter 7 that are not the job of one room, and the exact laws behind
+its figures.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +8,28 @@ import math
 
 import pytest
 import torch
-from checks import close, conditional_problem, f64, mixture, order, push, randn, seeded, standard_normal
+from checks import (
+    close,
+    conditional_problem,
+    f64,
+    mixture,
+    order,
+    push,
+    randn,
+    seeded,
+    standard_normal,
+)
 from torch import Tensor
 
 from sr3mini.book.figures import pushed, reverse_variance
 from sr3mini.oracle import GaussianOracle, MixtureOracle
-from sr3mini.sampler import noise_from, posterior_step, predict_y_0, reverse_step, sample
+from sr3mini.sampler import (
+    noise_from,
+    posterior_step,
+    predict_y_0,
+    reverse_step,
+    sample,
+)
 from sr3mini.schedule import NoiseSchedule
 
 SCHEDULE = NoiseSchedule.linear(5, 0.1, 0.7)
@@ -20,15 +38,28 @@ ONE = torch.ones(1, 1).double()
 
 def normal(u: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
     """The density of N(mean, variance) at u."""
-    return torch.exp(-(u - mean).square() / (2 * variance)) / (2 * math.pi * variance).sqrt()
+    return (
+        torch.exp(-(u - mean).square() / (2 * variance))
+        / (2 * math.pi * variance).sqrt()
+    )
 
 
 @pytest.mark.parametrize("t", [2, 3, 5])
 def test_the_posterior_is_bayes_rule_on_a_grid(t: int) -> None:
-    """(7.1): the product of the two densities over its own area, with no square completed, has the mean and the variance of the step."""
-    y_0, y_t, alpha, gamma, before = f64(0.8)[0], f64(-0.4)[0], SCHEDULE.alphas[t], SCHEDULE.gammas[t], SCHEDULE.gammas[t - 1]
+    """(7.1): the product of the two densities over its own area, with no square
+    completed, has the mean and the variance of the step.
+    """
+    y_0, y_t, alpha, gamma, before = (
+        f64(0.8)[0],
+        f64(-0.4)[0],
+        SCHEDULE.alphas[t],
+        SCHEDULE.gammas[t],
+        SCHEDULE.gammas[t - 1],
+    )
     u = torch.linspace(-12, 12, 200_001, dtype=torch.float64)
-    weight = normal(y_t, alpha.sqrt() * u, 1 - alpha) * normal(u, before.sqrt() * y_0, 1 - before)
+    weight = normal(y_t, alpha.sqrt() * u, 1 - alpha) * normal(
+        u, before.sqrt() * y_0, 1 - before
+    )
     weight = weight / weight.sum()
     mean = (weight * u).sum()
     eps = noise_from(y_t[None], y_0[None], gamma)
@@ -41,44 +72,85 @@ def test_at_the_last_step_the_posterior_is_a_point() -> None:
     """(7.1) at t = 1: the mean is y_0, whatever y_1 is, and the variance 0."""
     y_0, y_1 = randn(3, 2), randn(3, 2, seed=1)
     alpha_1 = SCHEDULE.alphas[1]
-    close(posterior_step(y_1, noise_from(y_1, y_0, alpha_1), alpha_1, alpha_1, randn(3, 2, seed=2)), y_0, 1e-14, "y_0")
+    close(
+        posterior_step(
+            y_1, noise_from(y_1, y_0, alpha_1), alpha_1, alpha_1, randn(3, 2, seed=2)
+        ),
+        y_0,
+        1e-14,
+        "y_0",
+    )
 
 
 @pytest.mark.parametrize("t", [1, 2, 5])
 def test_the_mean_of_algorithm_2_is_the_posterior_mean_at_the_guess(t: int) -> None:
     """(7.3): put y_0_hat into the weighted mean of (7.1)."""
-    y_t, eps_hat, alpha, gamma, before = randn(3, 2), randn(3, 2, seed=1), SCHEDULE.alphas[t], SCHEDULE.gammas[t], SCHEDULE.gammas[t - 1]
+    y_t, eps_hat, alpha, gamma, before = (
+        randn(3, 2),
+        randn(3, 2, seed=1),
+        SCHEDULE.alphas[t],
+        SCHEDULE.gammas[t],
+        SCHEDULE.gammas[t - 1],
+    )
     y_0 = predict_y_0(y_t, eps_hat, gamma)
-    mean = (before.sqrt() * (1 - alpha) * y_0 + alpha.sqrt() * (1 - before) * y_t) / (1 - gamma)
+    mean = (before.sqrt() * (1 - alpha) * y_0 + alpha.sqrt() * (1 - before) * y_t) / (
+        1 - gamma
+    )
     close(reverse_step(y_t, eps_hat, alpha, gamma, None), mean, 1e-14, "mean")
 
 
 @pytest.mark.parametrize("v", [0.0, 0.03, 0.5, 1.0, 4.0])
 def test_the_variance_of_the_step_back_is_that_of_the_joint_gaussian(v: float) -> None:
-    """(7.4): for y_0 ~ N(0, v), y_{t-1} and y_t are jointly Gaussian, and the variance left is V - cov^2 / V'."""
-    alpha, gamma, before = SCHEDULE.alphas[1:], SCHEDULE.gammas[1:], SCHEDULE.gammas[:-1]
+    """(7.4): for y_0 ~ N(0, v), y_{t-1} and y_t are jointly Gaussian, and the variance
+    left is V - cov^2 / V'.
+    """
+    alpha, gamma, before = (
+        SCHEDULE.alphas[1:],
+        SCHEDULE.gammas[1:],
+        SCHEDULE.gammas[:-1],
+    )
     earlier, later = before * v + 1 - before, gamma * v + 1 - gamma
     wanted = earlier - alpha * earlier.square() / later
-    close(reverse_variance(alpha, gamma, v * (1 - gamma) / later), wanted, 1e-15, "V[y_{t-1} | y_t]")
+    close(
+        reverse_variance(alpha, gamma, v * (1 - gamma) / later),
+        wanted,
+        1e-15,
+        "V[y_{t-1} | y_t]",
+    )
 
 
 def test_the_two_variances_are_the_two_extremes() -> None:
-    """(7.4) is the variance of `reverse_step` for N(0, I) and that of `posterior_step` for a point; pictures in [-1, 1] lie in between on average."""
+    """(7.4) is the variance of `reverse_step` for N(0, I) and that of `posterior_step`
+    for a point; pictures in [-1, 1] lie in between on average.
+    """
     alpha, gamma = SCHEDULE.alphas[3], SCHEDULE.gammas[3]
-    paper, posterior = (step(0 * ONE, 0 * ONE, alpha, gamma, ONE).square()[0] for step in (reverse_step, posterior_step))
+    paper, posterior = (
+        step(0 * ONE, 0 * ONE, alpha, gamma, ONE).square()[0]
+        for step in (reverse_step, posterior_step)
+    )
     close(reverse_variance(alpha, gamma, 1 - gamma)[None], paper, 1e-15, "N(0, I)")
     close(reverse_variance(alpha, gamma, 0 * gamma)[None], posterior, 1e-15, "a point")
     masses = f64(0.3, 0.7), f64(1.0, -0.8)[:, None], torch.zeros(2).double()
     y_t = torch.linspace(-8, 8, 20_001, dtype=torch.float64)
-    density = MixtureOracle(*masses).log_density(y_t[:, None], gamma.expand(len(y_t))).exp()
-    guess = predict_y_0(y_t[:, None], MixtureOracle(*masses)(None, y_t[:, None], gamma.expand(len(y_t))), gamma)[:, 0]
-    spread = ((1.0 - guess) * (guess + 0.8)).clamp(min=0)  # of a variable with two values: (high - mean)(mean - low)
+    density = (
+        MixtureOracle(*masses).log_density(y_t[:, None], gamma.expand(len(y_t))).exp()
+    )
+    guess = predict_y_0(
+        y_t[:, None],
+        MixtureOracle(*masses)(None, y_t[:, None], gamma.expand(len(y_t))),
+        gamma,
+    )[:, 0]
+    spread = ((1.0 - guess) * (guess + 0.8)).clamp(
+        min=0
+    )  # of a variable with two values: (high - mean)(mean - low)
     average = (density * reverse_variance(alpha, gamma, spread)).sum() / density.sum()
     assert posterior.item() + 1e-3 < average.item() < paper.item() - 1e-3
 
 
 def test_conditioning_on_x_is_minimising_over_its_null_space() -> None:
-    """(7.7), another way: y = y* + N c with D y* = x and D N = 0; c is Gaussian with the precision N^T Sigma^-1 N."""
+    """(7.7), another way: y = y* + N c with D y* = x and D N = 0; c is Gaussian with
+    the precision N^T Sigma^-1 N.
+    """
     D, x, covariance, oracle = conditional_problem()
     start, precision = torch.linalg.pinv(D) @ x[0], torch.linalg.inv(covariance)
     N = torch.linalg.svd(D).Vh[4:].T
@@ -90,15 +162,27 @@ def test_conditioning_on_x_is_minimising_over_its_null_space() -> None:
 
 def test_the_step_goes_along_the_score() -> None:
     """(7.8), with the gradient of log q(y_t) by autograd."""
-    y_t, z, gamma, alpha = randn(6, 2).requires_grad_(), randn(6, 2, seed=1), f64(0.4).expand(6), f64(0.7)[0]
+    y_t, z, gamma, alpha = (
+        randn(6, 2).requires_grad_(),
+        randn(6, 2, seed=1),
+        f64(0.4).expand(6),
+        f64(0.7)[0],
+    )
     f = MixtureOracle(*mixture())
     (score,) = torch.autograd.grad(f.log_density(y_t, gamma).sum(), y_t)
     wanted = (y_t + (1 - alpha) * score) / alpha.sqrt() + (1 - alpha).sqrt() * z
-    close(reverse_step(y_t.detach(), f(None, y_t.detach(), gamma), alpha, gamma[0], z), wanted.detach(), 1e-13, "y_{t-1}")
+    close(
+        reverse_step(y_t.detach(), f(None, y_t.detach(), gamma), alpha, gamma[0], z),
+        wanted.detach(),
+        1e-13,
+        "y_{t-1}",
+    )
 
 
 def test_a_small_step_is_a_step_of_the_reverse_equation() -> None:
-    """(7.9): what is left out falls with the square of 1 - alpha_t, and half of the drift is a Langevin step."""
+    """(7.9): what is left out falls with the square of 1 - alpha_t, and half of the
+    drift is a Langevin step.
+    """
     y_t, z, gamma = randn(6, 2), randn(6, 2, seed=1), f64(0.4).expand(6)
     eps_hat = MixtureOracle(*mixture())(None, y_t, gamma)
     score = -eps_hat / (1 - gamma[0]).sqrt()
@@ -114,13 +198,17 @@ def test_a_small_step_is_a_step_of_the_reverse_equation() -> None:
 
 @pytest.mark.parametrize("step", [reverse_step, posterior_step])
 def test_the_pushed_laws_are_those_that_the_checks_find(step: object) -> None:
-    """The same laws as checks.push, which was written for the tests: T + 1 of them, the start included."""
+    """The same laws as checks.push, which was written for the tests: T + 1 of them, the
+    start included.
+    """
     _, x, _, oracle = conditional_problem()
     schedule = NoiseSchedule.linear(25, 0.01, 0.5)
     start = standard_normal(25, 16)
     laws = pushed(step, oracle, x, schedule, (start.mean, start.covariance))  # type: ignore[arg-type]
     assert len(laws) == 26
-    for (mean, covariance), law in zip(laws[1:], push(step, oracle, x, schedule, start), strict=True):  # type: ignore[arg-type]
+    for (mean, covariance), law in zip(
+        laws[1:], push(step, oracle, x, schedule, start), strict=True
+    ):  # type: ignore[arg-type]
         close(mean, law.mean, 1e-14, f"mean of y_{law.t}")
         close(covariance, law.covariance, 1e-14, f"covariance of y_{law.t}")
 
@@ -128,24 +216,48 @@ def test_the_pushed_laws_are_those_that_the_checks_find(step: object) -> None:
 def test_the_pushed_law_is_that_of_many_samples() -> None:
     """And the same as drawing: 100,000 samples of correlated data."""
     mean, covariance, n = f64(0.4, -0.3), f64(0.5, 0.2, 0.2, 0.3).reshape(2, 2), 100_000
-    oracle, schedule = GaussianOracle(mean, covariance), NoiseSchedule.linear(10, 0.05, 0.7)
-    drawn = sample(oracle, torch.zeros(n, 1).double(), schedule, (n, 2), generator=seeded(0))
-    exact, spread = pushed(reverse_step, oracle, ONE, schedule, (torch.zeros(2).double(), torch.eye(2).double()))[-1]
+    oracle, schedule = (
+        GaussianOracle(mean, covariance),
+        NoiseSchedule.linear(10, 0.05, 0.7),
+    )
+    drawn = sample(
+        oracle, torch.zeros(n, 1).double(), schedule, (n, 2), generator=seeded(0)
+    )
+    exact, spread = pushed(
+        reverse_step,
+        oracle,
+        ONE,
+        schedule,
+        (torch.zeros(2).double(), torch.eye(2).double()),
+    )[-1]
     close(drawn.mean(0), exact, 0.01, "mean")
     close(drawn.T.cov(), spread, 0.01, "covariance")
 
 
 def test_a_wrong_start_is_forgotten_like_the_root_of_gamma() -> None:
-    """N(0, I) data: of a mean of 1/2 the share sqrt(gamma_T) is left, of the variance's error the share gamma_T."""
+    """N(0, I) data: of a mean of 1/2 the share sqrt(gamma_T) is left, of the variance's
+    error the share gamma_T.
+    """
     oracle, before = GaussianOracle(torch.zeros(1), torch.eye(1)), SCHEDULE
-    mean, covariance = pushed(reverse_step, oracle, ONE, before, (f64(0.5), ONE / 12))[-2]
-    left = before.gammas[-1] / before.gammas[1]  # the last step adds no noise, so look before it
+    mean, covariance = pushed(reverse_step, oracle, ONE, before, (f64(0.5), ONE / 12))[
+        -2
+    ]
+    left = (
+        before.gammas[-1] / before.gammas[1]
+    )  # the last step adds no noise, so look before it
     close(mean, left.sqrt()[None] / 2, 1e-15, "mean of y_1")
     close(covariance, 1 + left * (ONE / 12 - 1), 1e-15, "variance of y_1")
 
 
 def test_noise_at_the_end_adds_its_variance_to_the_error() -> None:
-    """E (y_0 + sqrt(1 - alpha_1) z - y)^2 is 1 - alpha_1 more than without z, exactly, for z = +1 and -1 alike."""
+    """E (y_0 + sqrt(1 - alpha_1) z - y)^2 is 1 - alpha_1 more than without z, exactly,
+    for z = +1 and -1 alike.
+    """
     y, y_0, alpha_1 = randn(50), randn(50, seed=1), SCHEDULE.alphas[1]
     errors = [(y_0 + (1 - alpha_1).sqrt() * z - y).square() for z in (1.0, -1.0)]
-    close((errors[0] + errors[1]) / 2, (y_0 - y).square() + 1 - alpha_1, 1e-14, "squared error")
+    close(
+        (errors[0] + errors[1]) / 2,
+        (y_0 - y).square() + 1 - alpha_1,
+        1e-14,
+        "squared error",
+    )

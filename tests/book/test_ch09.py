@@ -1,4 +1,6 @@
-"""Equations of chapter 9 that are not the job of one room, and its test with two alternatives."""
+"""Equations of chapter 9 that are not the job of one room, and its test with two
+alternatives.
+"""
 
 from __future__ import annotations
 
@@ -24,46 +26,68 @@ def two_points(p: float) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def error(p: float, values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """E (Y - Y_hat)^2 by going through all pairs of a right answer and an answer given, which are independent."""
+    """E (Y - Y_hat)^2 by going through all pairs of a right answer and an answer given,
+    which are independent.
+    """
     right, probability = two_points(p)
     return ((right[:, None] - values).square() * probability[:, None] * weights).sum()
 
 
-# (9.7), (9.8) --------------------------------------------------------------------------------------------------------
+# (9.7), (9.8) -------------------------------------------------------------------------
 
 
-def test_the_error_of_a_random_answer_is_spread_plus_its_mean_squared_distance_to_the_mean() -> None:
-    """(9.7), for answers of three values, by enumeration; and its special case, a sample: exactly twice the floor."""
+def test_the_error_of_a_random_answer_is_spread_plus_its_mean_squared_distance_to_the_mean() -> (
+    None
+):
+    """(9.7), for answers of three values, by enumeration; and its special case, a
+    sample: exactly twice the floor.
+    """
     for p, _ in POINTS:
         mean, variance = 2 * p - 1, 4 * p * (1 - p)
         values, weights = f64(0.3, -0.7, 1.0), f64(0.2, 0.5, 0.3)
-        close(error(p, values, weights), variance + ((values - mean).square() * weights).sum(), 1e-14, "(9.7)")
+        close(
+            error(p, values, weights),
+            variance + ((values - mean).square() * weights).sum(),
+            1e-14,
+            "(9.7)",
+        )
         close(error(p, f64(mean), f64(1)), f64(variance)[0], 1e-14, "the mean")
         close(error(p, *two_points(p)), 2 * f64(variance)[0], 1e-14, "a sample")
 
 
 @pytest.mark.parametrize("K", [1, 2, 3, 5])
 def test_the_mean_of_K_samples_has_1_plus_1_over_K_of_the_floor(K: int) -> None:
-    """(9.8), by enumeration of all 2^K draws, and all 3^K draws of a law that is no two-point one."""
-    for right, probability in (two_points(0.8), (f64(-1, 0.2, 0.7), f64(0.5, 0.2, 0.3))):
+    """(9.8), by enumeration of all 2^K draws, and all 3^K draws of a law that is no
+    two-point one.
+    """
+    for right, probability in (
+        two_points(0.8),
+        (f64(-1, 0.2, 0.7), f64(0.5, 0.2, 0.3)),
+    ):
         mean = (right * probability).sum()
         variance = ((right - mean).square() * probability).sum()
         draws = torch.tensor(list(product(range(len(right)), repeat=K)))
         means, weights = right[draws].mean(1), probability[draws].prod(1)
-        found = ((right[:, None] - means).square() * probability[:, None] * weights).sum()
+        found = (
+            (right[:, None] - means).square() * probability[:, None] * weights
+        ).sum()
         close(found, variance * (1 + 1 / K), 1e-13, f"K = {K}")
 
 
-# (9.9), (9.10) -------------------------------------------------------------------------------------------------------
+# (9.9), (9.10) ------------------------------------------------------------------------
 
 
 def best_share(real: torch.Tensor, made: torch.Tensor) -> float:
     """The best judge of all: every set of answers that could be called real is tried."""
-    sets = torch.tensor(list(product((0.0, 1.0), repeat=len(real))), dtype=torch.float64)
+    sets = torch.tensor(
+        list(product((0.0, 1.0), repeat=len(real))), dtype=torch.float64
+    )
     return ((sets @ real + (1 - sets) @ made) / 2).max().item()
 
 
-def test_the_best_judge_is_right_with_probability_one_half_plus_half_the_distance() -> None:
+def test_the_best_judge_is_right_with_probability_one_half_plus_half_the_distance() -> (
+    None
+):
     for seed in range(5):
         real, made = (randn(5, seed=seed + shift).softmax(0) for shift in (0, 50))
         distance = (real - made).abs().sum().item() / 2
@@ -73,14 +97,23 @@ def test_the_best_judge_is_right_with_probability_one_half_plus_half_the_distanc
 
 @pytest.mark.parametrize("p", [0.5, 0.6, 0.8, 0.99])
 def test_no_estimator_beats_the_least_error_and_some_reach_it(p: float) -> None:
-    """(9.10): 20,000 random answers lie above it; mixtures of the mean and the right answers lie on it, for every P."""
+    """(9.10): 20,000 random answers lie above it; mixtures of the mean and the right
+    answers lie on it, for every P.
+    """
     P, found = estimators(p, 20_000)
     assert (found >= least_error(p, P) - 1e-12).all()
     q, mean, variance = 1 - p, 2 * p - 1, 4 * p * (1 - p)
     for distance in f64(0, 0.05, 0.3, 0.7, 1):
-        unlikely = (q - distance).clamp(min=0)  # probability left at -1, then at +1; the rest goes to the mean
+        unlikely = (q - distance).clamp(
+            min=0
+        )  # probability left at -1, then at +1; the rest goes to the mean
         weights = torch.stack([1 - distance - unlikely, unlikely, distance])
-        close(error(p, f64(1, -1, mean), weights), least_error(p, distance), 1e-14, f"P = {distance}")
+        close(
+            error(p, f64(1, -1, mean), weights),
+            least_error(p, distance),
+            1e-14,
+            f"P = {distance}",
+        )
     close(least_error(p, f64(0, 1)), variance * f64(2, 1), 1e-14, "both ends")
 
 
@@ -92,13 +125,17 @@ def test_the_least_error_falls_and_is_convex(p: float) -> None:
 
 
 def test_with_equal_points_the_least_error_is_1_plus_2F_of_the_floor() -> None:
-    """F = (1 - P)/2, the fool rate of the best judge; the floor of two equal points is 1."""
+    """F = (1 - P)/2, the fool rate of the best judge; the floor of two equal points is
+    1.
+    """
     P = torch.linspace(0, 1, 11, dtype=torch.float64)
     close(least_error(0.5, P), 1 + 2 * (1 - P) / 2, 1e-14, "1 + 2 F")
 
 
 def test_estimators_are_measured_as_they_are() -> None:
-    """P of a cloud point is the distance of its law: never negative, never above 1, and the error never below the floor."""
+    """P of a cloud point is the distance of its law: never negative, never above 1, and
+    the error never below the floor.
+    """
     P, found = estimators(0.7, 500, seed=1)
     assert ((P >= 0) & (P <= 1)).all()
     assert P.min() < 0.1
@@ -106,23 +143,39 @@ def test_estimators_are_measured_as_they_are() -> None:
     assert (found >= 4 * 0.7 * 0.3).all()
 
 
-# (9.11) --------------------------------------------------------------------------------------------------------------
+# (9.11) -------------------------------------------------------------------------------
 
 
 def test_the_counted_posterior_is_bayes_rule() -> None:
-    """Likelihood of a Gaussian times equal shares, by torch.distributions; with little noise it names the right picture."""
+    """Likelihood of a Gaussian times equal shares, by torch.distributions; with little
+    noise it names the right picture.
+    """
     small, x = randn(6, 1, 2, 2), randn(3, 1, 2, 2, seed=1)
-    likelihood = torch.distributions.Normal(small.flatten(1), 0.4).log_prob(x.flatten(1)[:, None]).sum(2).exp()
-    close(counted(x, small, 0.4), likelihood / likelihood.sum(1, keepdim=True), 1e-12, "posterior")
+    likelihood = (
+        torch.distributions.Normal(small.flatten(1), 0.4)
+        .log_prob(x.flatten(1)[:, None])
+        .sum(2)
+        .exp()
+    )
+    close(
+        counted(x, small, 0.4),
+        likelihood / likelihood.sum(1, keepdim=True),
+        1e-12,
+        "posterior",
+    )
     close(counted(small, small, 0.05), torch.eye(6).double(), 1e-6, "almost no noise")
 
 
 def test_in_a_counted_world_a_sample_has_twice_the_error_of_the_mean() -> None:
-    """All of (9.7), (9.8) on pictures of 3 x 3 pixels, by going through every true picture, many x, and every answer."""
+    """All of (9.7), (9.8) on pictures of 3 x 3 pixels, by going through every true
+    picture, many x, and every answer.
+    """
     known, sigma = randn(5, 1, 3, 3), 0.7
     small = known.mean((2, 3), keepdim=True)
     x = small.repeat(400, 1, 1, 1) + sigma * randn(2000, 1, 1, 1, seed=2)
-    w = counted(x, small, sigma)  # the law of the truth, given x, as well as that of a sample
+    w = counted(
+        x, small, sigma
+    )  # the law of the truth, given x, as well as that of a sample
     flat = known.flatten(1)
     mean = w @ flat
     floor = (w[..., None] * (flat - mean[:, None]).square()).sum(1)
@@ -131,7 +184,7 @@ def test_in_a_counted_world_a_sample_has_twice_the_error_of_the_mean() -> None:
     close(twice, 2 * floor, 1e-12, "error of a sample")
 
 
-# Spoilt pictures -----------------------------------------------------------------------------------------------------
+# Spoilt pictures ----------------------------------------------------------------------
 
 
 def test_spoilt_pictures_have_the_same_psnr_each_and_differ() -> None:
@@ -143,7 +196,10 @@ def test_spoilt_pictures_have_the_same_psnr_each_and_differ() -> None:
     for picture in ways.values():
         close(psnr(picture, y), psnr(ways["shifted"], y), 0.01, "PSNR")
         assert picture.abs().max() <= 1 + 1e-6
-    assert all((a - b).abs().max() > 0.2 for a, b in zip(list(ways.values())[1:], list(ways.values())[:-1], strict=True))
+    assert all(
+        (a - b).abs().max() > 0.2
+        for a, b in zip(list(ways.values())[1:], list(ways.values())[:-1], strict=True)
+    )
 
 
 def test_blur_is_a_gaussian_of_each_pictures_own_width() -> None:
@@ -154,45 +210,88 @@ def test_blur_is_a_gaussian_of_each_pictures_own_width() -> None:
     bell = (1 - blur(y, sigma)) / 2
     close(bell.sum((1, 2, 3)), torch.ones(2), 1e-3, "sum")
     place = torch.arange(33.0) - 16
-    close((bell.sum((1, 2)) * place.square()).sum(1), sigma.square(), 0.01, "variance across")
-    close((bell.sum((1, 3)) * place.square()).sum(1), sigma.square(), 0.01, "variance down")
+    close(
+        (bell.sum((1, 2)) * place.square()).sum(1),
+        sigma.square(),
+        0.01,
+        "variance across",
+    )
+    close(
+        (bell.sum((1, 3)) * place.square()).sum(1),
+        sigma.square(),
+        0.01,
+        "variance down",
+    )
 
 
-# Two alternatives ----------------------------------------------------------------------------------------------------
+# Two alternatives ---------------------------------------------------------------------
 
 
 @pytest.fixture
 def game() -> TwoAlternatives:
     y = many(4, 16, 1)
-    return cast(TwoAlternatives, two_alternatives(many(4, 4, 0), y, {"SR3": -y, "regression": y / 2}, seed=3))
+    return cast(
+        TwoAlternatives,
+        two_alternatives(many(4, 4, 0), y, {"SR3": -y, "regression": y / 2}, seed=3),
+    )
 
 
-def test_every_picture_meets_every_rival_once_in_mixed_order_on_both_sides(game: TwoAlternatives) -> None:
-    assert sorted((trial.rival, trial.number) for trial in game.trials) == [(rival, i) for rival in ("SR3", "regression") for i in range(4)]
-    assert [trial.rival for trial in game.trials] != sorted(trial.rival for trial in game.trials)
+def test_every_picture_meets_every_rival_once_in_mixed_order_on_both_sides(
+    game: TwoAlternatives,
+) -> None:
+    assert sorted((trial.rival, trial.number) for trial in game.trials) == [
+        (rival, i) for rival in ("SR3", "regression") for i in range(4)
+    ]
+    assert [trial.rival for trial in game.trials] != sorted(
+        trial.rival for trial in game.trials
+    )
     assert {trial.original_left for trial in game.trials} == {True, False}
-    other = cast(TwoAlternatives, two_alternatives(many(4, 4, 0), many(4, 16, 1), {"SR3": many(4, 16, 2), "regression": many(4, 16, 2)}, seed=4))
+    other = cast(
+        TwoAlternatives,
+        two_alternatives(
+            many(4, 4, 0),
+            many(4, 16, 1),
+            {"SR3": many(4, 16, 2), "regression": many(4, 16, 2)},
+            seed=4,
+        ),
+    )
     assert other.trials != game.trials
 
 
-def test_the_original_stands_where_the_answer_says(game: TwoAlternatives, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_original_stands_where_the_answer_says(
+    game: TwoAlternatives, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from sr3mini.book.widgets import ch09 as room
 
     real, seen = room.alternatives, []
-    monkeypatch.setattr(room, "alternatives", lambda x, left, right, names, alt: (seen.append((x, left, right, names)), real(x, left, right, names, alt))[1])
+    monkeypatch.setattr(
+        room,
+        "alternatives",
+        lambda x, left, right, names, alt: (
+            seen.append((x, left, right, names)),
+            real(x, left, right, names, alt),
+        )[1],
+    )
     x, y = many(4, 4, 0), many(4, 16, 1)
     for pair, trial in enumerate(game.trials, start=1):
         hidden, shown = game.draw(pair, "hidden"), game.draw(pair, "shown")
         for drawn, left, right, _ in seen[-2:]:
             assert torch.equal(drawn[0], x[trial.number])
-            assert torch.equal((left if trial.original_left else right)[0], y[trial.number])
-            assert not torch.equal((right if trial.original_left else left)[0], y[trial.number])
+            assert torch.equal(
+                (left if trial.original_left else right)[0], y[trial.number]
+            )
+            assert not torch.equal(
+                (right if trial.original_left else left)[0], y[trial.number]
+            )
         assert seen[-2][3] == ("left", "right")
         assert set(seen[-1][3]) == {"original", trial.rival}
         assert "is hidden" in hidden.alt
         assert "SR3" not in hidden.alt
         assert "regression" not in hidden.alt
-        assert f"the left one is: {'original' if trial.original_left else trial.rival}," in shown.alt
+        assert (
+            f"the left one is: {'original' if trial.original_left else trial.rival},"
+            in shown.alt
+        )
 
 
 def press(game: TwoAlternatives, pair: int, right: bool) -> None:
@@ -202,22 +301,43 @@ def press(game: TwoAlternatives, pair: int, right: bool) -> None:
     (left if game.trials[pair - 1].original_left == right else other).click()
 
 
-def test_answers_are_counted_for_each_rival_and_once_for_a_pair(game: TwoAlternatives) -> None:
+def test_answers_are_counted_for_each_rival_and_once_for_a_pair(
+    game: TwoAlternatives,
+) -> None:
     assert game.counted.value == "no answers yet"
-    of = {rival: [pair for pair, trial in enumerate(game.trials, start=1) if trial.rival == rival] for rival in ("SR3", "regression")}
+    of = {
+        rival: [
+            pair
+            for pair, trial in enumerate(game.trials, start=1)
+            if trial.rival == rival
+        ]
+        for rival in ("SR3", "regression")
+    }
     for pair, right in zip(of["SR3"], (True, False, False, True), strict=True):
         press(game, pair, right)
     press(game, of["regression"][0], True)
-    press(game, of["SR3"][0], False)  # a second answer to a pair whose answer was seen does not count
-    assert game.counted.value == "SR3: fooled 2 times in 4, fool rate 50 % ± 25 %; regression: fooled 0 times in 1, fool rate 0 % ± 0 %"
+    press(
+        game, of["SR3"][0], False
+    )  # a second answer to a pair whose answer was seen does not count
+    assert (
+        game.counted.value
+        == "SR3: fooled 2 times in 4, fool rate 50 % ± 25 %; regression: fooled 0 times"
+        " in 1, fool rate 0 % ± 0 %"
+    )
 
 
-def test_a_button_shows_the_answer_and_the_next_pair_hides_it_before_it_is_drawn(game: TwoAlternatives, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_button_shows_the_answer_and_the_next_pair_hides_it_before_it_is_drawn(
+    game: TwoAlternatives, monkeypatch: pytest.MonkeyPatch
+) -> None:
     press(game, 1, True)
     assert game.controls["answer"].value == "shown"
     drawn: list[tuple[int, str]] = []
     draw = game.draw
-    monkeypatch.setattr(game, "draw", lambda pair, answer: (drawn.append((pair, answer)), draw(pair, answer))[1])
+    monkeypatch.setattr(
+        game,
+        "draw",
+        lambda pair, answer: (drawn.append((pair, answer)), draw(pair, answer))[1],
+    )
     game.controls["pair"].value = 2
     assert game.controls["answer"].value == "hidden"
     assert (2, "shown") not in drawn
@@ -228,5 +348,8 @@ def test_a_reader_who_guesses_is_fooled_half_of_the_time() -> None:
     y = many(200, 8, 1)
     game = cast(TwoAlternatives, two_alternatives(many(200, 2, 0), y, {"SR3": -y}))
     coin = torch.rand(200, generator=seeded(5)) < 0.5
-    fooled = [bool(heads) != trial.original_left for heads, trial in zip(coin, game.trials, strict=True)]
+    fooled = [
+        bool(heads) != trial.original_left
+        for heads, trial in zip(coin, game.trials, strict=True)
+    ]
     assert 70 < sum(fooled) < 130

@@ -19,20 +19,39 @@ SCHEDULE = NoiseSchedule.linear(5, 0.1, 0.7)
 
 @pytest.mark.parametrize("t", [1, 2, 5])
 @pytest.mark.parametrize("variance", [0.0, 0.3, 1.0, 5.0])
-def test_a_step_multiplies_a_deviation_by_the_root_of_alpha_and_the_ratio_of_the_variances(t: int, variance: float) -> None:
-    """(10.4): two y_t that are 1 apart are this far apart after the step, under both rules."""
-    oracle, alpha, gamma, before = GaussianOracle(f64(0.7), f64(variance)[None]), SCHEDULE.alphas[t], SCHEDULE.gammas[t], SCHEDULE.gammas[t - 1]
+def test_a_step_multiplies_a_deviation_by_the_root_of_alpha_and_the_ratio_of_the_variances(
+    t: int, variance: float
+) -> None:
+    """(10.4): two y_t that are 1 apart are this far apart after the step, under both
+    rules.
+    """
+    oracle, alpha, gamma, before = (
+        GaussianOracle(f64(0.7), f64(variance)[None]),
+        SCHEDULE.alphas[t],
+        SCHEDULE.gammas[t],
+        SCHEDULE.gammas[t - 1],
+    )
     y_t = f64(-0.2, 0.8)[:, None]
     for step in (reverse_step, posterior_step):
         low, high = step(y_t, oracle(None, y_t, gamma.expand(2)), alpha, gamma, None)
-        wanted = alpha.sqrt() * (before * variance + 1 - before) / (gamma * variance + 1 - gamma)
+        wanted = (
+            alpha.sqrt()
+            * (before * variance + 1 - before)
+            / (gamma * variance + 1 - gamma)
+        )
         close(high - low, wanted[None], 1e-14, "factor")
 
 
 @pytest.mark.parametrize("s", [0.05, 0.2])
 def test_clipped_noise_darkens_white_by_one_over_the_root_of_two_pi(s: float) -> None:
-    """(10.6): the cast of a white page with noise s, as it is shown; the noise has the grain s."""
+    """(10.6): the cast of a white page with noise s, as it is shown; the noise has the
+    grain s.
+    """
     page = torch.ones(1, 1, 512, 512)
-    now = vitals(page + s * torch.randn(page.shape, generator=seeded(0)), downsample(page, 4), page)
+    now = vitals(
+        page + s * torch.randn(page.shape, generator=seeded(0)),
+        downsample(page, 4),
+        page,
+    )
     assert now["cast"] == pytest.approx(-s / math.sqrt(2 * math.pi), rel=0.02)
     assert now["grain"] == pytest.approx(s, rel=0.02)

@@ -26,7 +26,9 @@ def pixels(png: bytes) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_is_not_blank_and_its_text_is_a_sentence_with_content(name: str) -> None:
+def test_a_figure_is_not_blank_and_its_text_is_a_sentence_with_content(
+    name: str,
+) -> None:
     make, words = FIGURES[name]
     picture = make()
     shown = pixels(picture.png())
@@ -42,11 +44,18 @@ def test_a_figure_is_not_blank_and_its_text_is_a_sentence_with_content(name: str
 def test_nothing_is_clipped_at_the_edge(name: str) -> None:
     """Whatever a figure draws keeps a white line free all around."""
     shown = pixels(FIGURES[name][0]().png())
-    assert all((edge > 250).all() for edge in (shown[0], shown[-1], shown[:, 0], shown[:, -1]))
+    assert all(
+        (edge > 250).all() for edge in (shown[0], shown[-1], shown[:, 0], shown[:, -1])
+    )
 
 
 def test_every_function_that_makes_a_figure_is_tested_here() -> None:
-    makers = {name for name, value in vars(figures).items() if callable(value) and getattr(value, "__annotations__", {}).get("return") == "Picture"}
+    makers = {
+        name
+        for name, value in vars(figures).items()
+        if callable(value)
+        and getattr(value, "__annotations__", {}).get("return") == "Picture"
+    }
     assert makers == {name.split()[0] for name in FIGURES}
 
 
@@ -80,7 +89,9 @@ def test_the_bins_of_the_histogram_never_straddle_a_level() -> None:
 
 
 def test_root_ratio_is_the_ratio_of_two_numerical_densities() -> None:
-    """Uniform in sqrt(gamma): its CDF inside segment t is (sqrt(gamma) - sqrt(low)) / (sqrt(high) - sqrt(low)); differentiate it."""
+    """Uniform in sqrt(gamma): its CDF inside segment t is (sqrt(gamma) - sqrt(low)) /
+    (sqrt(high) - sqrt(low)); differentiate it.
+    """
     t, u, h = torch.tensor(3), f64(0.1, 0.5, 0.9), 1e-6
     high, low = SHORT.gammas[2], SHORT.gammas[3]
     up, down = (gamma_between(SHORT, t, u + step).sqrt() for step in (h, -h))

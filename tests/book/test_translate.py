@@ -1,4 +1,6 @@
-"""DDPM code in SR3's letters: it says the same, computes the same, and what cannot be translated is refused in one sentence."""
+"""DDPM code in SR3's letters: it says the same, computes the same, and what cannot be
+translated is refused in one sentence.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +38,13 @@ def test_a_line_and_its_translation(ddpm: str, sr3: str) -> None:
     assert to_sr3(ddpm) == sr3
 
 
-def test_where_t_begins_at_0_the_network_is_told_the_level_of_the_step_that_is_meant() -> None:
-    assert to_sr3("model(x, t) + alpha_bars[t]", first_step=0) == "f(x, y, gammas[t + 1]) + gammas[t + 1]"
+def test_where_t_begins_at_0_the_network_is_told_the_level_of_the_step_that_is_meant() -> (
+    None
+):
+    assert (
+        to_sr3("model(x, t) + alpha_bars[t]", first_step=0)
+        == "f(x, y, gammas[t + 1]) + gammas[t + 1]"
+    )
 
 
 FUNCTION = """
@@ -56,35 +63,63 @@ def test_a_name_for_the_index_is_replaced_by_the_index() -> None:
     ]
 
 
-@pytest.mark.parametrize("changes", ["    t = t + 0\n", "    i = i + 1\n", "    for t in range(3):\n        pass\n"])
+@pytest.mark.parametrize(
+    "changes",
+    ["    t = t + 0\n", "    i = i + 1\n", "    for t in range(3):\n        pass\n"],
+)
 def test_a_name_that_is_changed_later_keeps_its_line(changes: str) -> None:
     source = "def g(t):\n    i = t - 1\n" + changes + "    return alphas[i]\n"
     assert to_sr3(source) == source.replace("alphas[i]", "alphas[i + 1]").rstrip()
 
 
 def test_two_functions_have_names_of_their_own() -> None:
-    source = "def g(t):\n    i = t - 1\n    return betas[i]\n\ndef h(t):\n    i = t - 2\n    return betas[i]"
-    assert to_sr3(source) == "def g(t):\n    return 1 - alphas[t]\n\ndef h(t):\n    return 1 - alphas[t - 1]"
+    source = (
+        "def g(t):\n    i = t - 1\n    return betas[i]\n\ndef h(t):\n    i = t - 2\n   "
+        " return betas[i]"
+    )
+    assert (
+        to_sr3(source)
+        == "def g(t):\n    return 1 - alphas[t]\n\ndef h(t):\n    return 1 - alphas[t"
+        " - 1]"
+    )
     assert to_sr3("def g(t):\n    i = t - 1") == "def g(t):\n    pass"
 
 
 def test_translated_code_computes_what_the_original_computes() -> None:
-    """(1.6) and its neighbours on numbers, for every step but the first, where the original reads the wrong entry."""
+    """(1.6) and its neighbours on numbers, for every step but the first, where the
+    original reads the wrong entry.
+    """
     check_translated_code_computes_the_same(to_sr3)
 
 
-def test_the_deviation_of_the_first_step_is_1_where_the_index_wraps_around_and_0_where_it_cannot() -> None:
-    """(1.6) at t = 1: DDPM's table reads its last entry, the table with T + 1 entries holds gamma_0 = 1."""
+def test_the_deviation_of_the_first_step_is_1_where_the_index_wraps_around_and_0_where_it_cannot() -> (
+    None
+):
+    """(1.6) at t = 1: DDPM's table reads its last entry, the table with T + 1 entries
+    holds gamma_0 = 1.
+    """
     wrapped, right = posterior_deviations(to_sr3, 1)
     close(wrapped, torch.ones(()).double(), 1e-4, "sigma_1 with the slip")
     assert right == 0
 
 
 REFUSED = [
-    ("s = 0\nb = betas", r"^line 2 uses the table betas whole; make the tables with NoiseSchedule\.from_betas, and translate the rest$"),
+    (
+        "s = 0\nb = betas",
+        (
+            r"^line 2 uses the table betas whole; make the tables with"
+            r" NoiseSchedule\.from_betas, and translate the rest$"
+        ),
+    ),
     ("len(self.alphas)", r"^line 1 uses the table alphas whole"),
     ("alphas = 1 - betas", r"^line 1 uses the table alphas whole"),
-    ("alpha_bars[:t]", r"^line 1 cuts or writes the table alpha_bars; only the reading of single entries, alpha_bars\[\.\.\.\], can be translated$"),
+    (
+        "alpha_bars[:t]",
+        (
+            r"^line 1 cuts or writes the table alpha_bars; only the reading of single"
+            r" entries, alpha_bars\[\.\.\.\], can be translated$"
+        ),
+    ),
     ("betas[0] = 1", r"^line 1 cuts or writes the table betas"),
     ("model(x, t, labels)", r"^line 1 does not call model as model\(picture, t\)$"),
     ("eps_theta(x, t=t)", r"^line 1 does not call eps_theta as"),
@@ -96,11 +131,16 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("source", "sentence"), REFUSED)
-def test_what_cannot_be_translated_is_refused_in_one_sentence(source: str, sentence: str) -> None:
+def test_what_cannot_be_translated_is_refused_in_one_sentence(
+    source: str, sentence: str
+) -> None:
     with pytest.raises(ValueError, match=sentence):
         to_sr3(source)
 
 
 def test_a_first_step_other_than_0_and_1_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^first_step = 2, but DDPM code counts its steps from 0 or from 1$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^first_step = 2, but DDPM code counts its steps from 0 or from 1$",
+    ):
         to_sr3("betas[t]", first_step=2)

@@ -1,4 +1,6 @@
-"""Things to play with: moving a control changes the picture, quickly, and a reader with no kernel sees a still one."""
+"""Things to play with: moving a control changes the picture, quickly, and a reader with
+no kernel sees a still one.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,14 @@ from sr3mini import NoiseSchedule
 from sr3mini.book import widgets
 from sr3mini.book.widgets import Playable
 from sr3mini.book.widgets.base import choice, positions, slider, stops
-from sr3mini.book.widgets.ch02 import ENDS, FAMILIES, STARTS, STEPS, explored, longest_fibonacci
+from sr3mini.book.widgets.ch02 import (
+    ENDS,
+    FAMILIES,
+    STARTS,
+    STEPS,
+    explored,
+    longest_fibonacci,
+)
 
 PLAYABLES = all_playables()
 
@@ -24,7 +33,11 @@ def playable(request: pytest.FixtureRequest) -> Playable:
 
 
 def test_everything_to_play_with_is_tested_here() -> None:
-    makers = {name for name, value in vars(widgets).items() if getattr(value, "__annotations__", {}).get("return") == "Playable"}
+    makers = {
+        name
+        for name, value in vars(widgets).items()
+        if getattr(value, "__annotations__", {}).get("return") == "Playable"
+    }
     assert makers == {name.split()[0] for name in PLAYABLES}
 
 
@@ -35,12 +48,22 @@ def picture(playable: Playable) -> str:
 
 
 def elsewhere(control: Widget) -> list[object]:
-    """Other places of a control: the ends of a slider, every option of a menu or of a slider over listed values."""
+    """Other places of a control: the ends of a slider, every option of a menu or of a
+    slider over listed values.
+    """
     places = [value for _, value in positions(control)]
-    return [value for value in (places[:: len(places) - 1] if isinstance(control, IntSlider) else places) if value != control.value]
+    return [
+        value
+        for value in (
+            places[:: len(places) - 1] if isinstance(control, IntSlider) else places
+        )
+        if value != control.value
+    ]
 
 
-def test_moving_any_control_changes_the_picture_and_its_text_and_moving_back_restores_them(playable: Playable) -> None:
+def test_moving_any_control_changes_the_picture_and_its_text_and_moving_back_restores_them(
+    playable: Playable,
+) -> None:
     first = picture(playable)
     assert first.startswith("<img alt=")
     for name, control in playable.controls.items():
@@ -49,8 +72,12 @@ def test_moving_any_control_changes_the_picture_and_its_text_and_moving_back_res
             control.value = position
             moved = picture(playable)
             assert moved.startswith("<img alt=")
-            assert moved.split('src="')[1] != first.split('src="')[1], f"{name} = {position} changes nothing"
-            assert moved.split('src="')[0] != first.split('src="')[0], f"{name} = {position}: the text stays that of {place}"
+            assert moved.split('src="')[1] != first.split('src="')[1], (
+                f"{name} = {position} changes nothing"
+            )
+            assert moved.split('src="')[0] != first.split('src="')[0], (
+                f"{name} = {position}: the text stays that of {place}"
+            )
             assert len(moved) > 1000
         control.value = place
         assert picture(playable).split('src="')[0] == first.split('src="')[0]
@@ -59,7 +86,9 @@ def test_moving_any_control_changes_the_picture_and_its_text_and_moving_back_res
 def test_the_picture_follows_the_hand(playable: Playable) -> None:
     """Under 0.15 s on an idle machine; a second is allowed on a busy one."""
     control = next(iter(playable.controls.values()))
-    fastest = min(_timed(control, position) for position in [*elsewhere(control), control.value])
+    fastest = min(
+        _timed(control, position) for position in [*elsewhere(control), control.value]
+    )
     assert fastest < 1
 
 
@@ -69,7 +98,9 @@ def _timed(control: Widget, value: object) -> float:
     return time.perf_counter() - started
 
 
-def test_the_notebook_stores_the_live_view_the_still_picture_and_its_text(playable: Playable) -> None:
+def test_the_notebook_stores_the_live_view_the_still_picture_and_its_text(
+    playable: Playable,
+) -> None:
     data, metadata = playable._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
     assert data["image/png"]
@@ -88,18 +119,34 @@ def test_the_slider_of_a_trajectory_starts_half_way_and_names_the_step() -> None
 def test_positions_are_every_place_a_control_can_stand_at() -> None:
     assert positions(slider(2, 1, 4, "")) == [("1", 1), ("2", 2), ("3", 3), ("4", 4)]
     assert positions(choice("b", ["a", "b"], "")) == [("a", "a"), ("b", "b")]
-    assert positions(stops(0.1, [("small", 0.1), ("large", 7)], "")) == [("small", 0.1), ("large", 7)]
+    assert positions(stops(0.1, [("small", 0.1), ("large", 7)], "")) == [
+        ("small", 0.1),
+        ("large", 7),
+    ]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_explorer_has_a_schedule_for_all_its_places_and_says_what_is_not_used(family: str) -> None:
+def test_the_explorer_has_a_schedule_for_all_its_places_and_says_what_is_not_used(
+    family: str,
+) -> None:
     """A control is called unused exactly when moving it leaves the schedule as it is."""
     for T in STEPS:
-        tables = {(start, end): explored(family, T, start, end)[0].gammas for start in STARTS for end in ENDS}
-        uses_start = not torch.equal(tables[STARTS[0], ENDS[2]], tables[STARTS[4], ENDS[2]])
-        uses_end = not torch.equal(tables[STARTS[0], ENDS[2]], tables[STARTS[0], ENDS[5]])
+        tables = {
+            (start, end): explored(family, T, start, end)[0].gammas
+            for start in STARTS
+            for end in ENDS
+        }
+        uses_start = not torch.equal(
+            tables[STARTS[0], ENDS[2]], tables[STARTS[4], ENDS[2]]
+        )
+        uses_end = not torch.equal(
+            tables[STARTS[0], ENDS[2]], tables[STARTS[0], ENDS[5]]
+        )
         note = explored(family, T, STARTS[0], ENDS[0])[2]
-        assert ("start" in note, "end is" in note or "end are" in note) == (not uses_start, not uses_end)
+        assert ("start" in note, "end is" in note or "end are" in note) == (
+            not uses_start,
+            not uses_end,
+        )
 
 
 def test_fibonacci_in_the_explorer_takes_as_many_steps_as_there_are() -> None:

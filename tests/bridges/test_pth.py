@@ -1,4 +1,6 @@
-"""A .pth from anywhere: its tensors come out, or one sentence says why not, and nothing in it is ever run."""
+"""A .pth from anywhere: its tensors come out, or one sentence says why not, and nothing
+in it is ever run.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,12 @@ from torch import Tensor, nn
 
 from sr3mini.bridges.pth import read_pth
 
-KEPT = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(5.0), "c": torch.arange(4, dtype=torch.float16), "d": torch.ones(3, dtype=torch.bfloat16)}
+KEPT = {
+    "a": torch.arange(6.0).reshape(2, 3),
+    "b": torch.tensor(5.0),
+    "c": torch.arange(4, dtype=torch.float16),
+    "d": torch.ones(3, dtype=torch.bfloat16),
+}
 
 
 def same(read: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
@@ -33,78 +40,157 @@ def saved(path: Path, what: object) -> Path:
     return path
 
 
-def archive(path: Path, program: bytes, numbers: bytes = b"", compression: int = zipfile.ZIP_STORED, **members: bytes) -> Path:
-    """A zip as torch.save lays it out, with any pickle in it and any bytes behind tensor 0."""
+def archive(
+    path: Path,
+    program: bytes,
+    numbers: bytes = b"",
+    compression: int = zipfile.ZIP_STORED,
+    **members: bytes,
+) -> Path:
+    """A zip as torch.save lays it out, with any pickle in it and any bytes behind
+    tensor 0.
+    """
     with zipfile.ZipFile(path, "w", compression) as file:
-        for name, content in {"data.pkl": program, "data/0": numbers, **members}.items():
+        for name, content in {
+            "data.pkl": program,
+            "data/0": numbers,
+            **members,
+        }.items():
             file.writestr(f"model/{name}", content)
     return path
 
 
 def program(
-    shape: tuple[Any, ...], numbers: int, *, strides: tuple[Any, ...] | None = None, offset: int = 0, member: object = "0", name: object = "a"
+    shape: tuple[Any, ...],
+    numbers: int,
+    *,
+    strides: tuple[Any, ...] | None = None,
+    offset: int = 0,
+    member: object = "0",
+    name: object = "a",
 ) -> bytes:
     """The pickle of {name: tensor}, written as torch writes it."""
 
     class Tensors:
         def __reduce__(self) -> tuple[Any, ...]:
-            steps = strides if strides is not None else tuple(torch.empty(shape, device="meta").stride())
-            return torch._utils._rebuild_tensor_v2, (Storage(), offset, shape, steps, False, OrderedDict())
+            steps = (
+                strides
+                if strides is not None
+                else tuple(torch.empty(shape, device="meta").stride())
+            )
+            return torch._utils._rebuild_tensor_v2, (
+                Storage(),
+                offset,
+                shape,
+                steps,
+                False,
+                OrderedDict(),
+            )
 
     class Storage:
         pass
 
     class Pickler(pickle.Pickler):
         def persistent_id(self, each: object) -> object:
-            return ("storage", torch.FloatStorage, member, "cpu", numbers) if isinstance(each, Storage) else None
+            return (
+                ("storage", torch.FloatStorage, member, "cpu", numbers)
+                if isinstance(each, Storage)
+                else None
+            )
 
     stream = io.BytesIO()
     Pickler(stream, protocol=2).dump({name: Tensors()})
     return stream.getvalue()
 
 
-@pytest.mark.parametrize("wrap", [lambda d: d, OrderedDict, lambda d: {"epoch": 3, "state_dict": d}, lambda d: {n: nn.Parameter(t) for n, t in d.items()}])
-def test_what_torch_save_wrote_comes_back(wrap: Callable[[dict[str, Tensor]], object], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda d: d,
+        OrderedDict,
+        lambda d: {"epoch": 3, "state_dict": d},
+        lambda d: {n: nn.Parameter(t) for n, t in d.items()},
+    ],
+)
+def test_what_torch_save_wrote_comes_back(
+    wrap: Callable[[dict[str, Tensor]], object], tmp_path: Path
+) -> None:
     same(read_pth(saved(tmp_path / "m.pth", wrap(KEPT))), KEPT)
 
 
 def test_the_state_of_a_module_comes_back(tmp_path: Path) -> None:
-    """It carries version numbers beside the tensors, and integer buffers that no import needs."""
+    """It carries version numbers beside the tensors, and integer buffers that no import
+    needs.
+    """
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-    wanted = {name: tensor for name, tensor in module.state_dict().items() if tensor.is_floating_point()}
+    wanted = {
+        name: tensor
+        for name, tensor in module.state_dict().items()
+        if tensor.is_floating_point()
+    }
     same(read_pth(saved(tmp_path / "m.pth", module.state_dict())), wanted)
 
 
 def test_views_and_channels_last_come_back_contiguous(tmp_path: Path) -> None:
     large = torch.randn(2, 3, 4, 5)
-    views = {"slice": large[1, 1:], "transposed": large.transpose(0, 3), "channels last": large.to(memory_format=torch.channels_last)}
+    views = {
+        "slice": large[1, 1:],
+        "transposed": large.transpose(0, 3),
+        "channels last": large.to(memory_format=torch.channels_last),
+    }
     read = read_pth(saved(tmp_path / "m.pth", views))
     same(read, views)
     assert all(tensor.is_contiguous() for tensor in read.values())
 
 
 def resident(program: str, *arguments: object) -> int:
-    """The peak memory of a process that runs this after importing read_pth and torch, in bytes beyond what it had before."""
-    before = "import resource, sys, torch; from sr3mini.bridges.pth import read_pth; used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; start = used()"
-    command = [sys.executable, "-c", f"{before}; {program}; print(used() - start)", *map(str, arguments)]
-    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) * 1024
+    """The peak memory of a process that runs this after importing read_pth and torch,
+    in bytes beyond what it had before.
+    """
+    before = (
+        "import resource, sys, torch; from sr3mini.bridges.pth import read_pth; used ="
+        " lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; start = used()"
+    )
+    command = [
+        sys.executable,
+        "-c",
+        f"{before}; {program}; print(used() - start)",
+        *map(str, arguments),
+    ]
+    return (
+        int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        * 1024
+    )
 
 
-def test_a_storage_that_many_tensors_share_is_read_once_and_not_kept(tmp_path: Path) -> None:
-    """60 numbers of 5 million each have all of them behind them: 1.2 GB, were each to read its own."""
+def test_a_storage_that_many_tensors_share_is_read_once_and_not_kept(
+    tmp_path: Path,
+) -> None:
+    """60 numbers of 5 million each have all of them behind them: 1.2 GB, were each to
+    read its own.
+    """
     large = torch.arange(5_000_000.0)
-    wanted = {"first": torch.ones(2), **{f"z{i}": large[i : i + 1] for i in range(60)}, "rows": large[60:66].reshape(2, 3)}
+    wanted = {
+        "first": torch.ones(2),
+        **{f"z{i}": large[i : i + 1] for i in range(60)},
+        "rows": large[60:66].reshape(2, 3),
+    }
     path = saved(tmp_path / "m.pth", wanted)
     read = read_pth(path)
     same(read, wanted)
-    assert all(tensor.untyped_storage().nbytes() == tensor.nbytes for tensor in read.values())
+    assert all(
+        tensor.untyped_storage().nbytes() == tensor.nbytes for tensor in read.values()
+    )
     read["z0"].fill_(7.0)
     assert (read["z1"].item(), read["rows"][0, 0].item()) == (1.0, 60.0)
     assert resident("read_pth(sys.argv[1])", path) < 3 * path.stat().st_size
 
 
 def test_tensors_that_fill_their_storages_are_in_memory_once(tmp_path: Path) -> None:
-    path = saved(tmp_path / "m.pth", {f"w{i}": torch.full((10_000_000,), float(i)) for i in range(5)})
+    path = saved(
+        tmp_path / "m.pth",
+        {f"w{i}": torch.full((10_000_000,), float(i)) for i in range(5)},
+    )
     assert resident("kept = read_pth(sys.argv[1])", path) < 1.3 * path.stat().st_size
 
 
@@ -122,12 +208,22 @@ def test_a_number_that_was_changed_on_the_way_is_noticed(tmp_path: Path) -> None
     content = saved(tmp_path / "m.pth", {"a": tensor}).read_bytes()
     place = content.index(tensor[:1000].numpy().tobytes()) + 19_000_001
     with pytest.raises(ValueError, match="Bad CRC-32"):
-        read_pth(_written(tmp_path / "m.pth", content[:place] + b"\x01" + content[place + 1 :]))
+        read_pth(
+            _written(
+                tmp_path / "m.pth", content[:place] + b"\x01" + content[place + 1 :]
+            )
+        )
 
 
 def test_a_hand_written_archive_is_read_like_torchs_own(tmp_path: Path) -> None:
     """What the hostile ones below are made with; torch itself reads it too."""
-    path = archive(tmp_path / "m.pth", program((2, 2), 4), torch.arange(4.0).numpy().tobytes(), byteorder=b"little", version=b"3\n")
+    path = archive(
+        tmp_path / "m.pth",
+        program((2, 2), 4),
+        torch.arange(4.0).numpy().tobytes(),
+        byteorder=b"little",
+        version=b"3\n",
+    )
     same(read_pth(path), {"a": torch.arange(4.0).reshape(2, 2)})
     same(torch.load(path, weights_only=True), read_pth(path))
 
@@ -143,11 +239,23 @@ class Touch:
 
 
 @pytest.mark.parametrize("protocol", [2, 4])
-def test_a_pickle_that_wants_to_run_something_is_refused(protocol: int, tmp_path: Path) -> None:
+def test_a_pickle_that_wants_to_run_something_is_refused(
+    protocol: int, tmp_path: Path
+) -> None:
     touched = tmp_path / "touched"
-    for payload in (Touch(touched), {"a": Touch(touched)}, {"a": torch.ones(1), "b": Touch(touched)}):
+    for payload in (
+        Touch(touched),
+        {"a": Touch(touched)},
+        {"a": torch.ones(1), "b": Touch(touched)},
+    ):
         torch.save(payload, tmp_path / "m.pth", pickle_protocol=protocol)
-        with pytest.raises(ValueError, match=r"m.pth asks for \S+ open to be called, which no dictionary of tensors needs"):
+        with pytest.raises(
+            ValueError,
+            match=(
+                r"m.pth asks for \S+ open to be called, which no dictionary of tensors"
+                r" needs"
+            ),
+        ):
             read_pth(tmp_path / "m.pth")
     assert not touched.exists()
     torch.load(saved(tmp_path / "m.pth", Touch(touched)), weights_only=False).close()
@@ -161,32 +269,84 @@ def test_a_pickle_that_builds_an_object_is_refused(tmp_path: Path) -> None:
 
 
 def laughs() -> bytes:
-    """A dictionary with a key of tuples in tuples, 2^60 in all: to compute its hash takes for ever."""
+    """A dictionary with a key of tuples in tuples, 2^60 in all: to compute its hash
+    takes for ever.
+    """
     return b"\x80\x02}K\x01" + b"q\x00h\x00\x86" * 60 + b"K\x02s."
 
 
 HOSTILE = {
-    "numbers missing": (lambda p: archive(p, program((2, 2), 4), b"\0" * 12), "declares"),
-    "a shape that its numbers do not fill": (lambda p: archive(p, program((2, 3), 4), b"\0" * 16), "declares"),
-    "a shape that fills the machine": (lambda p: archive(p, program((10**9, 10**9), 4), b"\0" * 16), "declares more numbers than the file has"),
-    "a number repeated a million million times": (lambda p: archive(p, program((10**6, 10**6), 1, strides=(0, 0)), b"\0" * 4), "more numbers than the file"),
-    "an offset behind the end": (lambda p: archive(p, program((2, 2), 4, offset=3), b"\0" * 16), "declares"),
-    "negative strides": (lambda p: archive(p, program((2, 2), 4, strides=(-2, 1)), b"\0" * 16), "damaged description"),
-    "a side that is no number": (lambda p: archive(p, program(("2",), 4, strides=(1,)), b"\0" * 16), "damaged description"),
-    "more sides than any tensor": (lambda p: archive(p, program((1,) * 99, 1), b"\0" * 4), "damaged description"),
-    "a member outside the archive": (lambda p: archive(p, program((2,), 2, member="../../etc/passwd"), b"\0" * 8), "declares"),
-    "a tensor that is named by no text": (lambda p: archive(p, program((2,), 2, name=(1, 2)), b"\0" * 8), "damaged description"),
+    "numbers missing": (
+        lambda p: archive(p, program((2, 2), 4), b"\0" * 12),
+        "declares",
+    ),
+    "a shape that its numbers do not fill": (
+        lambda p: archive(p, program((2, 3), 4), b"\0" * 16),
+        "declares",
+    ),
+    "a shape that fills the machine": (
+        lambda p: archive(p, program((10**9, 10**9), 4), b"\0" * 16),
+        "declares more numbers than the file has",
+    ),
+    "a number repeated a million million times": (
+        lambda p: archive(p, program((10**6, 10**6), 1, strides=(0, 0)), b"\0" * 4),
+        "more numbers than the file",
+    ),
+    "an offset behind the end": (
+        lambda p: archive(p, program((2, 2), 4, offset=3), b"\0" * 16),
+        "declares",
+    ),
+    "negative strides": (
+        lambda p: archive(p, program((2, 2), 4, strides=(-2, 1)), b"\0" * 16),
+        "damaged description",
+    ),
+    "a side that is no number": (
+        lambda p: archive(p, program(("2",), 4, strides=(1,)), b"\0" * 16),
+        "damaged description",
+    ),
+    "more sides than any tensor": (
+        lambda p: archive(p, program((1,) * 99, 1), b"\0" * 4),
+        "damaged description",
+    ),
+    "a member outside the archive": (
+        lambda p: archive(p, program((2,), 2, member="../../etc/passwd"), b"\0" * 8),
+        "declares",
+    ),
+    "a tensor that is named by no text": (
+        lambda p: archive(p, program((2,), 2, name=(1, 2)), b"\0" * 8),
+        "damaged description",
+    ),
     "laughs": (lambda p: archive(p, laughs()), "damaged description"),
     "no tensors": (lambda p: saved(p, {"lr": 0.1}), "holds no dictionary of tensors"),
-    "no dictionary": (lambda p: saved(p, [torch.ones(1)]), "holds no dictionary of tensors"),
-    "compressed": (lambda p: archive(p, program((10**6,), 10**6), b"\0" * 4 * 10**6, zipfile.ZIP_DEFLATED), "compressed"),
-    "big-endian": (lambda p: archive(p, program((1,), 1), b"\0" * 4, byteorder=b"big"), "big-endian"),
+    "no dictionary": (
+        lambda p: saved(p, [torch.ones(1)]),
+        "holds no dictionary of tensors",
+    ),
+    "compressed": (
+        lambda p: archive(
+            p, program((10**6,), 10**6), b"\0" * 4 * 10**6, zipfile.ZIP_DEFLATED
+        ),
+        "compressed",
+    ),
+    "big-endian": (
+        lambda p: archive(p, program((1,), 1), b"\0" * 4, byteorder=b"big"),
+        "big-endian",
+    ),
     "some zip": (lambda p: _without_program(p), "no data.pkl"),
     "an empty pickle": (lambda p: archive(p, b""), "breaks off|is damaged"),
-    "a pickle that breaks off": (lambda p: archive(p, program((2, 2), 4)[:-40], b"\0" * 16), "is damaged|breaks off|damaged"),
-    "a pickle of too many bytes": (lambda p: archive(p, b"\x80\x02" + b"]0" * 2_000_000 + b"."), "more than any model needs"),
+    "a pickle that breaks off": (
+        lambda p: archive(p, program((2, 2), 4)[:-40], b"\0" * 16),
+        "is damaged|breaks off|damaged",
+    ),
+    "a pickle of too many bytes": (
+        lambda p: archive(p, b"\x80\x02" + b"]0" * 2_000_000 + b"."),
+        "more than any model needs",
+    ),
     "the format before torch 1.6": (lambda p: _legacy(p), "torch 1.6"),
-    "no zip": (lambda p: _written(p, b"PK\x03\x04 and then something else"), "torch 1.6"),
+    "no zip": (
+        lambda p: _written(p, b"PK\x03\x04 and then something else"),
+        "torch 1.6",
+    ),
     "nothing": (lambda p: _written(p, b""), "torch 1.6"),
     "a folder": (lambda p: p.mkdir() or p, "torch 1.6"),
     "not there": (lambda p: p, "does not exist"),
@@ -210,7 +370,9 @@ def _written(path: Path, content: bytes) -> Path:
 
 
 @pytest.mark.parametrize(("make", "what"), HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_or_damaged_file_is_refused_in_a_sentence(make: Callable[[Path], Path], what: str, tmp_path: Path) -> None:
+def test_a_hostile_or_damaged_file_is_refused_in_a_sentence(
+    make: Callable[[Path], Path], what: str, tmp_path: Path
+) -> None:
     path = make(tmp_path / "m.pth")
     with pytest.raises(ValueError, match=what) as refused:
         read_pth(path)
@@ -226,12 +388,22 @@ def test_wherever_a_file_is_cut_off_it_is_refused(tmp_path: Path) -> None:
             read_pth(_written(tmp_path / "m.pth", whole[:length]))
 
 
-def test_whatever_byte_of_the_pickle_is_changed_it_is_read_or_refused(tmp_path: Path) -> None:
-    """No other kind of error, whatever an interpreter that trusts its input would stumble over."""
+def test_whatever_byte_of_the_pickle_is_changed_it_is_read_or_refused(
+    tmp_path: Path,
+) -> None:
+    """No other kind of error, whatever an interpreter that trusts its input would
+    stumble over.
+    """
     sound = program((2, 2), 4)
     for place in range(len(sound)):
         byte = (0, 0x28, 0x52, 0x71, 0x85, 0xFF)[place % 6]
         try:
-            read_pth(archive(tmp_path / "m.pth", sound[:place] + bytes([byte]) + sound[place + 1 :], b"\0" * 16))
+            read_pth(
+                archive(
+                    tmp_path / "m.pth",
+                    sound[:place] + bytes([byte]) + sound[place + 1 :],
+                    b"\0" * 16,
+                )
+            )
         except ValueError as refused:
-            assert "m.pth" in str(refused)  # noqa: PT017
+            assert "m.pth" in str(refused)

@@ -1,4 +1,6 @@
-"""`sr3mini evaluate` as a user meets it: data sets, folders of results, files of figures, mistakes."""
+"""`sr3mini evaluate` as a user meets it: data sets, folders of results, files of
+figures, mistakes.
+"""
 
 from __future__ import annotations
 
@@ -36,56 +38,150 @@ def read(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
 
-def test_results_beside_references_on_the_terminal_and_in_every_file(references: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_results_beside_references_on_the_terminal_and_in_every_file(
+    references: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in ("own", "noise"):
         with Image.open(references / f"{name}.png") as picture:
-            picture.crop((0, 0, picture.width // 4 * 4, picture.height // 4 * 4)).point(lambda level: max(level - 3, 0)).save(tmp_path / f"{name}_x4.png")
+            picture.crop((0, 0, picture.width // 4 * 4, picture.height // 4 * 4)).point(
+                lambda level: max(level - 3, 0)
+            ).save(tmp_path / f"{name}_x4.png")
     results = tmp_path / "results"
     results.mkdir()
     for name in ("own", "noise"):
         (tmp_path / f"{name}_x4.png").rename(results / f"{name}_x4.png")
-    files = {option: tmp_path / f"figures.{option}" for option in ("csv", "markdown", "out")} | {"sheet": tmp_path / "sheet.png"}
-    command = ("evaluate", "--references", references, "--results", results, "--bicubic", 4, "--border", 4, "--y-channel")
-    run(*command, *(each for option, path in files.items() for each in (f"--{option}", path)))
+    files = {
+        option: tmp_path / f"figures.{option}" for option in ("csv", "markdown", "out")
+    } | {"sheet": tmp_path / "sheet.png"}
+    command = (
+        "evaluate",
+        "--references",
+        references,
+        "--results",
+        results,
+        "--bicubic",
+        4,
+        "--border",
+        4,
+        "--y-channel",
+    )
+    run(
+        *command,
+        *(each for option, path in files.items() for each in (f"--{option}", path)),
+    )
     printed = capsys.readouterr().out
-    assert f"2 pictures of {references}, x4, PSNR and SSIM of Y, 4 pixels of border left out" in printed
+    assert (
+        f"2 pictures of {references}, x4, PSNR and SSIM of Y, 4 pixels of border"
+        " left out" in printed
+    )
     lines = read(files["csv"])
     assert [(line["picture"], line["method"]) for line in lines] == [
-        *((name, method) for name in ("noise.png", "own.png") for method in ("bicubic", "results")),
+        *(
+            (name, method)
+            for name in ("noise.png", "own.png")
+            for method in ("bicubic", "results")
+        ),
         *(("mean", method) for method in ("bicubic", "results")),
     ]
     by_method = {line["method"]: line for line in lines if line["picture"] == "mean"}
     stored = json.loads(files["out"].read_text())
     for method, line in by_method.items():
-        assert float(line["PSNR-Y"]) == pytest.approx(sum(float(each["PSNR-Y"]) for each in lines[:4] if each["method"] == method) / 2, rel=1e-4)
+        assert float(line["PSNR-Y"]) == pytest.approx(
+            sum(float(each["PSNR-Y"]) for each in lines[:4] if each["method"] == method)
+            / 2,
+            rel=1e-4,
+        )
         assert f"{float(line['PSNR-Y']):.2f}" in printed
-        assert f"| {method} | {float(line['PSNR-Y']):.2f} |" in files["markdown"].read_text(encoding="utf-8")
-        assert stored["metrics"][method]["PSNR-Y"] == pytest.approx(float(line["PSNR-Y"]), rel=1e-4)
-    assert float(by_method["results"]["PSNR-Y"]) > 35 > float(by_method["bicubic"]["PSNR-Y"])
+        assert f"| {method} | {float(line['PSNR-Y']):.2f} |" in files[
+            "markdown"
+        ].read_text(encoding="utf-8")
+        assert stored["metrics"][method]["PSNR-Y"] == pytest.approx(
+            float(line["PSNR-Y"]), rel=1e-4
+        )
+    assert (
+        float(by_method["results"]["PSNR-Y"])
+        > 35
+        > float(by_method["bicubic"]["PSNR-Y"])
+    )
     with Image.open(files["sheet"]) as sheet:
         assert sheet.width > 4 * 96
-    assert stored["evaluated"] == "sr3mini " + shlex.join(str(each) for each in ("evaluate", "--references", references, "--results", results, *command[5:]))
+    assert stored["evaluated"] == "sr3mini " + shlex.join(
+        str(each)
+        for each in (
+            "evaluate",
+            "--references",
+            references,
+            "--results",
+            results,
+            *command[5:],
+        )
+    )
 
 
-def test_a_model_on_whole_pictures(references: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run("evaluate", "--references", references, "--model", model, "--steps", 2, "--samples", 2, "--seed", 5)
+def test_a_model_on_whole_pictures(
+    references: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(
+        "evaluate",
+        "--references",
+        references,
+        "--model",
+        model,
+        "--steps",
+        2,
+        "--samples",
+        2,
+        "--seed",
+        5,
+    )
     head, columns, *rows = capsys.readouterr().out.splitlines()
     assert head == f"2 pictures of {references}, x4, 2 network calls a picture"
     assert columns.split() == ["PSNR", "SSIM", "consistency", "diversity"]
     assert [row[:10].strip() for row in rows] == ["bicubic", "SR3", "mean of 2"]
 
 
-def test_a_count_draws_the_same_pictures_every_time(references: Path, tmp_path: Path) -> None:
+def test_a_count_draws_the_same_pictures_every_time(
+    references: Path, tmp_path: Path
+) -> None:
     save(references, *(f"{n}.png" for n in range(6)))
     for name in ("a", "b"):
-        run("evaluate", "--references", references, "--bicubic", 2, "--count", 3, "--seed", 1, "--csv", tmp_path / name)
+        run(
+            "evaluate",
+            "--references",
+            references,
+            "--bicubic",
+            2,
+            "--count",
+            3,
+            "--seed",
+            1,
+            "--csv",
+            tmp_path / name,
+        )
     assert (tmp_path / "a").read_text() == (tmp_path / "b").read_text()
     assert len({line["picture"] for line in read(tmp_path / "a")} - {"mean"}) == 3
 
 
-def test_a_data_set_has_a_csv_and_a_sheet_too(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_data_set_has_a_csv_and_a_sheet_too(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     own = tiny.pictures(tmp_path / "own", 3)
-    run("evaluate", "--model", model, "--data", own, "--samples", 2, "--steps", 2, "--y-channel", "--csv", tmp_path / "f.csv", "--sheet", tmp_path / "f.png")
+    run(
+        "evaluate",
+        "--model",
+        model,
+        "--data",
+        own,
+        "--samples",
+        2,
+        "--steps",
+        2,
+        "--y-channel",
+        "--csv",
+        tmp_path / "f.csv",
+        "--sheet",
+        tmp_path / "f.png",
+    )
     assert "3 pictures of " in capsys.readouterr().out
     lines = read(tmp_path / "f.csv")
     assert {line["picture"] for line in lines} == {"00.png", "01.png", "02.png", "mean"}
@@ -94,38 +190,64 @@ def test_a_data_set_has_a_csv_and_a_sheet_too(model: Path, tmp_path: Path, capsy
         assert sheet.height >= 3 * 128
 
 
-def test_options_that_do_not_belong_together(references: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_that_do_not_belong_together(
+    references: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     both = ("evaluate", "--references", references)
     assert "name their folder too" in fails(capsys, "evaluate", "--results", references)
     assert "name their folder too" in fails(capsys, "evaluate", "--bicubic", 4)
     assert "say what to compare with" in fails(capsys, *both)
-    assert "give either --data" in fails(capsys, *both, "--data", references, "--bicubic", 4)
+    assert "give either --data" in fails(
+        capsys, *both, "--data", references, "--bicubic", 4
+    )
     assert "name the --model too" in fails(capsys, *both, "--bicubic", 4, "--steps", 3)
-    assert "leave --bicubic out" in fails(capsys, *both, "--bicubic", 2, "--model", model)
-    assert "bicubic = 1, but it must lie between 2" in fails(capsys, *both, "--bicubic", 1)
+    assert "leave --bicubic out" in fails(
+        capsys, *both, "--bicubic", 2, "--model", model
+    )
+    assert "bicubic = 1, but it must lie between 2" in fails(
+        capsys, *both, "--bicubic", 1
+    )
     assert "border = -1" in fails(capsys, *both, "--bicubic", 4, "--border", -1)
-    checkpoint.save(tmp_path / "free.safetensors", tiny.network(dataclasses.replace(tiny.TINY, conditional=False)))
-    assert "has no reference to be compared with" in fails(capsys, *both, "--model", tmp_path / "free.safetensors")
-    assert "this machine does not have it" in fails(capsys, *both, "--model", model, "--device", "cuda:77")
-    assert "is not a folder" in fails(capsys, "evaluate", "--references", tmp_path / "none", "--bicubic", 4)
+    checkpoint.save(
+        tmp_path / "free.safetensors",
+        tiny.network(dataclasses.replace(tiny.TINY, conditional=False)),
+    )
+    assert "has no reference to be compared with" in fails(
+        capsys, *both, "--model", tmp_path / "free.safetensors"
+    )
+    assert "this machine does not have it" in fails(
+        capsys, *both, "--model", model, "--device", "cuda:77"
+    )
+    assert "is not a folder" in fails(
+        capsys, "evaluate", "--references", tmp_path / "none", "--bicubic", 4
+    )
     assert "is not a folder" in fails(capsys, *both, "--results", tmp_path / "none")
 
 
 def test_wrong_places_and_missing_packages_are_said_before_the_long_part(
-    references: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    references: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Comparison, "add", lambda *_: pytest.fail("the evaluation began"))
+    monkeypatch.setattr(
+        Comparison, "add", lambda *_: pytest.fail("the evaluation began")
+    )
     monkeypatch.setattr("sr3mini.evaluation.perceptual.find_spec", lambda name: None)
     both = ("evaluate", "--references", references, "--bicubic", 4)
     for option in ("--csv", "--markdown", "--sheet"):
-        assert "there is no folder" in fails(capsys, *both, option, tmp_path / "none" / "figures.png")
+        assert "there is no folder" in fails(
+            capsys, *both, option, tmp_path / "none" / "figures.png"
+        )
         assert "it is a folder" in fails(capsys, *both, option, tmp_path)
     assert "end it in .png" in fails(capsys, *both, "--sheet", tmp_path / "sheet.txt")
     assert "pip install torchvision" in fails(capsys, *both, "--lpips")
     assert "pip install torch-fidelity" in fails(capsys, *both, "--fid")
 
 
-def test_a_run_that_is_stopped_leaves_nothing(references: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_is_stopped_leaves_nothing(
+    references: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     add, added = Comparison.add, []
 
     def second_time_lucky(self: Comparison, case: Case) -> object:
@@ -136,13 +258,30 @@ def test_a_run_that_is_stopped_leaves_nothing(references: Path, tmp_path: Path, 
 
     monkeypatch.setattr(Comparison, "add", second_time_lucky)
     with pytest.raises(SystemExit) as stop:
-        run("evaluate", "--references", references, "--bicubic", 4, "--csv", tmp_path / "f.csv", "--sheet", tmp_path / "f.png", "--out", tmp_path / "f.json")
+        run(
+            "evaluate",
+            "--references",
+            references,
+            "--bicubic",
+            4,
+            "--csv",
+            tmp_path / "f.csv",
+            "--sheet",
+            tmp_path / "f.png",
+            "--out",
+            tmp_path / "f.json",
+        )
     assert stop.value.code == 130
     assert {path.name for path in tmp_path.iterdir()} == {"hr"}
 
 
-def test_a_picture_that_cannot_be_read_is_named(references: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_picture_that_cannot_be_read_is_named(
+    references: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (references / "a.png").write_text("no picture")
     with pytest.raises(SystemExit):
         run("evaluate", "--references", references, "--bicubic", 4)
-    assert f"{references / 'a.png'} could not be read as a picture" in capsys.readouterr().err
+    assert (
+        f"{references / 'a.png'} could not be read as a picture"
+        in capsys.readouterr().err
+    )

@@ -1,4 +1,6 @@
-"""Glyphs: how they are split and cached. Folders: every kind of file that people keep beside their pictures."""
+"""Glyphs: how they are split and cached. Folders: every kind of file that people keep
+beside their pictures.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,27 @@ from checks import close
 from PIL import Image
 from rooms import room
 
-from sr3mini.data import ALPHABET, STYLES, Folder, Glyphs, from_bytes, glyphs, read_picture, save_picture, square, to_bytes, write_picture, write_text
+from sr3mini.data import (
+    ALPHABET,
+    STYLES,
+    Folder,
+    Glyphs,
+    from_bytes,
+    glyphs,
+    read_picture,
+    save_picture,
+    square,
+    to_bytes,
+    write_picture,
+    write_text,
+)
 
-fonts = importlib.import_module("sr3mini.data.glyphs")  # the module: the package offers the function under this name
+fonts = importlib.import_module(
+    "sr3mini.data.glyphs"
+)  # the module: the package offers the function under this name
 SIZE = 16
 
-# Glyphs --------------------------------------------------------------------------------------------------------------
+# Glyphs -------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -39,29 +56,41 @@ def test_no_character_is_in_both_splits(splits: tuple[Glyphs, Glyphs]) -> None:
     assert set(train.characters).isdisjoint(test.characters)
 
 
-def test_no_picture_of_the_test_split_was_seen_in_training(splits: tuple[Glyphs, Glyphs]) -> None:
-    """Latin A and Greek Alpha are two code points and one picture: they have to be on one side."""
+def test_no_picture_of_the_test_split_was_seen_in_training(
+    splits: tuple[Glyphs, Glyphs],
+) -> None:
+    """Latin A and Greek Alpha are two code points and one picture: they have to be on
+    one side.
+    """
     train, test = splits
     assert pictures(train).isdisjoint(pictures(test))
     assert {"A", "Α", "А"} <= set(test.characters)
 
 
-def test_the_62_letters_and_digits_are_tested_in_all_12_styles(splits: tuple[Glyphs, Glyphs]) -> None:
+def test_the_62_letters_and_digits_are_tested_in_all_12_styles(
+    splits: tuple[Glyphs, Glyphs],
+) -> None:
     test = splits[1]
     shown = set(zip(test.characters, test.styles, strict=True))
     assert len(ALPHABET) == 62
     assert len(STYLES) == 12
-    assert {(character, style) for character in ALPHABET for style in range(12)} <= shown
+    assert {
+        (character, style) for character in ALPHABET for style in range(12)
+    } <= shown
 
 
-def test_the_test_split_is_about_a_seventh_of_46_000(splits: tuple[Glyphs, Glyphs]) -> None:
+def test_the_test_split_is_about_a_seventh_of_46_000(
+    splits: tuple[Glyphs, Glyphs],
+) -> None:
     """A tenth of the other code points, the alphabet, and what looks like it."""
     train, test = map(len, splits)
     assert 45_000 < train + test < 49_000
     assert 0.1 < test / (train + test) < 0.18
 
 
-def test_glyphs_are_black_on_white_in_range_and_fill_their_square(splits: tuple[Glyphs, Glyphs]) -> None:
+def test_glyphs_are_black_on_white_in_range_and_fill_their_square(
+    splits: tuple[Glyphs, Glyphs],
+) -> None:
     test = splits[1]
     index = test.find("A")
     picture = test[index]
@@ -70,20 +99,31 @@ def test_glyphs_are_black_on_white_in_range_and_fill_their_square(splits: tuple[
     assert picture[0, 0, 0] == 1
     assert picture.min() < -0.8
     assert all(from_bytes(split.images).aminmax() == (-1, 1) for split in splits)
-    assert not any((split.images == 255).all(-1).all(-1).any() for split in splits), "a picture is empty"
+    assert not any((split.images == 255).all(-1).all(-1).any() for split in splits), (
+        "a picture is empty"
+    )
 
 
-def test_images_characters_and_styles_lie_beside_each_other(splits: tuple[Glyphs, Glyphs]) -> None:
+def test_images_characters_and_styles_lie_beside_each_other(
+    splits: tuple[Glyphs, Glyphs],
+) -> None:
     test = splits[1]
     assert len(test) == len(test.images) == len(test.characters) == len(test.styles)
     index = test.find("Q", "DejaVuSerif-Bold")
-    assert (test.characters[index], STYLES[test.styles[index]]) == ("Q", "DejaVuSerif-Bold")
+    assert (test.characters[index], STYLES[test.styles[index]]) == (
+        "Q",
+        "DejaVuSerif-Bold",
+    )
     assert torch.equal(test.batch([index, 0]), torch.stack([test[index], test[0]]))
     assert torch.equal(test.batch(torch.tensor([index]))[0], test[index])
 
 
-def test_coloured_glyphs_are_the_same_shapes_in_an_ink_and_on_a_paper_of_their_own(splits: tuple[Glyphs, Glyphs]) -> None:
-    """Each channel is a straight line of the grey picture; the colours are the same at every rendering, and all different."""
+def test_coloured_glyphs_are_the_same_shapes_in_an_ink_and_on_a_paper_of_their_own(
+    splits: tuple[Glyphs, Glyphs],
+) -> None:
+    """Each channel is a straight line of the grey picture; the colours are the same at
+    every rendering, and all different.
+    """
     grey = splits[1]
     coloured = glyphs.__wrapped__("test", SIZE, 3)
     assert coloured.characters == grey.characters
@@ -92,38 +132,66 @@ def test_coloured_glyphs_are_the_same_shapes_in_an_ink_and_on_a_paper_of_their_o
     ink, paper = coloured.colours[some][..., None, None].unbind(1)
     torch.testing.assert_close(coloured.batch(some), paper * white + ink * black)
     assert torch.equal(coloured[some[2]], coloured.batch(some)[2])
-    assert (coloured.colours.amax(1) - coloured.colours.amin(1)).min() >= 0.2, "ink and paper must differ in every channel"
-    assert 0.4 < (coloured.colours[:, 0] < 0).all(1).float().mean() < 0.6, "half are dark on light, half light on dark"
+    assert (coloured.colours.amax(1) - coloured.colours.amin(1)).min() >= 0.2, (
+        "ink and paper must differ in every channel"
+    )
+    assert 0.4 < (coloured.colours[:, 0] < 0).all(1).float().mean() < 0.6, (
+        "half are dark on light, half light on dark"
+    )
     assert torch.equal(coloured.colours, glyphs.__wrapped__("test", SIZE, 3).colours)
     assert len(coloured.colours[:100].flatten(1).unique(dim=0)) == 100
 
 
 def test_glyphs_are_grey_or_coloured() -> None:
-    with pytest.raises(ValueError, match=r"^channels = 2, but the glyphs come in grey, 1 channel, or in colour, 3$"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"^channels = 2, but the glyphs come in grey, 1 channel, or in colour, 3$"
+        ),
+    ):
         room("data.glyphs").glyphs("test", SIZE, 2)
 
 
 def test_a_character_of_the_other_split_is_named(splits: tuple[Glyphs, Glyphs]) -> None:
-    with pytest.raises(KeyError, match="'A' in DejaVuSans is not in this split of the glyphs; try the other split"):
+    with pytest.raises(
+        KeyError,
+        match=(
+            "'A' in DejaVuSans is not in this split of the glyphs; try the other split"
+        ),
+    ):
         splits[0].find("A")
 
 
 def test_another_split_is_refused() -> None:
     """In the room as users have it: in the tests, the type checks would speak first."""
-    with pytest.raises(ValueError, match=r"^split = 'val', but the glyphs have the splits 'train' and 'test'$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^split = 'val', but the glyphs have the splits 'train' and 'test'$",
+    ):
         room("data.glyphs").glyphs("val")
 
 
-def test_rendering_is_deterministic(splits: tuple[Glyphs, Glyphs], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rendering_is_deterministic(
+    splits: tuple[Glyphs, Glyphs], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One style rendered a second time: byte for byte the pictures of before."""
     monkeypatch.setattr(fonts, "STYLES", STYLES[:1])
     images, code_points, _ = fonts._render_all(SIZE)
-    again = {chr(c): image.tobytes() for image, c in zip(images, code_points, strict=True)}
-    before = {c: i.numpy().tobytes() for split in splits for i, c, style in zip(split.images, split.characters, split.styles, strict=True) if style == 0}
+    again = {
+        chr(c): image.tobytes() for image, c in zip(images, code_points, strict=True)
+    }
+    before = {
+        c: i.numpy().tobytes()
+        for split in splits
+        for i, c, style in zip(
+            split.images, split.characters, split.styles, strict=True
+        )
+        if style == 0
+    }
     assert again == before
 
 
-# The cache: what is rendered is no matter here, so a stand-in renders a few hundred pictures of noise -------------------
+# The cache: what is rendered is no matter here, so a stand-in renders a few hundred pic
 
 RENDERED = "rendered once more"
 
@@ -135,7 +203,9 @@ def noise(size: int) -> np.ndarray:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache folder of the test's own, and a stand-in for the rendering that says when it was called."""
+    """A cache folder of the test's own, and a stand-in for the rendering that says when
+    it was called.
+    """
 
     def render(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         print(RENDERED)
@@ -146,15 +216,21 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "sr3mini"
 
 
-def characters_and_renderings(capsys: pytest.CaptureFixture[str], size: int = 8) -> tuple[list[str], int]:
+def characters_and_renderings(
+    capsys: pytest.CaptureFixture[str], size: int = 8
+) -> tuple[list[str], int]:
     """What the test split holds, and how often it was rendered for that."""
     split = glyphs.__wrapped__("test", size)
     code_points = [ord(c) - 33 for c in split.characters]
-    assert np.array_equal(split.images.numpy(), noise(size)[code_points]), "the pictures are not the rendered ones"
+    assert np.array_equal(split.images.numpy(), noise(size)[code_points]), (
+        "the pictures are not the rendered ones"
+    )
     return split.characters, capsys.readouterr().out.count(RENDERED)
 
 
-def test_glyphs_are_rendered_once_a_size_and_then_read_from_the_cache(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_glyphs_are_rendered_once_a_size_and_then_read_from_the_cache(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     first, renderings = characters_and_renderings(capsys)
     assert renderings == 1
     assert len(list(cache.iterdir())) == 1
@@ -162,8 +238,19 @@ def test_glyphs_are_rendered_once_a_size_and_then_read_from_the_cache(cache: Pat
     assert characters_and_renderings(capsys, 9)[1] == 1
 
 
-@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b"not a cache", lambda b: b[: len(b) // 2], lambda b: b[:-1], lambda b: b.replace(b"npy", b"abc")])
-def test_a_damaged_cache_is_rendered_again_and_mended(cache: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[bytes], bytes]) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda b: b"",
+        lambda b: b"not a cache",
+        lambda b: b[: len(b) // 2],
+        lambda b: b[:-1],
+        lambda b: b.replace(b"npy", b"abc"),
+    ],
+)
+def test_a_damaged_cache_is_rendered_again_and_mended(
+    cache: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[bytes], bytes]
+) -> None:
     """Empty, foreign, cut in half, cut by a byte, with other entries."""
     first, _ = characters_and_renderings(capsys)
     (file,) = cache.iterdir()
@@ -172,7 +259,9 @@ def test_a_damaged_cache_is_rendered_again_and_mended(cache: Path, capsys: pytes
     assert characters_and_renderings(capsys) == (first, 0)
 
 
-def test_a_full_disk_costs_the_cache_and_leaves_no_part_of_it(cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_costs_the_cache_and_leaves_no_part_of_it(
+    cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(file: Path, **_: Any) -> None:
         Path(file).write_bytes(b"PK")
         raise OSError(28, "No space left on device")
@@ -182,12 +271,14 @@ def test_a_full_disk_costs_the_cache_and_leaves_no_part_of_it(cache: Path, capsy
     assert list(cache.iterdir()) == []
 
 
-def test_a_cache_folder_that_cannot_be_made_costs_nothing_but_time(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cache_folder_that_cannot_be_made_costs_nothing_but_time(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     cache.write_text("a file where the folder should be")
     assert characters_and_renderings(capsys)[1] == 1
 
 
-# One picture ---------------------------------------------------------------------------------------------------------
+# One picture --------------------------------------------------------------------------
 
 WHITE, BLACK, RED = (1, 1, 1), (-1, -1, -1), (1, -1, -1)
 
@@ -195,7 +286,10 @@ WHITE, BLACK, RED = (1, 1, 1), (-1, -1, -1), (1, -1, -1)
 def corners(path: Path, channels: int | None = None) -> list[tuple[float, ...]]:
     """The first and the last pixel of a file, as it is read."""
     picture = read_picture(path, channels)
-    return [tuple(round(v, 3) for v in picture[:, y, x].tolist()) for y, x in ((0, 0), (-1, -1))]
+    return [
+        tuple(round(v, 3) for v in picture[:, y, x].tolist())
+        for y, x in ((0, 0), (-1, -1))
+    ]
 
 
 def two_pixels(mode: str, first: Any, second: Any) -> Image.Image:
@@ -208,24 +302,76 @@ FILES: list[tuple[str, Image.Image, dict[str, Any], list[tuple[float, ...]]]] = 
     ("rgb.png", two_pixels("RGB", (255, 0, 0), (255, 255, 255)), {}, [RED, WHITE]),
     ("grey.png", two_pixels("L", 0, 255), {}, [(-1,), (1,)]),
     ("bits.png", two_pixels("1", 0, 1), {}, [(-1,), (1,)]),
-    ("see-through.png", two_pixels("RGBA", (255, 0, 0, 0), (255, 0, 0, 255)), {}, [WHITE, RED]),
-    ("half see-through.png", two_pixels("RGBA", (0, 0, 0, 0), (0, 0, 0, 51)), {}, [WHITE, (0.6, 0.6, 0.6)]),
+    (
+        "see-through.png",
+        two_pixels("RGBA", (255, 0, 0, 0), (255, 0, 0, 255)),
+        {},
+        [WHITE, RED],
+    ),
+    (
+        "half see-through.png",
+        two_pixels("RGBA", (0, 0, 0, 0), (0, 0, 0, 51)),
+        {},
+        [WHITE, (0.6, 0.6, 0.6)],
+    ),
     ("see-through grey.png", two_pixels("LA", (0, 0), (0, 255)), {}, [(1,), (-1,)]),
-    ("palette.gif", two_pixels("RGB", (255, 0, 0), (0, 0, 0)).convert("P", palette=Image.Palette.ADAPTIVE), {}, [RED, BLACK]),
-    ("palette.png", two_pixels("RGB", (255, 0, 0), (0, 0, 0)).convert("P", palette=Image.Palette.ADAPTIVE), {}, [RED, BLACK]),
+    (
+        "palette.gif",
+        two_pixels("RGB", (255, 0, 0), (0, 0, 0)).convert(
+            "P", palette=Image.Palette.ADAPTIVE
+        ),
+        {},
+        [RED, BLACK],
+    ),
+    (
+        "palette.png",
+        two_pixels("RGB", (255, 0, 0), (0, 0, 0)).convert(
+            "P", palette=Image.Palette.ADAPTIVE
+        ),
+        {},
+        [RED, BLACK],
+    ),
     ("cmyk.tif", two_pixels("CMYK", (0, 0, 0, 0), (0, 255, 255, 0)), {}, [WHITE, RED]),
-    ("16 bit.png", Image.fromarray(np.array([[0, 65535]], np.uint16)), {}, [(-1,), (1,)]),
-    ("fractions.tif", Image.fromarray(np.array([[0, 1]], np.float32)), {}, [(-1,), (1,)]),
-    ("float bytes.tif", Image.fromarray(np.array([[0, 255]], np.float32)), {}, [(-1,), (1,)]),
-    ("dark 16 bit.png", Image.fromarray(np.array([[0, 131]], np.uint16)), {}, [(-1,), (-0.996,)]),
+    (
+        "16 bit.png",
+        Image.fromarray(np.array([[0, 65535]], np.uint16)),
+        {},
+        [(-1,), (1,)],
+    ),
+    (
+        "fractions.tif",
+        Image.fromarray(np.array([[0, 1]], np.float32)),
+        {},
+        [(-1,), (1,)],
+    ),
+    (
+        "float bytes.tif",
+        Image.fromarray(np.array([[0, 255]], np.float32)),
+        {},
+        [(-1,), (1,)],
+    ),
+    (
+        "dark 16 bit.png",
+        Image.fromarray(np.array([[0, 131]], np.uint16)),
+        {},
+        [(-1,), (-0.996,)],
+    ),
 ]
 
 
-@pytest.mark.parametrize(("name", "picture", "options", "wanted"), FILES, ids=[file[0] for file in FILES])
+@pytest.mark.parametrize(
+    ("name", "picture", "options", "wanted"), FILES, ids=[file[0] for file in FILES]
+)
 def test_every_mode_is_read_as_what_it_shows(
-    tmp_path: Path, name: str, picture: Image.Image, options: dict[str, Any], wanted: list[tuple[float, ...]]
+    tmp_path: Path,
+    name: str,
+    picture: Image.Image,
+    options: dict[str, Any],
+    wanted: list[tuple[float, ...]],
 ) -> None:
-    """Grey gives 1 channel, colour 3; transparency lies on white; 16 bits keep their range, a dark picture of them too."""
+    """Grey gives 1 channel, colour 3; transparency lies on white; 16 bits keep their
+    range, a dark picture of them too.
+    """
     picture.save(tmp_path / name, **options)
     assert corners(tmp_path / name) == wanted
     if len(wanted[0]) == 1:
@@ -233,19 +379,30 @@ def test_every_mode_is_read_as_what_it_shows(
 
 
 def test_a_transparent_colour_of_a_gif_lies_on_white(tmp_path: Path) -> None:
-    picture = two_pixels("RGB", (255, 0, 0), (0, 0, 0)).convert("P", palette=Image.Palette.ADAPTIVE)
+    picture = two_pixels("RGB", (255, 0, 0), (0, 0, 0)).convert(
+        "P", palette=Image.Palette.ADAPTIVE
+    )
     picture.save(tmp_path / "a.gif", transparency=picture.getpixel((1, 0)))
     assert corners(tmp_path / "a.gif") == [RED, WHITE]
 
 
 def test_the_first_frame_of_an_animation_is_taken(tmp_path: Path) -> None:
-    Image.new("RGB", (2, 1), "red").save(tmp_path / "a.gif", save_all=True, append_images=[Image.new("RGB", (2, 1), "black")])
+    Image.new("RGB", (2, 1), "red").save(
+        tmp_path / "a.gif",
+        save_all=True,
+        append_images=[Image.new("RGB", (2, 1), "black")],
+    )
     assert corners(tmp_path / "a.gif") == [RED, RED]
 
 
-def test_colour_becomes_grey_by_its_luminance_when_one_channel_is_asked_for(tmp_path: Path) -> None:
+def test_colour_becomes_grey_by_its_luminance_when_one_channel_is_asked_for(
+    tmp_path: Path,
+) -> None:
     two_pixels("RGB", (255, 0, 0), (255, 255, 255)).save(tmp_path / "a.png")
-    assert corners(tmp_path / "a.png", 1) == [(pytest.approx(0.299 * 2 - 1, abs=0.005),), (1,)]
+    assert corners(tmp_path / "a.png", 1) == [
+        (pytest.approx(0.299 * 2 - 1, abs=0.005),),
+        (1,),
+    ]
 
 
 def test_a_picture_is_turned_upright_by_its_exif_tag(tmp_path: Path) -> None:
@@ -259,23 +416,37 @@ def test_a_picture_is_turned_upright_by_its_exif_tag(tmp_path: Path) -> None:
 
 def noisy(path: Path, side: int = 32) -> bytes:
     """Write a picture that does not compress to nothing; its bytes."""
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)).save(path)
+    Image.fromarray(
+        np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    ).save(path)
     return path.read_bytes()
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".gif", ".tif", ".ppm"])
+@pytest.mark.parametrize(
+    "suffix", [".png", ".jpg", ".webp", ".bmp", ".gif", ".tif", ".ppm"]
+)
 @pytest.mark.parametrize("kept", [0.0, 0.02, 0.5])
-def test_a_truncated_file_is_refused_in_one_sentence_that_names_it(tmp_path: Path, suffix: str, kept: float) -> None:
+def test_a_truncated_file_is_refused_in_one_sentence_that_names_it(
+    tmp_path: Path, suffix: str, kept: float
+) -> None:
     file = tmp_path / f"photo{suffix}"
     whole = noisy(file)
     file.write_bytes(whole[: int(len(whole) * kept)])
-    with pytest.raises(ValueError, match=rf"photo\{suffix} could not be read as a picture \([^\n]+\)$"):
+    with pytest.raises(
+        ValueError, match=rf"photo\{suffix} could not be read as a picture \([^\n]+\)$"
+    ):
         read_picture(file)
 
 
 def test_what_is_no_picture_is_refused_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "notes.png").write_text("shopping list")
-    for name, sentence in (("notes.png", r"notes\.png could not be read as a picture \(no known picture format\)$"), ("gone.png", "does not exist$")):
+    for name, sentence in (
+        (
+            "notes.png",
+            r"notes\.png could not be read as a picture \(no known picture format\)$",
+        ),
+        ("gone.png", "does not exist$"),
+    ):
         with pytest.raises(ValueError, match=sentence):
             read_picture(tmp_path / name)
     with pytest.raises(ValueError, match=r"is a folder, not a picture$"):
@@ -283,19 +454,31 @@ def test_what_is_no_picture_is_refused_in_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", [100, 800])
-def test_a_picture_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
-    """Beyond twice the limit Pillow raises, beyond it Pillow warns: both are a refusal here."""
+def test_a_picture_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    """Beyond twice the limit Pillow raises, beyond it Pillow warns: both are a refusal
+    here.
+    """
     noisy(tmp_path / "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-    with pytest.raises(ValueError, match=r"bomb\.png could not be read as a picture \(Image size \(1024 pixels\) exceeds limit"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"bomb\.png could not be read as a picture \(Image size \(1024 pixels\)"
+            r" exceeds limit"
+        ),
+    ):
         read_picture(tmp_path / "bomb.png")
 
 
-# A folder ------------------------------------------------------------------------------------------------------------
+# A folder -----------------------------------------------------------------------------
 
 
 def test_a_folder_of_everything_gives_one_size(tmp_path: Path) -> None:
-    """Each mode, each in a size of its own, a single pixel among them; names in capitals, subfolders; other files are left alone."""
+    """Each mode, each in a size of its own, a single pixel among them; names in
+    capitals, subfolders; other files are left alone.
+    """
     (tmp_path / "deep" / "er").mkdir(parents=True)
     for name, picture, options, _ in FILES:
         picture.save(tmp_path / name, **options)
@@ -313,18 +496,31 @@ def test_a_folder_of_everything_gives_one_size(tmp_path: Path) -> None:
     assert torch.equal(pixel, torch.tensor(RED)[:, None, None].expand(3, 8, 8).float())
     assert Folder(tmp_path, 8, channels=1)[0].shape == (1, 8, 8)
     assert torch.equal(folder[-1], folder[len(folder) - 1])
-    with pytest.raises(IndexError, match=rf"^picture {len(folder)} was asked for, but the folder .* holds {len(folder)}$"):
+    with pytest.raises(
+        IndexError,
+        match=(
+            rf"^picture {len(folder)} was asked for, but the folder .* holds"
+            rf" {len(folder)}$"
+        ),
+    ):
         folder[len(folder)]
 
 
-def test_two_names_that_differ_before_the_last_dot_are_two_pictures(tmp_path: Path) -> None:
+def test_two_names_that_differ_before_the_last_dot_are_two_pictures(
+    tmp_path: Path,
+) -> None:
     for name, colour in (("cat.a.png", "red"), ("cat.b.png", "white")):
         save_picture(Image.new("RGB", (2, 2), colour), tmp_path / name)
-    assert [tuple(picture[:, 0, 0].tolist()) for picture in Folder(tmp_path, 2)] == [RED, WHITE]
+    assert [tuple(picture[:, 0, 0].tolist()) for picture in Folder(tmp_path, 2)] == [
+        RED,
+        WHITE,
+    ]
 
 
 @pytest.mark.filterwarnings("error")
-def test_an_unreadable_file_is_named_once_and_its_neighbour_takes_its_place(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_named_once_and_its_neighbour_takes_its_place(
+    tmp_path: Path,
+) -> None:
     whole = noisy(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "c.png").write_text("no picture")
@@ -332,41 +528,67 @@ def test_an_unreadable_file_is_named_once_and_its_neighbour_takes_its_place(tmp_
     folder = Folder(tmp_path, 4)
     with pytest.warns(UserWarning, match="skipped") as said:
         assert torch.equal(folder[1], folder[3])
-    assert [str(warning.message).split(" could not")[0] for warning in said] == [f"skipped: {tmp_path / name}" for name in ("b.png", "c.png")]
-    assert torch.equal(folder[2], folder[3])  # no second warning: it would be an error here
+    assert [str(warning.message).split(" could not")[0] for warning in said] == [
+        f"skipped: {tmp_path / name}" for name in ("b.png", "c.png")
+    ]
+    assert torch.equal(
+        folder[2], folder[3]
+    )  # no second warning: it would be an error here
 
 
 def test_the_last_file_unreadable_gives_the_first(tmp_path: Path) -> None:
     noisy(tmp_path / "a.png")
     (tmp_path / "b.png").write_text("no picture")
     folder = Folder(tmp_path, 4)
-    with pytest.warns(UserWarning, match=r"skipped: .*b\.png could not be read as a picture"):
+    with pytest.warns(
+        UserWarning, match=r"skipped: .*b\.png could not be read as a picture"
+    ):
         assert torch.equal(folder[1], folder[0])
 
 
 def test_a_folder_without_a_single_good_picture_is_an_error(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_text("no picture")
-    with pytest.raises(ValueError, match=r"^none of the 2 files below .* could be read as a picture; the first: .*a\.png could not be read .*\)$"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"^none of the 2 files below .* could be read as a picture; the first:"
+            r" .*a\.png could not be read .*\)$"
+        ),
+    ):
         Folder(tmp_path, 4)[0]
 
 
 def test_an_empty_folder_says_what_was_looked_for(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no picture")
-    with pytest.raises(ValueError, match=r"^no picture below .*: looked for names that end in \.png, \.jpg, .*\.pgm$"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"^no picture below .*: looked for names that end in \.png, \.jpg, .*\.pgm$"
+        ),
+    ):
         Folder(tmp_path, 4)
-    with pytest.raises(ValueError, match=r"gone is not a folder; give the folder that holds your pictures$"):
+    with pytest.raises(
+        ValueError,
+        match=r"gone is not a folder; give the folder that holds your pictures$",
+    ):
         Folder(tmp_path / "gone", 4)
 
 
-# Numbers, bytes, files -----------------------------------------------------------------------------------------------
+# Numbers, bytes, files ----------------------------------------------------------------
 
 
 def test_bytes_and_numbers_lead_back_to_each_other() -> None:
     every = torch.arange(256, dtype=torch.uint8)
     assert torch.equal(to_bytes(from_bytes(every)), every)
     assert from_bytes(every).aminmax() == (-1, 1)
-    assert to_bytes(torch.tensor([-7.0, -1.0, 0.003, 1.0, 9.0])).tolist() == [0, 0, 128, 255, 255]
+    assert to_bytes(torch.tensor([-7.0, -1.0, 0.003, 1.0, 9.0])).tolist() == [
+        0,
+        0,
+        128,
+        255,
+        255,
+    ]
 
 
 def test_square_takes_the_centre_and_stays_in_range() -> None:
@@ -381,15 +603,27 @@ def test_square_takes_the_centre_and_stays_in_range() -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_written_picture_reads_back_the_same(tmp_path: Path, channels: int) -> None:
-    image = from_bytes(torch.randint(0, 256, (channels, 5, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)))
+    image = from_bytes(
+        torch.randint(
+            0,
+            256,
+            (channels, 5, 7),
+            dtype=torch.uint8,
+            generator=torch.Generator().manual_seed(0),
+        )
+    )
     write_picture(image, tmp_path / "a.png")
     close(read_picture(tmp_path / "a.png"), image, 0, "the picture read back")
     assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
 
 
 @pytest.mark.parametrize("there_before", [False, True])
-def test_a_write_that_fails_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there_before: bool) -> None:
-    """A full disk in the middle of a file: what lay there stays, and no part of the new picture does."""
+def test_a_write_that_fails_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there_before: bool
+) -> None:
+    """A full disk in the middle of a file: what lay there stays, and no part of the new
+    picture does.
+    """
     before = {"a.png": noisy(tmp_path / "a.png")} if there_before else {}
 
     def full(self: Image.Image, file: Path) -> None:
@@ -397,7 +631,9 @@ def test_a_write_that_fails_leaves_nothing_half_written(tmp_path: Path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Image.Image, "save", full)
-    with pytest.raises(OSError, match=r"a\.png could not be written: No space left on device$"):
+    with pytest.raises(
+        OSError, match=r"a\.png could not be written: No space left on device$"
+    ):
         save_picture(Image.new("RGB", (4, 4)), tmp_path / "a.png")
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
@@ -405,7 +641,9 @@ def test_a_write_that_fails_leaves_nothing_half_written(tmp_path: Path, monkeypa
 def test_a_text_is_written_whole_or_the_place_is_named(tmp_path: Path) -> None:
     write_text("γ = 0.2\n", tmp_path / "a.txt")
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "γ = 0.2\n"
-    with pytest.raises(OSError, match=r"gone/a\.txt could not be written: No such file or directory$"):
+    with pytest.raises(
+        OSError, match=r"gone/a\.txt could not be written: No such file or directory$"
+    ):
         write_text("", tmp_path / "gone" / "a.txt")
     assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
 
@@ -416,7 +654,9 @@ def test_a_name_that_asks_for_no_known_format_leaves_nothing(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_below_a_file_the_error_names_the_place_that_was_asked_for(tmp_path: Path) -> None:
+def test_below_a_file_the_error_names_the_place_that_was_asked_for(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(OSError, match=r"picture\.png could not be written"):
         write_picture(torch.zeros(1, 4, 4), tmp_path / "file" / "picture.png")

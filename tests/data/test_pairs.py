@@ -1,4 +1,6 @@
-"""Sets that the best-known public SR3 code prepared: as folders and as LMDB, whatever the names, for training and for evaluation."""
+"""Sets that the best-known public SR3 code prepared: as folders and as LMDB, whatever
+the names, for training and for evaluation.
+"""
 
 from __future__ import annotations
 
@@ -48,10 +50,15 @@ def folders(path: Path, names: tuple[str, ...] = NAMES) -> Path:
 
 
 def database(path: Path, names: tuple[str, ...] = NAMES) -> Path:
-    with lmdb.open(str(path), map_size=2**24) as environment, environment.begin(write=True) as transaction:
+    with (
+        lmdb.open(str(path), map_size=2**24) as environment,
+        environment.begin(write=True) as transaction,
+    ):
         for kind, size in SIZES.items():
             for number, name in enumerate(names):
-                transaction.put(f"{kind}_{name}".encode(), png(size, level(kind, number)))
+                transaction.put(
+                    f"{kind}_{name}".encode(), png(size, level(kind, number))
+                )
         transaction.put(b"length", str(len(names)).encode())
     return path
 
@@ -62,7 +69,9 @@ def prepared(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_every_name_is_found_and_x_and_y_belong_together(prepared: Path) -> None:
-    """Among them those with which that code hangs for ever: no name is made from a number here."""
+    """Among them those with which that code hangs for ever: no name is made from a
+    number here.
+    """
     pictures = Pairs(prepared, 16)
     assert pictures.names == sorted(NAMES)
     assert len(pictures) == len(NAMES)
@@ -78,7 +87,9 @@ def test_every_name_is_found_and_x_and_y_belong_together(prepared: Path) -> None
 def test_it_is_opened_by_its_look_and_loaded_like_any_folder(prepared: Path) -> None:
     """With two worker processes, each of which opens an LMDB file for itself."""
     assert folder_kind(prepared) == "pairs"
-    train, test = (open_pictures(str(prepared), 16, 1, split) for split in ("train", "test"))  # type: ignore[arg-type]
+    train, test = (
+        open_pictures(str(prepared), 16, 1, split) for split in ("train", "test")
+    )  # type: ignore[arg-type]
     assert isinstance(train, Pairs)
     assert isinstance(test, Pairs)
     assert sorted(train.names + test.names) == sorted(NAMES)
@@ -93,7 +104,9 @@ def test_it_is_opened_by_its_look_and_loaded_like_any_folder(prepared: Path) -> 
     assert torch.equal(pickle.loads(pickle.dumps(train))[0], train[0])
 
 
-def test_an_evaluation_is_shown_the_x_of_the_files_and_all_of_them(prepared: Path) -> None:
+def test_an_evaluation_is_shown_the_x_of_the_files_and_all_of_them(
+    prepared: Path,
+) -> None:
     f = tiny.network(tiny.TINY)
     pictures, order = chosen(str(prepared), f, None)
     assert sorted(order) == list(range(len(NAMES)))
@@ -103,7 +116,9 @@ def test_an_evaluation_is_shown_the_x_of_the_files_and_all_of_them(prepared: Pat
         assert not torch.allclose(case.x, downsample(case.y[None], 4)[0], atol=0.01)
 
 
-def test_where_there_is_no_x_or_one_of_another_picture_it_is_made_from_y(tmp_path: Path) -> None:
+def test_where_there_is_no_x_or_one_of_another_picture_it_is_made_from_y(
+    tmp_path: Path,
+) -> None:
     path = folders(tmp_path / "set_4_16")
     (path / "lr_4" / "cat.png").unlink()
     (path / "hr_16" / "00000.png").write_bytes(b"broken")
@@ -111,10 +126,14 @@ def test_where_there_is_no_x_or_one_of_another_picture_it_is_made_from_y(tmp_pat
     with pytest.warns(UserWarning, match=r"skipped: .*00000.png"):
         y = torch.stack([pictures[i] for i in range(len(pictures))])
     x, made = conditions(pictures, range(len(pictures)), y, 4), downsample(y, 4)
-    same = [pictures.names[i] for i in range(len(pictures)) if torch.equal(x[i], made[i])]
+    same = [
+        pictures.names[i] for i in range(len(pictures)) if torch.equal(x[i], made[i])
+    ]
     assert same == ["00000", "cat"]
     assert torch.equal(y[0], y[1])
-    assert torch.equal(conditions(Folder(path / "hr_16", 16), [0, 1], y[:2], 4), made[:2])
+    assert torch.equal(
+        conditions(Folder(path / "hr_16", 16), [0, 1], y[:2], 4), made[:2]
+    )
 
 
 def test_another_size_than_the_sets_is_cut_and_resized(prepared: Path) -> None:
@@ -132,7 +151,9 @@ def test_a_set_at_two_sizes_gives_the_larger(tmp_path: Path) -> None:
     assert "small" not in Pairs(path, 16).names
 
 
-def test_a_folder_of_ones_own_with_such_a_name_is_still_a_folder(tmp_path: Path) -> None:
+def test_a_folder_of_ones_own_with_such_a_name_is_still_a_folder(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "hr_16").mkdir()
     (tmp_path / "hr_16" / "a.png").write_bytes(png(16, 0))
     assert folder_kind(tmp_path) == "pictures"
@@ -140,18 +161,25 @@ def test_a_folder_of_ones_own_with_such_a_name_is_still_a_folder(tmp_path: Path)
     assert folder_kind(tmp_path) == "pictures"
 
 
-def test_a_damaged_or_foreign_set_is_refused_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_or_foreign_set_is_refused_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "data.mdb").write_bytes(b"no database" * 1000)
     with pytest.raises(ValueError, match="could not be opened as an LMDB set"):
         Pairs(tmp_path / "damaged", 16)
-    with lmdb.open(str(tmp_path / "other"), map_size=2**20) as environment, environment.begin(write=True) as transaction:
+    with (
+        lmdb.open(str(tmp_path / "other"), map_size=2**20) as environment,
+        environment.begin(write=True) as transaction,
+    ):
         transaction.put(b"key", b"value")
     with pytest.raises(ValueError, match="holds no high-resolution picture"):
         Pairs(tmp_path / "other", 16)
     (tmp_path / "empty" / "hr_16").mkdir(parents=True)
     (tmp_path / "empty" / "lr_4").mkdir()
-    with pytest.raises(ValueError, match="looked for folders that begin with hr_ and a size"):
+    with pytest.raises(
+        ValueError, match="looked for folders that begin with hr_ and a size"
+    ):
         open_pictures(str(tmp_path / "empty"), 16, 3)
     database(tmp_path / "good")
     monkeypatch.setitem(sys.modules, "lmdb", None)
@@ -160,33 +188,80 @@ def test_a_damaged_or_foreign_set_is_refused_in_a_sentence(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("size", [0, 4096, 4248, 8192, 30_000, -4096, -1])
-def test_an_lmdb_file_that_breaks_off_is_refused_before_a_page_behind_its_end_is_read(size: int, tmp_path: Path) -> None:
+def test_an_lmdb_file_that_breaks_off_is_refused_before_a_page_behind_its_end_is_read(
+    size: int, tmp_path: Path
+) -> None:
     """In a process of its own: to read such a page is a bus error, which kills it."""
     path = database(tmp_path / "set", tuple(f"{n:05}" for n in range(200)))
     file = path / "data.mdb"
     os.truncate(file, size if size >= 0 else file.stat().st_size + size)
-    program = "import sys; from sr3mini.data.pairs import Pairs; pictures = Pairs(sys.argv[1], 16); print([pictures[i].mean() for i in range(len(pictures))])"
-    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)
+    program = (
+        "import sys; from sr3mini.data.pairs import Pairs; pictures ="
+        " Pairs(sys.argv[1], 16); print([pictures[i].mean() for i in"
+        " range(len(pictures))])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     said = done.stderr.splitlines()[-1]
     assert done.returncode == 1, f"ended with {done.returncode}"
-    what = {0: f"{file} is empty", 4096: "could not be opened as an LMDB set"}.get(size, f"{file} breaks off, with {file.stat().st_size} bytes")
+    what = {0: f"{file} is empty", 4096: "could not be opened as an LMDB set"}.get(
+        size, f"{file} breaks off, with {file.stat().st_size} bytes"
+    )
     assert said.startswith("ValueError: ")
     assert what in said
 
 
-def test_a_value_of_an_lmdb_file_that_is_no_picture_is_skipped_by_name(tmp_path: Path) -> None:
+def test_a_value_of_an_lmdb_file_that_is_no_picture_is_skipped_by_name(
+    tmp_path: Path,
+) -> None:
     path = database(tmp_path / "set")
-    with lmdb.open(str(path), map_size=2**24) as environment, environment.begin(write=True) as transaction:
+    with (
+        lmdb.open(str(path), map_size=2**24) as environment,
+        environment.begin(write=True) as transaction,
+    ):
         transaction.put(b"hr_16_00000", b"no picture")
     pictures = Pairs(path, 16)
     with pytest.warns(UserWarning, match=r"skipped: .*hr_16_00000"):
         assert torch.equal(pictures[0], pictures[1])
 
 
-def test_the_verbs_train_and_evaluate_on_it(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verbs_train_and_evaluate_on_it(
+    prepared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     from sr3mini.model import presets
 
     monkeypatch.setitem(presets.PRESETS, "tiny", tiny.TINY)
-    cli.main(["train", "--preset", "tiny", "--data", str(prepared), "--out", str(tmp_path / "run"), "--steps", "2"])
-    cli.main(["evaluate", "--model", str(tmp_path / "run"), "--data", str(prepared), "--steps", "1", "--samples", "1"])
+    cli.main(
+        [
+            "train",
+            "--preset",
+            "tiny",
+            "--data",
+            str(prepared),
+            "--out",
+            str(tmp_path / "run"),
+            "--steps",
+            "2",
+        ]
+    )
+    cli.main(
+        [
+            "evaluate",
+            "--model",
+            str(tmp_path / "run"),
+            "--data",
+            str(prepared),
+            "--steps",
+            "1",
+            "--samples",
+            "1",
+        ]
+    )
     assert f"{len(NAMES)} pictures of {prepared}" in capsys.readouterr().out

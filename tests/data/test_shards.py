@@ -1,4 +1,6 @@
-"""Streams: read from shards on this machine, by the code that would read them from the Hub."""
+"""Streams: read from shards on this machine, by the code that would read them from the
+Hub.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def content(number: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same pictures as WebDataset shards 000..002.tar, as one.parquet, and as broken.tar with a bad one in it."""
+    """The same pictures as WebDataset shards 000..002.tar, as one.parquet, and as
+    broken.tar with a bad one in it.
+    """
     place = tmp_path_factory.mktemp("shards")
 
     def tar(name: str, files: dict[str, bytes]) -> None:
@@ -47,13 +51,32 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 opened.addfile(member, io.BytesIO(body))
 
     for shard in range(3):
-        tar(f"{shard:03d}.tar", {f"{number:03d}.png": content(number) for number in range(shard * 40, shard * 40 + 40)})
-    tar("broken.tar", {f"{number:03d}.png": b"no picture" if number % 10 == 3 else content(number) for number in range(30)})
+        tar(
+            f"{shard:03d}.tar",
+            {
+                f"{number:03d}.png": content(number)
+                for number in range(shard * 40, shard * 40 + 40)
+            },
+        )
+    tar(
+        "broken.tar",
+        {
+            f"{number:03d}.png": b"no picture" if number % 10 == 3 else content(number)
+            for number in range(30)
+        },
+    )
     tar("few.tar", {f"{number:03d}.png": content(number) for number in range(4)})
     tar("texts.tar", {"a.txt": b"one", "b.txt": b"two"})
     table = datasets.Dataset.from_dict(
-        {"label": list(range(COUNT)), "image": [{"bytes": content(number), "path": None} for number in range(COUNT)]},
-        features=datasets.Features({"label": datasets.Value("int32"), "image": datasets.Image()}),
+        {
+            "label": list(range(COUNT)),
+            "image": [
+                {"bytes": content(number), "path": None} for number in range(COUNT)
+            ],
+        },
+        features=datasets.Features(
+            {"label": datasets.Value("int32"), "image": datasets.Image()}
+        ),
     )
     table.to_parquet(place / "one.parquet")
     return place
@@ -76,7 +99,9 @@ def side(shards: Path, name: str = "*.tar") -> dict[str, set[int]]:
     for split in ("train", "test"):
         opened = Stream(str(shards / name), SIZE, split=split)
         (block, _), *_ = itertools.islice(opened.blocks(0, 0, 1, stream.START), 1)
-        parts[split] = {int(np.asarray(Image.open(io.BytesIO(body)))[0, 0, 0]) for _, body in block}
+        parts[split] = {
+            int(np.asarray(Image.open(io.BytesIO(body)))[0, 0, 0]) for _, body in block
+        }
     return parts
 
 
@@ -87,7 +112,11 @@ def test_an_epoch_is_every_picture_of_a_part_once(shards: Path, name: str) -> No
     assert parts["train"].isdisjoint(parts["test"])
     assert 1 <= len(parts["test"]) <= 15
     n = len(parts["train"])
-    taken = list(itertools.chain(*take(batches(open_pictures(str(shards / name), SIZE, 3), 1, seed=0), 2 * n)))
+    taken = list(
+        itertools.chain(
+            *take(batches(open_pictures(str(shards / name), SIZE, 3), 1, seed=0), 2 * n)
+        )
+    )
     assert set(taken[:n]) == set(taken[n:]) == parts["train"]
     assert taken[:n] != taken[n:]
     assert taken[:n] != sorted(taken[:n])
@@ -105,8 +134,12 @@ def test_the_order_is_of_seed_and_epoch(shards: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
-def test_a_stream_goes_on_exactly_where_it_was_left(shards: Path, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Through blocks of 7, shards and epochs; the state goes through JSON, as it does in a checkpoint."""
+def test_a_stream_goes_on_exactly_where_it_was_left(
+    shards: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through blocks of 7, shards and epochs; the state goes through JSON, as it does
+    in a checkpoint.
+    """
     monkeypatch.setattr(stream, "BLOCK", 7)
     monkeypatch.setattr(stream, "CHUNK", 3)
     opened = Stream(str(shards / "00?.tar"), SIZE)
@@ -118,22 +151,49 @@ def test_a_stream_goes_on_exactly_where_it_was_left(shards: Path, workers: int, 
     dealt.close()
     assert states[-1]["places"][0]["epoch"] >= 1
     for step in (0, 1, 2, 9, 22, 41):
-        assert take(batches(opened, 5, seed=0, workers=workers, start=step, state=states[step]), 10) == whole[step : step + 10]
+        assert (
+            take(
+                batches(
+                    opened, 5, seed=0, workers=workers, start=step, state=states[step]
+                ),
+                10,
+            )
+            == whole[step : step + 10]
+        )
 
 
 @pytest.mark.parametrize(("ranks", "workers"), [(2, 0), (3, 1), (2, 2), (5, 0)])
-def test_ranks_and_workers_share_an_epoch(shards: Path, ranks: int, workers: int) -> None:
-    """As many readers as shards, fewer, and more: together they read every picture once an epoch, none of them twice."""
+def test_ranks_and_workers_share_an_epoch(
+    shards: Path, ranks: int, workers: int
+) -> None:
+    """As many readers as shards, fewer, and more: together they read every picture once
+    an epoch, none of them twice.
+    """
     readers = ranks * max(1, workers)
     opened = Stream(str(shards / "00?.tar"), SIZE)
     seen: Counter[int] = Counter()
     for reader in range(readers):
         block, _ = next(opened.blocks(0, reader, readers, stream.START))
-        seen.update(int(np.asarray(Image.open(io.BytesIO(body)))[0, 0, 0]) for _, body in block)
+        seen.update(
+            int(np.asarray(Image.open(io.BytesIO(body)))[0, 0, 0]) for _, body in block
+        )
     assert seen == Counter(side(shards, "00?.tar")["train"])
-    first = [take(batches(opened, 2 * ranks, seed=0, rank=rank, ranks=ranks, workers=workers), 4) for rank in range(ranks)]
+    first = [
+        take(
+            batches(opened, 2 * ranks, seed=0, rank=rank, ranks=ranks, workers=workers),
+            4,
+        )
+        for rank in range(ranks)
+    ]
     assert all(len(batch) == 2 for share in first for batch in share)
-    assert max(Counter(number for share in first for batch in share for number in batch).values()) == 1
+    assert (
+        max(
+            Counter(
+                number for share in first for batch in share for number in batch
+            ).values()
+        )
+        == 1
+    )
 
 
 def test_other_numbers_of_workers_start_a_new_epoch_and_say_so(shards: Path) -> None:
@@ -147,7 +207,13 @@ def test_other_numbers_of_workers_start_a_new_epoch_and_say_so(shards: Path) -> 
 
 
 def test_a_start_without_a_state_is_refused(shards: Path) -> None:
-    with pytest.raises(ValueError, match=r"is a stream, which goes on from the state it was left in, not from step 3 alone$"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"is a stream, which goes on from the state it was left in, not from step 3"
+            r" alone$"
+        ),
+    ):
         batches(Stream(str(shards / "000.tar"), SIZE), 4, seed=0, start=3)
 
 
@@ -157,25 +223,51 @@ def test_a_bad_picture_is_named_once_and_passed_over(shards: Path) -> None:
         warnings.simplefilter("always")
         taken = Counter(itertools.chain(*take(dealt, 40)))
     named = sorted(str(warning.message) for warning in said)
-    assert [sentence.split(" of ")[0] for sentence in named] == [f"skipped: {name}.png" for name in ("003", "013", "023")]
+    assert [sentence.split(" of ")[0] for sentence in named] == [
+        f"skipped: {name}.png" for name in ("003", "013", "023")
+    ]
     assert not {3, 13, 23} & set(taken)
 
 
-def test_a_stream_of_nothing_but_bad_pictures_ends_in_a_sentence(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_of_nothing_but_bad_pictures_ends_in_a_sentence(
+    shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(stream, "BLOCK", 8)
-    monkeypatch.setattr(stream, "read_square", lambda *_: (_ for _ in ()).throw(ValueError("a.png could not be read")))
-    with pytest.raises(ValueError, match=r"^8 pictures of [^\n]*000\.tar in a row could not be read; the last: a\.png could not be read$"):
+    monkeypatch.setattr(
+        stream,
+        "read_square",
+        lambda *_: (_ for _ in ()).throw(ValueError("a.png could not be read")),
+    )
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"^8 pictures of [^\n]*000\.tar in a row could not be read; the last:"
+            r" a\.png could not be read$"
+        ),
+    ):
         next(batches(Stream(str(shards / "000.tar"), SIZE), 4, seed=0))
 
 
 def test_a_reader_that_finds_nothing_says_so(shards: Path) -> None:
     opened = Stream(str(shards / "00?.tar"), SIZE, split="test")
-    with pytest.raises(ValueError, match=r"found no picture for testing among the \d+ that it read; use fewer processes and workers than 64$"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"found no picture for testing among the \d+ that it read; use fewer"
+            r" processes and workers than 64$"
+        ),
+    ):
         [next(opened.blocks(0, reader, 64, stream.START)) for reader in range(64)]
 
 
 def test_too_few_pictures_to_hold_one_out_are_told_as_that(shards: Path) -> None:
-    with pytest.raises(ValueError, match=r"^too few pictures in [^\n]*few\.tar: none of the 4 read is for testing \(one in 20 is held out, by "):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"^too few pictures in [^\n]*few\.tar: none of the 4 read is for testing"
+            r" \(one in 20 is held out, by "
+        ),
+    ):
         next(batches(Stream(str(shards / "few.tar"), SIZE, split="test"), 1, seed=0))
     assert len(take(batches(Stream(str(shards / "few.tar"), SIZE), 4, seed=0), 2)) == 2
 
@@ -185,12 +277,16 @@ def test_pictures_come_in_the_size_and_the_channels_asked_for(shards: Path) -> N
     assert next(dealt).shape == (4, 1, 8, 8)
 
 
-def test_a_set_of_the_hub_is_asked_for_by_its_name(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_set_of_the_hub_is_asked_for_by_its_name(
+    shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The Hub itself is not needed: what would be asked of it is answered from a file."""
     asked = []
     load = datasets.load_dataset
 
-    def answer(path: str, name: str | None, **options: object) -> datasets.IterableDataset:
+    def answer(
+        path: str, name: str | None, **options: object
+    ) -> datasets.IterableDataset:
         asked.append((path, name, options))
         return load("parquet", data_files=str(shards / "one.parquet"), **options)
 
@@ -201,22 +297,37 @@ def test_a_set_of_the_hub_is_asked_for_by_its_name(shards: Path, monkeypatch: py
         assert len(take(batches(opened, 4, seed=0), 3)) == 3
 
 
-def test_what_cannot_be_streamed_is_told_in_a_sentence(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_streamed_is_told_in_a_sentence(
+    shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def down(*_: object, **__: object) -> None:
         raise ConnectionError("no route\n  to host")
 
     with pytest.raises(ValueError, match=r"^no shard fits .*nothing\*\.tar$"):
         Stream(str(shards / "nothing*.tar"), SIZE)
-    with pytest.raises(ValueError, match=r"^no column of .*texts\.tar holds pictures; its columns are txt, __key__, __url__$"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"^no column of .*texts\.tar holds pictures; its columns are txt, __key__,"
+            r" __url__$"
+        ),
+    ):
         Stream(str(shards / "texts.tar"), SIZE)
-    with pytest.raises(ValueError, match=r"^hf://faces names no set of the Hub; write hf://owner/name$"):
+    with pytest.raises(
+        ValueError, match=r"^hf://faces names no set of the Hub; write hf://owner/name$"
+    ):
         Stream("hf://faces", SIZE)
     monkeypatch.setattr(datasets, "load_dataset", down)
-    with pytest.raises(OSError, match=r"^hf://a/b could not be opened as a stream \(no route to host\)$"):
+    with pytest.raises(
+        OSError,
+        match=r"^hf://a/b could not be opened as a stream \(no route to host\)$",
+    ):
         Stream("hf://a/b", SIZE)
 
 
-def test_without_the_package_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_it_is_told_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     whole = builtins.__import__
 
     def without(name: str, *arguments: object, **options: object) -> object:
@@ -225,17 +336,33 @@ def test_without_the_package_it_is_told_what_to_install(monkeypatch: pytest.Monk
         return whole(name, *arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r"^a\.tar is a stream, which the package datasets reads: pip install 'sr3mini\[stream\]'$"):
+    with pytest.raises(
+        ImportError,
+        match=(
+            r"^a\.tar is a stream, which the package datasets reads: pip install"
+            r" 'sr3mini\[stream\]'$"
+        ),
+    ):
         room("data.shards").Stream("a.tar", SIZE)
 
 
-def test_a_shard_that_is_cut_off_ends_in_a_sentence(shards: Path, tmp_path: Path) -> None:
+def test_a_shard_that_is_cut_off_ends_in_a_sentence(
+    shards: Path, tmp_path: Path
+) -> None:
     (tmp_path / "cut.tar").write_bytes((shards / "000.tar").read_bytes()[:-30_000])
     for workers in (0, 1):
         with pytest.raises(
-            ValueError, match=r"^shard 0 of [^\n]*cut\.tar could not be read to its end \(ReadError: unexpected end of data\); mend it or leave it out$"
+            ValueError,
+            match=(
+                r"^shard 0 of [^\n]*cut\.tar could not be read to its end \(ReadError:"
+                r" unexpected end of data\); mend it or leave it out$"
+            ),
         ):
-            next(batches(Stream(str(tmp_path / "cut.tar"), SIZE), 4, seed=0, workers=workers))
+            next(
+                batches(
+                    Stream(str(tmp_path / "cut.tar"), SIZE), 4, seed=0, workers=workers
+                )
+            )
 
 
 def test_two_streams_need_not_the_trainers_random_numbers(shards: Path) -> None:

@@ -1,4 +1,6 @@
-"""The metrics table: on pictures that are drawn the same way every time, of values that are known in advance."""
+"""The metrics table: on pictures that are drawn the same way every time, of values that
+are known in advance.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,14 @@ from torch import Tensor
 
 from sr3mini.data import ALPHABET, Folder, glyphs
 from sr3mini.degrade import downsample, upsample
-from sr3mini.evaluation.evaluate import JUDGES, alphabet_legibility, chosen, error_of_means, evaluate, held_out
+from sr3mini.evaluation.evaluate import (
+    JUDGES,
+    alphabet_legibility,
+    chosen,
+    error_of_means,
+    evaluate,
+    held_out,
+)
 from sr3mini.evaluation.table import format_table
 from sr3mini.loss import regress
 from sr3mini.metrics import diversity, measure
@@ -29,7 +38,7 @@ def noise(*shape: int) -> Tensor:
     return torch.rand(shape, generator=seeded(0)) * 2 - 1
 
 
-# Draws ---------------------------------------------------------------------------------------------------------------
+# Draws --------------------------------------------------------------------------------
 
 
 def test_draws_are_factor_times_as_large_and_in_range() -> None:
@@ -49,23 +58,40 @@ def test_check_10_a_pictures_sample_does_not_depend_on_its_batch() -> None:
     f, x = network(), noise(3, 1, 4, 4)
     together = draw(f, x, seeds=[5])[0]
     for i in range(3):
-        torch.testing.assert_close(draw(f, x[i : i + 1], seeds=[5])[0], together[i : i + 1], rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            draw(f, x[i : i + 1], seeds=[5])[0], together[i : i + 1], rtol=0, atol=1e-5
+        )
 
 
-def test_the_number_of_steps_is_the_number_of_network_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_steps_is_the_number_of_network_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     f = network()
     levels: list[float] = []
-    monkeypatch.setattr(type(f), "forward", lambda self, x, y_t, gamma: (levels.append(gamma[0].item()), 0 * y_t)[1])
+    monkeypatch.setattr(
+        type(f),
+        "forward",
+        lambda self, x, y_t, gamma: (levels.append(gamma[0].item()), 0 * y_t)[1],
+    )
     draw(f, noise(1, 1, 4, 4), steps=3, seeds=[0])
     draw(f, noise(1, 1, 4, 4), seeds=[0])
     assert len(levels) == 3 + TINY.sampling_steps
     assert levels[:3] == TINY.sampling_schedule(3).gammas.flip(0)[:3].tolist()
 
 
-def test_a_regression_network_is_called_once_a_batch_and_shown_neither_noise_nor_a_level(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_regression_network_is_called_once_a_batch_and_shown_neither_noise_nor_a_level(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     f, shown = network(REGRESSION), []
     forward = type(f).forward
-    monkeypatch.setattr(type(f), "forward", lambda self, x, y_t, gamma: (shown.append((y_t, gamma)), forward(self, x, y_t, gamma))[1])
+    monkeypatch.setattr(
+        type(f),
+        "forward",
+        lambda self, x, y_t, gamma: (
+            shown.append((y_t, gamma)),
+            forward(self, x, y_t, gamma),
+        )[1],
+    )
     drawn = draw(f, noise(2, 1, 3, 5), steps=7, seeds=[0, 1, 2])
     assert drawn.shape == (3, 2, 1, 12, 20)
     assert len(shown) == 1
@@ -84,10 +110,12 @@ def test_a_regression_network_gives_every_seed_the_same_picture_in_range() -> No
 
 def test_a_network_in_training_draws_without_keeping_its_gradients() -> None:
     for preset in (TINY, REGRESSION):
-        assert not draw(build(preset), noise(1, 1, 4, 4), steps=1, seeds=[0]).requires_grad
+        assert not draw(
+            build(preset), noise(1, 1, 4, 4), steps=1, seeds=[0]
+        ).requires_grad
 
 
-# Which pictures ------------------------------------------------------------------------------------------------------
+# Which pictures -----------------------------------------------------------------------
 
 
 def test_held_out_glyphs_are_the_same_every_time_and_keep_their_characters() -> None:
@@ -102,10 +130,16 @@ def test_held_out_glyphs_are_the_same_every_time_and_keep_their_characters() -> 
     assert characters is not None
     assert set(characters).isdisjoint(train.characters)
     for picture, character in zip(y, characters, strict=True):
-        assert any(torch.equal(picture, test[i]) for i, c in enumerate(test.characters) if c == character)
+        assert any(
+            torch.equal(picture, test[i])
+            for i, c in enumerate(test.characters)
+            if c == character
+        )
 
 
-def test_held_out_of_a_folder_is_all_of_it_when_no_count_is_given(tmp_path: Path) -> None:
+def test_held_out_of_a_folder_is_all_of_it_when_no_count_is_given(
+    tmp_path: Path,
+) -> None:
     folder = str(pictures(tmp_path / "pictures", count=7))
     y, characters = held_out(folder, network(), None)
     assert y.shape == (7, 1, 16, 16)
@@ -114,28 +148,39 @@ def test_held_out_of_a_folder_is_all_of_it_when_no_count_is_given(tmp_path: Path
 
 
 def test_a_model_of_colour_pictures_is_shown_glyphs_in_colour() -> None:
-    y, characters = held_out("glyphs", network(dataclasses.replace(GLYPHS, image_channels=3)), 2)
+    y, characters = held_out(
+        "glyphs", network(dataclasses.replace(GLYPHS, image_channels=3)), 2
+    )
     assert y.shape == (2, 3, 32, 32)
     assert characters is not None
     assert not torch.equal(y[:, 0], y[:, 1])
 
 
-def test_of_a_prepared_folder_the_held_out_part_is_chosen_and_of_any_other_all(tmp_path: Path) -> None:
+def test_of_a_prepared_folder_the_held_out_part_is_chosen_and_of_any_other_all(
+    tmp_path: Path,
+) -> None:
     folder = pictures(tmp_path / "own", 12)
     everything, _ = chosen(str(folder), network(), None)
     (folder / "prepared.json").write_text(json.dumps({"size": 16, "complete": True}))
-    (folder / "train.names").write_bytes(b"".join(f"{n:02}.png\0".encode() for n in range(10)))
+    (folder / "train.names").write_bytes(
+        b"".join(f"{n:02}.png\0".encode() for n in range(10))
+    )
     (folder / "test.names").write_bytes(b"10.png\0" + b"11.png\0")
     held, order = chosen(str(folder), network(), None)
     assert isinstance(held, Folder)
-    assert (len(everything), sorted(held.files[i].name for i in order)) == (12, ["10.png", "11.png"])
+    assert (len(everything), sorted(held.files[i].name for i in order)) == (
+        12,
+        ["10.png", "11.png"],
+    )
 
 
-# Numbers -------------------------------------------------------------------------------------------------------------
+# Numbers ------------------------------------------------------------------------------
 
 
 def test_measure_on_values_known_in_advance() -> None:
-    """0.2 too bright on a range of 2: PSNR 10 log10(4 / 0.04) = 20 dB; shrunk, 0.1 on [0, 1]: 1e5 x 0.01 = 1000."""
+    """0.2 too bright on a range of 2: PSNR 10 log10(4 / 0.04) = 20 dB; shrunk, 0.1 on
+    [0, 1]: 1e5 x 0.01 = 1000.
+    """
     y = noise(3, 1, 16, 16) / 2
     x = downsample(y, 4)
     brighter = measure(y + 0.2, y, x)
@@ -159,7 +204,12 @@ def test_the_table_of_a_network_that_knows_the_answer() -> None:
 
 def test_the_batch_size_of_an_evaluation_changes_nothing() -> None:
     y, f = noise(5, 1, 16, 16), network()
-    torch.testing.assert_close(evaluate(f, y, samples=2, batch=2)[1], evaluate(f, y, samples=2, batch=5)[1], rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        evaluate(f, y, samples=2, batch=2)[1],
+        evaluate(f, y, samples=2, batch=5)[1],
+        rtol=0,
+        atol=1e-5,
+    )
 
 
 def test_each_row_is_measured_on_what_its_name_says() -> None:
@@ -167,7 +217,10 @@ def test_each_row_is_measured_on_what_its_name_says() -> None:
     table, drawn = evaluate(network(), y, samples=2)
     x = downsample(y, 4)
     assert table["mean of 2"] == measure(drawn.mean(0), y, x)
-    assert table["SR3"] == {**measure(drawn[0], y, x), "diversity": pytest.approx(diversity(drawn).mean().item())}
+    assert table["SR3"] == {
+        **measure(drawn[0], y, x),
+        "diversity": pytest.approx(diversity(drawn).mean().item()),
+    }
     assert table["mean of 2"] != measure(drawn[0], y, x)
 
 
@@ -177,18 +230,29 @@ def test_of_one_sample_there_is_no_mean_and_no_diversity() -> None:
     assert "diversity" not in table["SR3"]
 
 
-def test_the_table_of_a_regression_network_has_its_name_no_diversity_and_no_mean() -> None:
+def test_the_table_of_a_regression_network_has_its_name_no_diversity_and_no_mean() -> (
+    None
+):
     y, f = noise(3, 1, 16, 16), network(REGRESSION)
     table, drawn = evaluate(f, y, samples=4)
     x = downsample(y, 4)
     assert (f.preset.label, network().preset.label) == ("regression", "SR3")
     assert list(table) == ["bicubic", "regression"]
     assert drawn.shape == (4, 3, 1, 16, 16)
-    assert table["regression"] == {**measure(draw(f, x, seeds=[0])[0], y, x), "diversity": 0.0}
+    assert table["regression"] == {
+        **measure(draw(f, x, seeds=[0])[0], y, x),
+        "diversity": 0.0,
+    }
 
 
 def test_legibility_has_a_row_for_each_row_of_the_table() -> None:
-    for preset, rows in ((GLYPHS, ["bicubic", "SR3", "mean of 2"]), (dataclasses.replace(GLYPHS, objective="regression"), ["bicubic", "regression"])):
+    for preset, rows in (
+        (GLYPHS, ["bicubic", "SR3", "mean of 2"]),
+        (
+            dataclasses.replace(GLYPHS, objective="regression"),
+            ["bicubic", "regression"],
+        ),
+    ):
         read = alphabet_legibility(network(preset), steps=1, samples=2)
         assert list(read) == rows
         assert all(0 <= share <= 1 for share in read.values())
@@ -196,17 +260,25 @@ def test_legibility_has_a_row_for_each_row_of_the_table() -> None:
 
 
 def test_the_error_of_means_averages_over_groups_of_different_samples() -> None:
-    """Samples 1, 3, 5, 9 of an original 0: single ones 29, pairs (2 and 7) 26.5, threes (3) 9, all four (4.5) 20.25."""
-    drawn = torch.tensor([1.0, 3.0, 5.0, 9.0]).reshape(4, 1, 1, 1, 1).expand(4, 2, 1, 4, 4)
+    """Samples 1, 3, 5, 9 of an original 0: single ones 29, pairs (2 and 7) 26.5, threes
+    (3) 9, all four (4.5) 20.25.
+    """
+    drawn = (
+        torch.tensor([1.0, 3.0, 5.0, 9.0]).reshape(4, 1, 1, 1, 1).expand(4, 2, 1, 4, 4)
+    )
     found = [error_of_means(drawn, torch.zeros(2, 1, 4, 4), k) for k in (1, 2, 3, 4)]
     assert found == pytest.approx([29, 26.5, 9, 20.25])
 
 
 def test_the_error_of_means_is_bias_plus_spread_over_k() -> None:
-    """(9.8) for a sampler that is not exact: samples around 0.5 with variance 0.16, the original at 0."""
+    """(9.8) for a sampler that is not exact: samples around 0.5 with variance 0.16, the
+    original at 0.
+    """
     drawn = 0.5 + 0.4 * torch.randn(8, 200, 1, 8, 8, generator=seeded(0))
     for k in (1, 2, 4, 8):
-        assert error_of_means(drawn, torch.zeros(200, 1, 8, 8), k) == pytest.approx(0.25 + 0.16 / k, rel=0.02)
+        assert error_of_means(drawn, torch.zeros(200, 1, 8, 8), k) == pytest.approx(
+            0.25 + 0.16 / k, rel=0.02
+        )
 
 
 def test_each_judge_prefers_an_original_to_its_blur_or_its_dirt() -> None:
@@ -223,13 +295,18 @@ def test_each_judge_prefers_an_original_to_its_blur_or_its_dirt() -> None:
 def test_a_network_that_knows_the_alphabet_is_read_without_a_mistake() -> None:
     test = glyphs("test")
     y = test.batch([test.find(c, "DejaVuSerif") for c in ALPHABET])
-    legible = alphabet_legibility(Clairvoyant(GLYPHS, y), steps=10, samples=2, style="DejaVuSerif")
+    legible = alphabet_legibility(
+        Clairvoyant(GLYPHS, y), steps=10, samples=2, style="DejaVuSerif"
+    )
     assert legible["SR3"] == legible["mean of 2"] == 1
     assert 0 < legible["bicubic"] < 1
 
 
 def test_format_table_has_a_column_a_metric_and_a_dash_where_there_is_nothing() -> None:
-    table = {"bicubic": {"PSNR": 16.456, "SSIM": 0.5, "consistency": 106.04}, "SR3": {"PSNR": 24.0, "diversity": 0.0816, "legibility": 0.919}}
+    table = {
+        "bicubic": {"PSNR": 16.456, "SSIM": 0.5, "consistency": 106.04},
+        "SR3": {"PSNR": 24.0, "diversity": 0.0816, "legibility": 0.919},
+    }
     head, bicubic, sr3 = format_table(table).splitlines()
     assert head.split() == ["PSNR", "SSIM", "consistency", "diversity", "legibility"]
     assert bicubic.split() == ["bicubic", "16.46", "0.500", "106.0", "-", "-"]
@@ -238,7 +315,9 @@ def test_format_table_has_a_column_a_metric_and_a_dash_where_there_is_nothing() 
 
 
 def test_a_table_has_the_columns_that_were_measured_and_room_for_every_name() -> None:
-    head, row = format_table({"mean of 1000000": {"PSNR-Y": 28.42, "SSIM-Y": 0.81036, "FID": 5.2}}).splitlines()
+    head, row = format_table(
+        {"mean of 1000000": {"PSNR-Y": 28.42, "SSIM-Y": 0.81036, "FID": 5.2}}
+    ).splitlines()
     assert head.split() == ["PSNR-Y", "SSIM-Y", "FID"]
     assert row.split() == ["mean", "of", "1000000", "28.42", "0.8104", "5.20"]
     assert len(head) == len(row)

@@ -1,4 +1,6 @@
-"""LPIPS and FID: where they are missing, a sentence says what to do; the distance itself on features of our own."""
+"""LPIPS and FID: where they are missing, a sentence says what to do; the distance
+itself on features of our own.
+"""
 
 from __future__ import annotations
 
@@ -21,22 +23,36 @@ MISSING = {"torchvision": lpips, "torch_fidelity": FID}
 
 
 @pytest.mark.parametrize("package", MISSING)
-def test_a_missing_package_is_one_sentence_with_both_commands(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_one_sentence_with_both_commands(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(perceptual, "find_spec", lambda name: None)
     with pytest.raises(
-        ValueError, match=rf"which is not installed: run `pip install {package.replace('_', '-')}`, then `python -c .*`, which downloads .* MB$"
+        ValueError,
+        match=(
+            rf"which is not installed: run `pip install {package.replace('_', '-')}`,"
+            r" then `python -c .*`, which downloads .* MB$"
+        ),
     ):
         MISSING[package]()
 
 
 @pytest.mark.parametrize("package", MISSING)
-def test_a_package_that_breaks_at_its_import_is_one_sentence(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_breaks_at_its_import_is_one_sentence(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(name: str) -> None:
         raise RuntimeError(f"operator {name}::nms does not exist")
 
     monkeypatch.setattr(perceptual, "find_spec", lambda name: name)
     monkeypatch.setattr(perceptual, "importlib", SimpleNamespace(import_module=broken))
-    with pytest.raises(ValueError, match=r"cannot be imported \(operator .*::nms does not exist\): install the build that belongs to your torch"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"cannot be imported \(operator .*::nms does not exist\): install the build"
+            r" that belongs to your torch"
+        ),
+    ):
         MISSING[package]()
 
 
@@ -47,13 +63,23 @@ class Payload:
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """torchvision and torch-fidelity as far as they are asked where their weights come from, and a place for these."""
+    """torchvision and torch-fidelity as far as they are asked where their weights come
+    from, and a place for these.
+    """
     url = "https://example.org/weights.pth"
     packages = {
-        "torchvision": SimpleNamespace(models=SimpleNamespace(AlexNet_Weights=SimpleNamespace(DEFAULT=SimpleNamespace(url=url)))),
-        "torch_fidelity": SimpleNamespace(feature_extractor_inceptionv3=SimpleNamespace(URL_INCEPTION_V3=url)),
+        "torchvision": SimpleNamespace(
+            models=SimpleNamespace(
+                AlexNet_Weights=SimpleNamespace(DEFAULT=SimpleNamespace(url=url))
+            )
+        ),
+        "torch_fidelity": SimpleNamespace(
+            feature_extractor_inceptionv3=SimpleNamespace(URL_INCEPTION_V3=url)
+        ),
     }
-    monkeypatch.setattr(perceptual, "_package", lambda what, package, *_: packages[package])
+    monkeypatch.setattr(
+        perceptual, "_package", lambda what, package, *_: packages[package]
+    )
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "checkpoints").mkdir()
@@ -62,15 +88,25 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("package", MISSING)
 def test_missing_weights_are_not_fetched(package: str, hub: Path) -> None:
-    with pytest.raises(ValueError, match=r"needs the weights weights.pth, which are not in .*checkpoints: `python -c .*` downloads them$"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"needs the weights weights.pth, which are not in .*checkpoints: `python -c"
+            r" .*` downloads them$"
+        ),
+    ):
         MISSING[package]()
     assert not hub.exists()
 
 
 @pytest.mark.parametrize("package", MISSING)
-def test_weights_that_carry_code_are_refused_and_nothing_runs(package: str, hub: Path) -> None:
+def test_weights_that_carry_code_are_refused_and_nothing_runs(
+    package: str, hub: Path
+) -> None:
     torch.save(Payload(), hub)
-    with pytest.raises(ValueError, match="holds no weights that can be read without running code"):
+    with pytest.raises(
+        ValueError, match="holds no weights that can be read without running code"
+    ):
         MISSING[package]()
     assert not Path("executed").exists()
 
@@ -83,7 +119,9 @@ class Means(torch.nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         assert image.dtype == torch.uint8
         assert image.shape[1] == 3
-        return torch.stack([half.float().flatten(1).mean(1) for half in image.chunk(2, dim=-1)], dim=1)
+        return torch.stack(
+            [half.float().flatten(1).mean(1) for half in image.chunk(2, dim=-1)], dim=1
+        )
 
 
 def test_fid_is_frechets_distance_of_the_features() -> None:
@@ -92,12 +130,25 @@ def test_fid_is_frechets_distance_of_the_features() -> None:
     b = torch.rand(50, 1, 8, 8, generator=seeded(1)) * 1.5 - 1
     fid = FID(Means())
     for image in a:
-        fid.distance.update(((image + 1) * 127.5).round().to(torch.uint8)[None].expand(-1, 3, -1, -1), real=False)
+        fid.distance.update(
+            ((image + 1) * 127.5).round().to(torch.uint8)[None].expand(-1, 3, -1, -1),
+            real=False,
+        )
     for image in b:
-        fid.distance.update(((image + 1) * 127.5).round().to(torch.uint8)[None].expand(-1, 3, -1, -1), real=True)
-    of_a, of_b = (Means()(((y + 1) * 127.5).round().to(torch.uint8).expand(-1, 3, -1, -1)).double().numpy() for y in (a, b))
+        fid.distance.update(
+            ((image + 1) * 127.5).round().to(torch.uint8)[None].expand(-1, 3, -1, -1),
+            real=True,
+        )
+    of_a, of_b = (
+        Means()(((y + 1) * 127.5).round().to(torch.uint8).expand(-1, 3, -1, -1))
+        .double()
+        .numpy()
+        for y in (a, b)
+    )
     s_a, s_b = np.cov(of_a.T), np.cov(of_b.T)
-    wanted = ((of_a.mean(0) - of_b.mean(0)) ** 2).sum() + np.trace(s_a + s_b - 2 * scipy.linalg.sqrtm(s_a @ s_b).real)
+    wanted = ((of_a.mean(0) - of_b.mean(0)) ** 2).sum() + np.trace(
+        s_a + s_b - 2 * scipy.linalg.sqrtm(s_a @ s_b).real
+    )
     assert fid.value() == pytest.approx(wanted, rel=1e-3)
 
 

@@ -1,7 +1,9 @@
-"""One example, at least, of every figure and of every thing to play with, a module a chapter. The tests of all of them run on these.
+"""One example, at least, of every figure and of every thing to play with, a module a
+chapter. The tests of all of them run on these.
 
-    FIGURES      name of the function, and maybe a remark -> (how to draw it, some words that its description must hold)
-    PLAYABLES    name of the function, and maybe a remark -> how to make it
+FIGURES      name of the function, and maybe a remark -> (how to draw it, some words
+that its description must hold) PLAYABLES    name of the function, and maybe a remark ->
+how to make it
 """
 
 from __future__ import annotations
@@ -30,16 +32,34 @@ def noise(*shape: int) -> torch.Tensor:
 
 def stored_steps(last: int = 10) -> list[tuple[int, torch.Tensor, torch.Tensor | None]]:
     """A trajectory of two pictures, every step of it."""
-    return [(t, noise(2, 1, 8, 8) * (t + 1) / last, None if t == last else noise(2, 1, 8, 8)) for t in range(last, -1, -1)]
+    return [
+        (
+            t,
+            noise(2, 1, 8, 8) * (t + 1) / last,
+            None if t == last else noise(2, 1, 8, 8),
+        )
+        for t in range(last, -1, -1)
+    ]
 
 
 def all_figures() -> Figures:
-    return {name: example for module in _modules() for name, example in getattr(module, "FIGURES", {}).items()}
+    return {
+        name: example
+        for module in _modules()
+        for name, example in getattr(module, "FIGURES", {}).items()
+    }
 
 
 def all_playables() -> Playables:
-    return {name: example for module in _modules() for name, example in getattr(module, "PLAYABLES", {}).items()}
+    return {
+        name: example
+        for module in _modules()
+        for name, example in getattr(module, "PLAYABLES", {}).items()
+    }
 
 
 def _modules() -> list[object]:
-    return [importlib.import_module(f"examples.{module.name}") for module in pkgutil.iter_modules(__path__)]
+    return [
+        importlib.import_module(f"examples.{module.name}")
+        for module in pkgutil.iter_modules(__path__)
+    ]

@@ -10,13 +10,39 @@ FLOOR = f64(0.001, 0.1, 0.4)
 FALLING = (1 / torch.arange(1, 201)).tolist()
 
 FIGURES: Figures = {
-    "mean_and_median": (lambda: figures.mean_and_median(0.7, 0.2), ("probability 0.7", "gamma = 0.20", "predicts the noise -0.20", "L1 predicts -0.50")),
-    "bound_weights": (lambda: figures.bound_weights(PAPER), ("2000 steps", "0.5 at t = 1", "40% of it")),
-    "training_curve": (lambda: figures.training_curve(FALLING, {"a line": 0.5}, 20), ("200 training steps", "a line, 0.5", "below")),
+    "mean_and_median": (
+        lambda: figures.mean_and_median(0.7, 0.2),
+        (
+            "probability 0.7",
+            "gamma = 0.20",
+            "predicts the noise -0.20",
+            "L1 predicts -0.50",
+        ),
+    ),
+    "bound_weights": (
+        lambda: figures.bound_weights(PAPER),
+        ("2000 steps", "0.5 at t = 1", "40% of it"),
+    ),
+    "training_curve": (
+        lambda: figures.training_curve(FALLING, {"a line": 0.5}, 20),
+        ("200 training steps", "a line, 0.5", "below"),
+    ),
     "loss_by_level": (
-        lambda: figures.loss_by_level(LEVELS, FLOOR, {"before": f64(1, 1, 1), "after": f64(0.002, 0.05, 0.1)}, "The floor"),
-        ("3 levels", "before, after", "above it at gamma = 0.01", "below it at gamma = 0.5"),
+        lambda: figures.loss_by_level(
+            LEVELS,
+            FLOOR,
+            {"before": f64(1, 1, 1), "after": f64(0.002, 0.05, 0.1)},
+            "The floor",
+        ),
+        (
+            "3 levels",
+            "before, after",
+            "above it at gamma = 0.01",
+            "below it at gamma = 0.5",
+        ),
     ),
 }
 
-PLAYABLES: Playables = {"mean_and_median_slider": lambda: widgets.mean_and_median_slider()}
+PLAYABLES: Playables = {
+    "mean_and_median_slider": lambda: widgets.mean_and_median_slider()
+}

@@ -7,21 +7,46 @@ FEW = NoiseSchedule.linear(2000, 1e-6, 1e-2).respaced(25)
 GUESS, PICTURE = noise(2, 1, 8, 8), -noise(2, 1, 8, 8)
 
 FIGURES: Figures = {
-    "posterior_product": (lambda: figures.posterior_product(SHORT, 3, 1.0, -0.5), ("t = 3", "y_0 = 1", "narrower than either")),
-    "reverse_variances": (lambda: figures.reverse_variances(FEW, [0.0, 0.01, 0.1, 1.0]), ("25 steps", "N(0, 1)", "0 at t = 1")),
-    "exact_marginals": (lambda: figures.exact_marginals(FEW), ("from 25 to 1", "point mass")),
+    "posterior_product": (
+        lambda: figures.posterior_product(SHORT, 3, 1.0, -0.5),
+        ("t = 3", "y_0 = 1", "narrower than either"),
+    ),
+    "reverse_variances": (
+        lambda: figures.reverse_variances(FEW, [0.0, 0.01, 0.1, 1.0]),
+        ("25 steps", "N(0, 1)", "0 at t = 1"),
+    ),
+    "exact_marginals": (
+        lambda: figures.exact_marginals(FEW),
+        ("from 25 to 1", "point mass"),
+    ),
     "covariance_order": (
-        lambda: figures.covariance_order([25, 50, 100], [0.04, 0.02, 0.01], [0.08, 0.05, 0.03]),
+        lambda: figures.covariance_order(
+            [25, 50, 100], [0.04, 0.02, 0.01], [0.08, 0.05, 0.03]
+        ),
         ("25 to 100", "ends at -1.0", "ends at -0.7"),
     ),
     "trajectory_residuals": (
-        lambda: figures.trajectory_residuals(noise(2, 1, 8, 8), GUESS, PICTURE - GUESS, downsample(GUESS - PICTURE, 4), "Step t = 3"),
+        lambda: figures.trajectory_residuals(
+            noise(2, 1, 8, 8),
+            GUESS,
+            PICTURE - GUESS,
+            downsample(GUESS - PICTURE, 4),
+            "Step t = 3",
+        ),
         ("Step t = 3", "what the guess lacks"),
     ),
 }
 
 PLAYABLES: Playables = {
     "residual_slider": lambda: widgets.residual_slider(
-        {"one": stored_steps(6), "other": [(t, -y_t, None if y_0 is None else -y_0 / 2) for t, y_t, y_0 in stored_steps(6)]}, noise(2, 1, 2, 2), PICTURE
+        {
+            "one": stored_steps(6),
+            "other": [
+                (t, -y_t, None if y_0 is None else -y_0 / 2)
+                for t, y_t, y_0 in stored_steps(6)
+            ],
+        },
+        noise(2, 1, 2, 2),
+        PICTURE,
     )
 }

@@ -12,11 +12,30 @@ def many(count: int, side: int, seed: int) -> torch.Tensor:
 
 
 FIGURES: Figures = {
-    "tradeoff": (lambda: figures.tradeoff(), ("w = 0.5 and 0.8", "from 2 at 50 %", "to 1 at 100 %", "straight")),
-    "mean_of_k": (lambda: figures.mean_of_k([1, 2, 4], [1.9, 1.5, 1.2], [0.99, 0.97, 0.95], 0.7), ("K from 1 to 4", "about 1.9", "about 0.7", "95 %")),
-    "alternatives": (lambda: figures.alternatives(noise(1, 1, 4, 4), noise(1, 1, 8, 8), -noise(1, 1, 8, 8), ("left", "right"), "Which one?."), ("Which one",)),
+    "tradeoff": (
+        lambda: figures.tradeoff(),
+        ("w = 0.5 and 0.8", "from 2 at 50 %", "to 1 at 100 %", "straight"),
+    ),
+    "mean_of_k": (
+        lambda: figures.mean_of_k([1, 2, 4], [1.9, 1.5, 1.2], [0.99, 0.97, 0.95], 0.7),
+        ("K from 1 to 4", "about 1.9", "about 0.7", "95 %"),
+    ),
+    "alternatives": (
+        lambda: figures.alternatives(
+            noise(1, 1, 4, 4),
+            noise(1, 1, 8, 8),
+            -noise(1, 1, 8, 8),
+            ("left", "right"),
+            "Which one?.",
+        ),
+        ("Which one",),
+    ),
 }
 
 PLAYABLES: Playables = {
-    "two_alternatives": lambda: widgets.two_alternatives(many(3, 4, 0), many(3, 16, 1), {"SR3": many(3, 16, 2), "regression": spoilt(many(3, 16, 1))["faded"]}),
+    "two_alternatives": lambda: widgets.two_alternatives(
+        many(3, 4, 0),
+        many(3, 16, 1),
+        {"SR3": many(3, 16, 2), "regression": spoilt(many(3, 16, 1))["faded"]},
+    ),
 }

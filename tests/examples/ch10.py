@@ -11,16 +11,31 @@ CASTS = torch.tensor([[0.1, -0.1, 0.0], [-0.05, 0.1, 0.08]])
 
 FIGURES: Figures = {
     "psnr_ladder": (
-        lambda: figures.psnr_ladder({"bicubic": 16.05, "pure noise": 4.35, "a sample": 26.6}),
+        lambda: figures.psnr_ladder(
+            {"bicubic": 16.05, "pure noise": 4.35, "a sample": 26.6}
+        ),
         ("pure noise, 4 dB; bicubic, 16 dB; a sample, 27 dB",),
     ),
     "bias_shifts": (
-        lambda: figures.bias_shifts([LONG.respaced(10), PAPER.respaced(100)], [1.0, 0.5, 0.1, 0.0]),
+        lambda: figures.bias_shifts(
+            [LONG.respaced(10), PAPER.respaced(100)], [1.0, 0.5, 0.1, 0.0]
+        ),
         ("100 steps", "3.1 for sigma = 1", "T = 10, 100"),
     ),
-    "snapshot_casts": (lambda: figures.snapshot_casts([100, 200], CASTS, CASTS / 3), ("2 training steps", "at most half as far")),
-    "snapshot_casts that an average does not calm": (lambda: figures.snapshot_casts([100, 200], CASTS, CASTS), ("about as far",)),
-    "faulty": (lambda: figures.faulty(downsample(PICTURE, 4), -PICTURE, PICTURE, "PSNR 3 dB", "Three squares."), ("Three squares",)),
+    "snapshot_casts": (
+        lambda: figures.snapshot_casts([100, 200], CASTS, CASTS / 3),
+        ("2 training steps", "at most half as far"),
+    ),
+    "snapshot_casts that an average does not calm": (
+        lambda: figures.snapshot_casts([100, 200], CASTS, CASTS),
+        ("about as far",),
+    ),
+    "faulty": (
+        lambda: figures.faulty(
+            downsample(PICTURE, 4), -PICTURE, PICTURE, "PSNR 3 dB", "Three squares."
+        ),
+        ("Three squares",),
+    ),
 }
 
 RUNS = {

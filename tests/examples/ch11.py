@@ -10,10 +10,13 @@ from sr3mini.training.plan import plan
 from . import Figures, Playables
 
 LOGS = {
-    name: [{"step": 20.0 * n, "loss": loss} for n, loss in enumerate(values, 1)] for name, values in (("plain", (0.8, 0.3, 0.1)), ("early", (0.06, 0.05, 0.03)))
+    name: [{"step": 20.0 * n, "loss": loss} for n, loss in enumerate(values, 1)]
+    for name, values in (("plain", (0.8, 0.3, 0.1)), ("early", (0.06, 0.05, 0.03)))
 }
 LOSSES = [1 / (1 + step / 20) for step in range(400)]
-RUN: dict[str, Any] = {"log": [[step, 0.05 + 0.1 / (1 + step), 2.0 * step] for step in range(101)]}
+RUN: dict[str, Any] = {
+    "log": [[step, 0.05 + 0.1 / (1 + step), 2.0 * step] for step in range(101)]
+}
 PHOTO = ROOT / "data" / "readme.png"
 
 
@@ -22,27 +25,57 @@ def _cost(**how: Any) -> Any:
 
 
 FIGURES: Figures = {
-    "head_start": (lambda: figures.head_start(0.1), ("by up to 148 with the plain start", "at most 0.10 with")),
+    "head_start": (
+        lambda: figures.head_start(0.1),
+        ("by up to 148 with the plain start", "at most 0.10 with"),
+    ),
     "watched": (
         lambda: figures.watched(LOGS, {"f = 0": 1.0, "no training": 0.05}),
         ("2 trainings", "plain ends above", "early ends below the line of no training"),
     ),
     "spikes": (
-        lambda: figures.spikes({"as it is": [2 * loss for loss in LOSSES], "clipped": LOSSES}, 200),
+        lambda: figures.spikes(
+            {"as it is": [2 * loss for loss in LOSSES], "clipped": LOSSES}, 200
+        ),
         ("at step 200", "as it is, more than a tenth higher; clipped, about as low"),
     ),
-    "memory_bar": (lambda: figures.memory_bar(_cost()), ("Training glyphs_8_32 on 1 h100, 32 pictures", "GB that can be used: it fits")),
+    "memory_bar": (
+        lambda: figures.memory_bar(_cost()),
+        ("Training glyphs_8_32 on 1 h100, 32 pictures", "GB that can be used: it fits"),
+    ),
     "memory_bar that is too long": (
-        lambda: figures.memory_bar(plan(replace(PRESETS["glyphs_8_32"], batch_size=20_000), kind="t4", gpus=2)),
+        lambda: figures.memory_bar(
+            plan(replace(PRESETS["glyphs_8_32"], batch_size=20_000), kind="t4", gpus=2)
+        ),
         ("on 2 t4", "it does not fit"),
     ),
-    "full_run": (lambda: figures.full_run(RUN), ("100 steps and 3 minutes", "from 0.1 at step 1 it falls to 0.052 half-way")),
+    "full_run": (
+        lambda: figures.full_run(RUN),
+        ("100 steps and 3 minutes", "from 0.1 at step 1 it falls to 0.052 half-way"),
+    ),
     "full_run with a spike": (
-        lambda: figures.full_run({"log": [[step, 0.5 if step == 30 else 0.1, 2.0 * step] for step in range(101)]}),
+        lambda: figures.full_run(
+            {
+                "log": [
+                    [step, 0.5 if step == 30 else 0.1, 2.0 * step]
+                    for step in range(101)
+                ]
+            }
+        ),
         ("jumps to 0.5 at step 30",),
     ),
-    "stored": (lambda: figures.stored(PHOTO, "Ten characters in rows."), ("Ten characters",)),
-    "stored of few pixels": (lambda: figures.stored(PHOTO, "Narrow.", width=3.0), ("Narrow",)),
+    "stored": (
+        lambda: figures.stored(PHOTO, "Ten characters in rows."),
+        ("Ten characters",),
+    ),
+    "stored of few pixels": (
+        lambda: figures.stored(PHOTO, "Narrow.", width=3.0),
+        ("Narrow",),
+    ),
 }
 
-PLAYABLES: Playables = {"plan_slider": lambda: widgets.plan_slider(PRESETS["glyphs_8_32"], ["h100", "t4"], [1, 4], [1, 2])}
+PLAYABLES: Playables = {
+    "plan_slider": lambda: widgets.plan_slider(
+        PRESETS["glyphs_8_32"], ["h100", "t4"], [1, 4], [1, 2]
+    )
+}

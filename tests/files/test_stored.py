@@ -1,4 +1,6 @@
-"""What a picture file carries comes through: every bit of its colours, transparency, orientation, profile, EXIF."""
+"""What a picture file carries comes through: every bit of its colours, transparency,
+orientation, profile, EXIF.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,23 @@ from sr3mini.files.stored import Picture, read, resolution, write_png
 
 def smooth(size: tuple[int, int] = (200, 300)) -> np.ndarray:
     rows, columns = np.mgrid[: size[0], : size[1]]
-    waves = [127 + 120 * np.sin(rows / a + columns / b) for a, b in ((19, 31), (47, 11), (23, 53))]
-    return (np.stack(waves, axis=-1) + np.random.default_rng(0).normal(0, 2, (*size, 3))).clip(0, 255).astype(np.uint8)
+    waves = [
+        127 + 120 * np.sin(rows / a + columns / b)
+        for a, b in ((19, 31), (47, 11), (23, 53))
+    ]
+    return (
+        (np.stack(waves, axis=-1) + np.random.default_rng(0).normal(0, 2, (*size, 3)))
+        .clip(0, 255)
+        .astype(np.uint8)
+    )
 
 
 def whole(picture: Picture) -> np.ndarray:
-    return picture.colour if picture.alpha is None else np.concatenate([picture.colour, picture.alpha[..., None]], axis=2)
+    return (
+        picture.colour
+        if picture.alpha is None
+        else np.concatenate([picture.colour, picture.alpha[..., None]], axis=2)
+    )
 
 
 def encoded(image: Image.Image, kind: str = "png", **options: object) -> bytes:
@@ -32,12 +45,14 @@ def encoded(image: Image.Image, kind: str = "png", **options: object) -> bytes:
     return file.getvalue()
 
 
-# Writing -------------------------------------------------------------------------------------------------------------
+# Writing ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("depth", [8, 16])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_every_bit_of_every_kind_of_png_is_there_again(channels: int, depth: int) -> None:
+def test_every_bit_of_every_kind_of_png_is_there_again(
+    channels: int, depth: int
+) -> None:
     array = numbers(channels, depth)
     picture = read(png(array))
     assert picture.colour.dtype == array.dtype
@@ -45,8 +60,14 @@ def test_every_bit_of_every_kind_of_png_is_there_again(channels: int, depth: int
     assert np.array_equal(whole(picture), array)
 
 
-@pytest.mark.parametrize("array", [smooth(), smooth()[..., :1], np.zeros((40, 50, 3), np.uint8), numbers(3, 8)], ids=["colour", "grey", "black", "noise"])
-def test_pillow_reads_the_same_and_would_not_have_made_it_smaller(array: np.ndarray) -> None:
+@pytest.mark.parametrize(
+    "array",
+    [smooth(), smooth()[..., :1], np.zeros((40, 50, 3), np.uint8), numbers(3, 8)],
+    ids=["colour", "grey", "black", "noise"],
+)
+def test_pillow_reads_the_same_and_would_not_have_made_it_smaller(
+    array: np.ndarray,
+) -> None:
     written = png(array)
     with Image.open(io.BytesIO(written)) as image:
         image.verify()
@@ -63,21 +84,37 @@ def test_a_picture_of_one_pixel_and_one_of_long_rows() -> None:
         assert np.array_equal(read(file.getvalue()).colour, array)
 
 
-# Reading -------------------------------------------------------------------------------------------------------------
+# Reading ------------------------------------------------------------------------------
 
 
 def tiff(array: np.ndarray, order: str, compression: int) -> bytes:
-    """A 16-bit colour TIFF of one strip; `order` is "<" or ">", `compression` 1 (none) or 8 (deflate)."""
+    """A 16-bit colour TIFF of one strip; `order` is "<" or ">", `compression` 1 (none)
+    or 8 (deflate).
+    """
     height, width, _ = array.shape
     pixels = array.astype(f"{order}u2").tobytes()
     pixels = zlib.compress(pixels) if compression == 8 else pixels
     bits, data = 8 + 2 + 9 * 12 + 4, 8 + 2 + 9 * 12 + 4 + 6
-    entries = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, bits), (259, 3, 1, compression), (262, 3, 1, 2), (273, 4, 1, data), (277, 3, 1, 3)]
+    entries = [
+        (256, 4, 1, width),
+        (257, 4, 1, height),
+        (258, 3, 3, bits),
+        (259, 3, 1, compression),
+        (262, 3, 1, 2),
+        (273, 4, 1, data),
+        (277, 3, 1, 3),
+    ]
     entries += [(278, 4, 1, height), (279, 4, 1, len(pixels))]
-    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, len(entries))
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(
+        f"{order}IH", 8, len(entries)
+    )
     for tag, kind, count, value in entries:
         head += struct.pack(f"{order}HHI", tag, kind, count)
-        head += struct.pack(f"{order}HH", value, 0) if kind == 3 and count == 1 else struct.pack(f"{order}I", value)
+        head += (
+            struct.pack(f"{order}HH", value, 0)
+            if kind == 3 and count == 1
+            else struct.pack(f"{order}I", value)
+        )
     return head + struct.pack(f"{order}I3H", 0, 16, 16, 16) + pixels
 
 
@@ -90,12 +127,24 @@ def test_the_16_bits_of_a_colour_tiff(order: str, compression: int) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("depth", [8, 16])
-def test_a_picture_is_turned_upright_and_its_exif_says_so(orientation: int, depth: int) -> None:
+def test_a_picture_is_turned_upright_and_its_exif_says_so(
+    orientation: int, depth: int
+) -> None:
     array, exif = numbers(3, depth), Image.Exif()
     exif[0x0112], exif[0x010F] = orientation, "a camera"
     stored = png(array, {b"eXIf": exif.tobytes().removeprefix(b"Exif\0\0")})
-    ways = [lambda a: a, np.fliplr, lambda a: np.rot90(a, 2), np.flipud, lambda a: a.swapaxes(0, 1)]
-    ways += [lambda a: np.rot90(a, -1), lambda a: np.rot90(a, 2).swapaxes(0, 1), lambda a: np.rot90(a, 1)]
+    ways = [
+        lambda a: a,
+        np.fliplr,
+        lambda a: np.rot90(a, 2),
+        np.flipud,
+        lambda a: a.swapaxes(0, 1),
+    ]
+    ways += [
+        lambda a: np.rot90(a, -1),
+        lambda a: np.rot90(a, 2).swapaxes(0, 1),
+        lambda a: np.rot90(a, 1),
+    ]
     picture = read(stored)
     assert np.array_equal(picture.colour, ways[orientation - 1](array))
     kept = Image.Exif()
@@ -105,7 +154,14 @@ def test_a_picture_is_turned_upright_and_its_exif_says_so(orientation: int, dept
 
 def test_exif_keeps_place_and_exposure_and_loses_the_sizes() -> None:
     exif = Image.Exif()
-    exif[0x8769], exif[0x8825] = {0x9003: "2026:01:02 03:04:05", 0xA002: 17, 0xA003: 23}, {1: "N", 2: (47.0, 30.0, 0.0)}
+    exif[0x8769], exif[0x8825] = (
+        {
+            0x9003: "2026:01:02 03:04:05",
+            0xA002: 17,
+            0xA003: 23,
+        },
+        {1: "N", 2: (47.0, 30.0, 0.0)},
+    )
     picture = read(encoded(Image.fromarray(numbers(3, 8)), "jpeg", exif=exif))
     kept = Image.Exif()
     kept.load(picture.chunks[b"eXIf"])
@@ -118,29 +174,49 @@ def test_profile_gamma_and_resolution_are_carried_over() -> None:
     info = PngImagePlugin.PngInfo()
     info.add(b"gAMA", struct.pack(">I", 45455))
     info.add(b"cHRM", struct.pack(">8I", *range(31270, 31278)))
-    picture = read(encoded(Image.fromarray(numbers(3, 8)), icc_profile=profile, dpi=(300, 150), pnginfo=info))
+    picture = read(
+        encoded(
+            Image.fromarray(numbers(3, 8)),
+            icc_profile=profile,
+            dpi=(300, 150),
+            pnginfo=info,
+        )
+    )
     assert picture.dpi == pytest.approx((300, 150), abs=0.02)
-    with Image.open(io.BytesIO(png(numbers(3, 8), {**picture.chunks, b"pHYs": resolution((1200.0, 600.0))}))) as again:
+    with Image.open(
+        io.BytesIO(
+            png(numbers(3, 8), {**picture.chunks, b"pHYs": resolution((1200.0, 600.0))})
+        )
+    ) as again:
         again.load()
         assert again.info["icc_profile"] == profile
         assert again.info["gamma"] == pytest.approx(0.45455)
-        assert again.info["chromaticity"] == pytest.approx([v / 1e5 for v in range(31270, 31278)])
+        assert again.info["chromaticity"] == pytest.approx(
+            [v / 1e5 for v in range(31270, 31278)]
+        )
         assert again.info["dpi"] == pytest.approx((1200, 600), abs=0.02)
 
 
 def test_srgb_is_carried_over_without_a_profile() -> None:
     info = PngImagePlugin.PngInfo()
     info.add(b"sRGB", b"\1")
-    assert read(encoded(Image.fromarray(numbers(3, 8)), pnginfo=info)).chunks == {b"sRGB": b"\1"}
+    assert read(encoded(Image.fromarray(numbers(3, 8)), pnginfo=info)).chunks == {
+        b"sRGB": b"\1"
+    }
 
 
 def test_other_modes_become_grey_or_colour() -> None:
     image = Image.fromarray(smooth((20, 30)))
     cmyk = image.convert("CMYK")
-    assert np.array_equal(read(encoded(cmyk, "tiff")).colour, np.asarray(cmyk.convert("RGB")))
+    assert np.array_equal(
+        read(encoded(cmyk, "tiff")).colour, np.asarray(cmyk.convert("RGB"))
+    )
     assert read(encoded(image.convert("1"))).colour.shape == (20, 30, 1)
     assert read(encoded(image.convert("L"), "gif")).colour.shape[2] in (1, 3)
-    assert np.array_equal(read(encoded(image.quantize(16))).colour, np.asarray(image.quantize(16).convert("RGB")))
+    assert np.array_equal(
+        read(encoded(image.quantize(16))).colour,
+        np.asarray(image.quantize(16).convert("RGB")),
+    )
     clear = image.quantize(16)
     picture = read(encoded(clear, transparency=3))
     assert picture.alpha is not None
@@ -161,7 +237,9 @@ def test_a_cmyk_pictures_profile_is_used_up() -> None:
     assert b"iCCP" not in picture.chunks
 
 
-@pytest.mark.parametrize("values", [[0.0, 0.5, 1.0], [0.0, 127.5, 255.0], [0.0, 32768.0, 65535.0]])
+@pytest.mark.parametrize(
+    "values", [[0.0, 0.5, 1.0], [0.0, 127.5, 255.0], [0.0, 32768.0, 65535.0]]
+)
 def test_floats_become_16_bits(values: list[float]) -> None:
     image = Image.fromarray(np.array([values], np.float32))
     assert read(encoded(image, "tiff")).colour[0, :, 0].tolist() == [0, 32768, 65535]
@@ -170,14 +248,21 @@ def test_floats_become_16_bits(values: list[float]) -> None:
 def test_the_first_frame_of_many_is_taken_and_told() -> None:
     frames = [Image.new("L", (4, 3), value) for value in (40, 200)]
     with pytest.warns(UserWarning, match="holds 2 pictures; the first is taken"):
-        assert (read(encoded(frames[0], "gif", save_all=True, append_images=frames[1:])).colour == 40).all()
+        assert (
+            read(
+                encoded(frames[0], "gif", save_all=True, append_images=frames[1:])
+            ).colour
+            == 40
+        ).all()
 
 
 @pytest.mark.parametrize("cut", [0, 5, 20, 40, 200, -30])
 def test_what_is_no_picture_is_told_in_a_sentence(cut: int, tmp_path: Path) -> None:
     file = tmp_path / "cut.png"
     file.write_bytes(png(numbers(3, 16))[:cut] if cut else b"no picture")
-    with pytest.raises(ValueError, match=r"cut\.png could not be read as a picture \(.+\)$"):
+    with pytest.raises(
+        ValueError, match=r"cut\.png could not be read as a picture \(.+\)$"
+    ):
         read(file)
     with pytest.raises(ValueError, match="standard input could not be read"):
         read(file.read_bytes())
@@ -191,19 +276,28 @@ def test_a_picture_that_claims_a_gigantic_size_is_refused() -> None:
     bomb = bytearray(png(numbers(1, 8)))
     bomb[16:24] = struct.pack(">II", 100_000, 100_000)
     bomb[29:33] = struct.pack(">I", zlib.crc32(bytes(bomb[12:29])))
-    with warnings.catch_warnings(), pytest.raises(ValueError, match="could not be read"):
+    with (
+        warnings.catch_warnings(),
+        pytest.raises(ValueError, match="could not be read"),
+    ):
         read(bytes(bomb))
 
 
-def test_a_picture_as_large_as_our_own_results_is_read_and_pillows_limit_stays_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    """24000 x 16000 comes of a photograph of 24 million pixels; here the limits are a millionth of the real ones. A user's own limit counts."""
+def test_a_picture_as_large_as_our_own_results_is_read_and_pillows_limit_stays_what_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """24000 x 16000 comes of a photograph of 24 million pixels; here the limits are a
+    millionth of the real ones. A user's own limit counts.
+    """
     monkeypatch.setattr("sr3mini.files.stored.PILLOWS_LIMIT", 89)
     monkeypatch.setattr("sr3mini.files.stored.LARGEST", 536)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 89)
     large, larger = (png(np.zeros((16, side, 1), np.uint8)) for side in (24, 48))
     assert read(large).size == (16, 24)
     assert Image.MAX_IMAGE_PIXELS == 89
-    with pytest.raises(ValueError, match=r"Image size \(768 pixels\) exceeds limit of 536 pixels"):
+    with pytest.raises(
+        ValueError, match=r"Image size \(768 pixels\) exceeds limit of 536 pixels"
+    ):
         read(larger)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 88)
     with pytest.raises(ValueError, match="exceeds limit of 176 pixels"):

@@ -1,4 +1,6 @@
-"""Weights on disk: what is written comes back, a failed write harms nothing, and nothing but our own files is read."""
+"""Weights on disk: what is written comes back, a failed write harms nothing, and
+nothing but our own files is read.
+"""
 
 from __future__ import annotations
 
@@ -24,22 +26,32 @@ from sr3mini.model.preset import Preset
 
 @pytest.fixture
 def f() -> Network:
-    network = build(Preset("tiny", "folder", 16, 4, channels=8, multipliers=(1, 2), groups=4))
+    network = build(
+        Preset("tiny", "folder", 16, 4, channels=8, multipliers=(1, 2), groups=4)
+    )
     torch.nn.init.normal_(network.head.weight)
     return network
 
 
-def test_float32_comes_back_exactly_and_float16_rounded(f: Network, tmp_path: Path) -> None:
+def test_float32_comes_back_exactly_and_float16_rounded(
+    f: Network, tmp_path: Path
+) -> None:
     for dtype, tolerance in ((torch.float32, 0.0), (torch.float16, 2**-11)):
         save(tmp_path / "model.safetensors", f, dtype)
         for path in (tmp_path, tmp_path / "model.safetensors"):
             g = load(path)
             assert g.preset == f.preset
-            for a, b in zip(f.state_dict().values(), g.state_dict().values(), strict=True):
-                torch.testing.assert_close(a, b, rtol=tolerance, atol=1e-7 if tolerance else 0)
+            for a, b in zip(
+                f.state_dict().values(), g.state_dict().values(), strict=True
+            ):
+                torch.testing.assert_close(
+                    a, b, rtol=tolerance, atol=1e-7 if tolerance else 0
+                )
 
 
-def test_a_write_that_fails_leaves_the_old_file(f: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_leaves_the_old_file(
+    f: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "model.safetensors"
     save(path, f)
     before = path.read_bytes()
@@ -69,10 +81,18 @@ def test_a_pickle_is_never_executed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_weights_that_are_no_numbers_are_refused(value: float, f: Network, tmp_path: Path) -> None:
+def test_weights_that_are_no_numbers_are_refused(
+    value: float, f: Network, tmp_path: Path
+) -> None:
     next(f.parameters()).data.view(-1)[3] = value
     save(tmp_path / "model.safetensors", f)
-    with pytest.raises(ValueError, match=r"model\.safetensors holds weights that are no finite numbers, in level\.mlp\.0\.weight"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"model\.safetensors holds weights that are no finite numbers, in"
+            r" level\.mlp\.0\.weight"
+        ),
+    ):
         load(tmp_path / "model.safetensors")
 
 
@@ -86,15 +106,23 @@ def test_hostile_files_are_refused_in_a_sentence(f: Network, tmp_path: Path) -> 
             load(path)
     tensors = {key: value.clone() for key, value in f.state_dict().items()}
     good = json.loads(f.preset.to_json())
-    for preset, what in [("no json", "preset"), (json.dumps({**good, "x": 1}), "preset"), (json.dumps({**good, "channels": 16}), "describes")]:
+    for preset, what in [
+        ("no json", "preset"),
+        (json.dumps({**good, "x": 1}), "preset"),
+        (json.dumps({**good, "channels": 16}), "describes"),
+    ]:
         save_file(tensors, path, metadata={"preset": preset})
         with pytest.raises(ValueError, match=what) as refused:
             load(path)
         assert "\n" not in str(refused.value)
 
 
-def test_the_tensor_that_does_not_fit_is_named_before_a_network_asks_for_memory(f: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The preset may be a lie, of a network that fills the machine: it is laid out on torch's meta device first."""
+def test_the_tensor_that_does_not_fit_is_named_before_a_network_asks_for_memory(
+    f: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The preset may be a lie, of a network that fills the machine: it is laid out on
+    torch's meta device first.
+    """
     devices = []
     network = Preset.network
 
@@ -103,14 +131,18 @@ def test_the_tensor_that_does_not_fit_is_named_before_a_network_asks_for_memory(
         return network(preset)
 
     large = dataclasses.replace(f.preset, channels=4096, multipliers=(1, 64)).to_json()
-    save_file(dict(f.state_dict()), tmp_path / "model.safetensors", metadata={"preset": large})
+    save_file(
+        dict(f.state_dict()), tmp_path / "model.safetensors", metadata={"preset": large}
+    )
     monkeypatch.setattr(Preset, "network", watch)
     with pytest.raises(ValueError, match=r"size mismatch for .*weight"):
         load(tmp_path)
     assert devices == ["meta"]
 
 
-def test_a_model_that_is_loaded_samples_and_is_not_trained_on(f: Network, tmp_path: Path) -> None:
+def test_a_model_that_is_loaded_samples_and_is_not_trained_on(
+    f: Network, tmp_path: Path
+) -> None:
     save(tmp_path / "model.safetensors", f, torch.float16)
     g = load(tmp_path)
     assert not g.training
@@ -134,7 +166,7 @@ def test_a_place_that_cannot_be_written_is_named(f: Network, tmp_path: Path) -> 
         save(tmp_path / "file" / "model.safetensors", f)
 
 
-# Training states -----------------------------------------------------------------------------------------------------
+# Training states ----------------------------------------------------------------------
 
 
 def test_a_card_is_the_json_beside_the_weights(f: Network, tmp_path: Path) -> None:
@@ -152,7 +184,18 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 def test_the_shipped_weights_are_small_and_keep_what_their_card_promises() -> None:
     assert (WEIGHTS / "glyphs_8_32.safetensors").stat().st_size <= 3_000_000
     about = card("glyphs_8_32")
-    assert {"trained", "preset", "parameters", "steps", "seconds", "images_per_second", "machine", "last_losses_mean", "evaluated", "metrics"} <= set(about)
+    assert {
+        "trained",
+        "preset",
+        "parameters",
+        "steps",
+        "seconds",
+        "images_per_second",
+        "machine",
+        "last_losses_mean",
+        "evaluated",
+        "metrics",
+    } <= set(about)
     metrics = about["metrics"]
     assert set(metrics) == {"bicubic", "SR3", "mean of 8"}
     assert metrics["SR3"]["consistency"] <= 10
@@ -164,5 +207,7 @@ def test_the_shipped_weights_are_small_and_keep_what_their_card_promises() -> No
     table, drawn = evaluate(f, y, steps=8, samples=2)
     assert table["SR3"]["PSNR"] > table["bicubic"]["PSNR"] + 4
     assert table["SR3"]["consistency"] < 0.1 * table["bicubic"]["consistency"]
-    assert (drawn[0] - drawn[1]).abs().amax(dim=(1, 2, 3)).median() > 0.5  # two seeds differ visibly somewhere in most pictures
+    assert (drawn[0] - drawn[1]).abs().amax(
+        dim=(1, 2, 3)
+    ).median() > 0.5  # two seeds differ visibly somewhere in most pictures
     assert downsample(drawn[0], 4).shape[-2:] == (8, 8)

@@ -1,4 +1,6 @@
-"""A preset goes into a checkpoint and comes back; what makes no sense is refused in one sentence."""
+"""A preset goes into a checkpoint and comes back; what makes no sense is refused in one
+sentence.
+"""
 
 from __future__ import annotations
 
@@ -21,48 +23,80 @@ from sr3mini.oracle import GaussianOracle
 from sr3mini.schedule import NoiseSchedule
 
 
-@pytest.mark.parametrize("preset", [TINY, *PRESETS.values()], ids=lambda preset: preset.name)
+@pytest.mark.parametrize(
+    "preset", [TINY, *PRESETS.values()], ids=lambda preset: preset.name
+)
 def test_json_leads_back_to_the_same_preset(preset: Preset) -> None:
     assert Preset.from_json(preset.to_json()) == preset
 
 
 def test_the_shipped_presets_go_by_their_own_names() -> None:
-    assert {name: preset.name for name, preset in PRESETS.items()} == {name: name for name in PRESETS}
+    assert {name: preset.name for name, preset in PRESETS.items()} == {
+        name: name for name in PRESETS
+    }
     assert "glyphs_8_32" in PRESETS
 
 
-def test_the_regression_baseline_differs_from_sr3_in_its_objective_and_name_alone() -> None:
+def test_the_regression_baseline_differs_from_sr3_in_its_objective_and_name_alone() -> (
+    None
+):
     """So both have the same network, the same pictures, the same number of steps."""
     sr3, baseline = PRESETS["glyphs_8_32"], PRESETS["glyphs_8_32_regression"]
     assert dataclasses.replace(baseline, name=sr3.name, objective="noise") == sr3
     assert baseline.objective == "regression"
 
 
-PAPER = {"faces_16_128": 550, "photos_64_256": 625, "faces_64_512": 625, "faces_256_1024": 150}  # SR3, table of architectures: millions of parameters
+PAPER = {
+    "faces_16_128": 550,
+    "photos_64_256": 625,
+    "faces_64_512": 625,
+    "faces_256_1024": 150,
+}  # SR3, table of architectures: millions of parameters
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_makes_a_network_that_its_picture_fits_and_has_a_twin_unless_it_sees_no_x(name: str) -> None:
+def test_every_preset_makes_a_network_that_its_picture_fits_and_has_a_twin_unless_it_sees_no_x(
+    name: str,
+) -> None:
     preset = PRESETS[name]
     sides = len(preset.multipliers) - 1
     assert preset.size % 2**sides == 0, "no padding in training"
     assert count(preset) > 1e5
     if not preset.conditional:
-        assert (preset.factor, name.endswith(f"_{preset.size}_unconditional")) == (1, True)
+        assert (preset.factor, name.endswith(f"_{preset.size}_unconditional")) == (
+            1,
+            True,
+        )
         return
-    assert name.removesuffix("_regression").endswith(f"_{preset.size // preset.factor}_{preset.size}") or name.removesuffix("_regression").endswith("_small")
+    assert name.removesuffix("_regression").endswith(
+        f"_{preset.size // preset.factor}_{preset.size}"
+    ) or name.removesuffix("_regression").endswith("_small")
     assert ("regression" in name) == (preset.objective == "regression")
     assert f"{name.removesuffix('_regression')}_regression" in PRESETS
 
 
 @pytest.mark.parametrize(("name", "millions"), PAPER.items())
-def test_the_papers_presets_have_the_papers_sizes_and_its_training(name: str, millions: int) -> None:
+def test_the_papers_presets_have_the_papers_sizes_and_its_training(
+    name: str, millions: int
+) -> None:
     preset, twin = PRESETS[name], PRESETS[f"{name}_regression"]
     assert count(preset) == pytest.approx(millions * 1e6, rel=0.05)
     assert count(twin) == count(preset)
-    assert (preset.train_steps, preset.batch_size, preset.warmup_steps, preset.decay, preset.weight_decay) == (1_000_000, 256, 10_000, "none", 0)
-    assert (preset.learning_rate, twin.learning_rate, preset.dropout) == (1e-4, 1e-5, 0.2 if name == "faces_16_128" else 0)
-    assert torch.equal(preset.training_schedule().gammas, NoiseSchedule.linear(2000, 1e-6, 1e-2).gammas)
+    assert (
+        preset.train_steps,
+        preset.batch_size,
+        preset.warmup_steps,
+        preset.decay,
+        preset.weight_decay,
+    ) == (1_000_000, 256, 10_000, "none", 0)
+    assert (preset.learning_rate, twin.learning_rate, preset.dropout) == (
+        1e-4,
+        1e-5,
+        0.2 if name == "faces_16_128" else 0,
+    )
+    assert torch.equal(
+        preset.training_schedule().gammas, NoiseSchedule.linear(2000, 1e-6, 1e-2).gammas
+    )
 
 
 def test_the_public_codes_layout_has_its_978_million_parameters() -> None:
@@ -78,15 +112,23 @@ def count(preset: Preset) -> int:
 def test_the_network_has_the_presets_layout_and_carries_it() -> None:
     f = build(TINY)
     assert f.preset is TINY
-    assert (f.stem.in_channels, f.stem.out_channels, f.middle[0].block.conv1.out_channels) == (2, 8, 16)
+    assert (
+        f.stem.in_channels,
+        f.stem.out_channels,
+        f.middle[0].block.conv1.out_channels,
+    ) == (2, 8, 16)
 
 
 def test_the_training_schedule_is_the_papers_unless_told_otherwise() -> None:
-    assert torch.equal(TINY.training_schedule().gammas, NoiseSchedule.linear(2000, 1e-6, 1e-2).gammas)
+    assert torch.equal(
+        TINY.training_schedule().gammas, NoiseSchedule.linear(2000, 1e-6, 1e-2).gammas
+    )
 
 
 @pytest.mark.parametrize(("asked", "steps"), [(None, 4), (1, 1), (7, 7), (2000, 2000)])
-def test_the_sampling_schedule_takes_its_levels_from_training_and_ends_at_the_same_one(asked: int | None, steps: int) -> None:
+def test_the_sampling_schedule_takes_its_levels_from_training_and_ends_at_the_same_one(
+    asked: int | None, steps: int
+) -> None:
     training, sampling = TINY.training_schedule(), TINY.sampling_schedule(asked)
     assert sampling.steps == steps
     assert torch.isin(sampling.gammas, training.gammas).all()
@@ -116,9 +158,16 @@ ABSURD: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in ABSURD.items() for value in values])
-def test_a_value_that_makes_no_sense_is_refused_in_one_line(field: str, value: object) -> None:
-    """By the preset itself: the room is loaded as users have it, without the checks of types that tests add."""
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [(field, value) for field, values in ABSURD.items() for value in values],
+)
+def test_a_value_that_makes_no_sense_is_refused_in_one_line(
+    field: str, value: object
+) -> None:
+    """By the preset itself: the room is loaded as users have it, without the checks of
+    types that tests add.
+    """
     with pytest.raises(ValueError, match=field) as refused:
         UNHOOKED.from_json(json.dumps({**dataclasses.asdict(TINY), field: value}))
     assert "\n" not in str(refused.value)
@@ -127,35 +176,71 @@ def test_a_value_that_makes_no_sense_is_refused_in_one_line(field: str, value: o
 UNKNOWN_FIELD = json.dumps({**dataclasses.asdict(TINY), "colour": 1})
 
 
-@pytest.mark.parametrize("text", ["", "no json", "[]", "3", "null", "{}", "[" * 100_000, '{"name": "tiny"}', UNKNOWN_FIELD])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no json",
+        "[]",
+        "3",
+        "null",
+        "{}",
+        "[" * 100_000,
+        '{"name": "tiny"}',
+        UNKNOWN_FIELD,
+    ],
+)
 def test_a_text_that_is_no_preset_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"preset|line 1"):
         UNHOOKED.from_json(text)
 
 
-def test_an_untrained_network_with_detail_is_the_oracle_of_a_gaussian_around_the_enlarged_x() -> None:
-    """y ~ N(U x, s^2 I): every level, two pictures with their own levels, gamma near 1 too."""
+def test_an_untrained_network_with_detail_is_the_oracle_of_a_gaussian_around_the_enlarged_x() -> (
+    None
+):
+    """y ~ N(U x, s^2 I): every level, two pictures with their own levels, gamma near 1
+    too.
+    """
     preset = dataclasses.replace(TINY, detail=0.3)
-    x, y_t = torch.randn(2, 1, 4, 4, generator=seeded(0)), torch.randn(2, 1, 16, 16, generator=seeded(1))
+    x, y_t = (
+        torch.randn(2, 1, 4, 4, generator=seeded(0)),
+        torch.randn(2, 1, 16, 16, generator=seeded(1)),
+    )
     for gamma in ([0.5, 1e-4], [0.9, 1 - 1e-6]):
         level = torch.tensor(gamma, dtype=torch.float64)
         predicted = build(preset)(x, y_t, level)
         for i in range(2):
             oracle = GaussianOracle(upsample(x, 4)[i].flatten(), 0.09 * torch.eye(256))
-            torch.testing.assert_close(predicted[i : i + 1], oracle(None, y_t[i : i + 1], level[i : i + 1]), rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(
+                predicted[i : i + 1],
+                oracle(None, y_t[i : i + 1], level[i : i + 1]),
+                rtol=1e-4,
+                atol=1e-5,
+            )
 
 
 def test_what_is_left_to_a_network_with_detail_has_unit_size() -> None:
-    """The deviation of the noise, sqrt(gamma) s / sqrt(v), times what the U-Net puts out: a head that puts out 1 moves f by just that."""
+    """The deviation of the noise, sqrt(gamma) s / sqrt(v), times what the U-Net puts
+    out: a head that puts out 1 moves f by just that.
+    """
     preset = dataclasses.replace(TINY, detail=0.3)
     f = build(preset)
-    x, y_t, level = torch.zeros(1, 1, 4, 4), torch.randn(1, 1, 16, 16, generator=seeded(1)), torch.tensor([0.7])
+    x, y_t, level = (
+        torch.zeros(1, 1, 4, 4),
+        torch.randn(1, 1, 16, 16, generator=seeded(1)),
+        torch.tensor([0.7]),
+    )
     before = f(x, y_t, level)
     torch.nn.init.ones_(f.head.bias)  # type: ignore[union-attr,arg-type]
-    torch.testing.assert_close(f(x, y_t, level) - before, torch.full_like(y_t, math.sqrt(0.7 * 0.09 / (0.7 * 0.09 + 0.3))))
+    torch.testing.assert_close(
+        f(x, y_t, level) - before,
+        torch.full_like(y_t, math.sqrt(0.7 * 0.09 / (0.7 * 0.09 + 0.3))),
+    )
 
 
-@pytest.mark.parametrize("other", [{"objective": "regression"}, {"layout": "ddpm"}, {"conditional": False}])
+@pytest.mark.parametrize(
+    "other", [{"objective": "regression"}, {"layout": "ddpm"}, {"conditional": False}]
+)
 def test_detail_needs_an_x_and_noise_to_predict(other: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="can start from U x"):
         dataclasses.replace(TINY, detail=0.3, **other)  # type: ignore[arg-type]

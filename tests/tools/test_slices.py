@@ -19,20 +19,45 @@ from slices import names, needed
         ("y = [x for x in x]", "y", "x"),
         ("y = {k: v for k, v in d.items()}", "y", "d"),
         ("h = lambda a, b=c: a + b + d", "h", "c d"),
-        ("def f(a, b=c):\n    t = a + g\n    return t + late\nlate = 1", "f late", "c g"),
+        (
+            "def f(a, b=c):\n    t = a + g\n    return t + late\nlate = 1",
+            "f late",
+            "c g",
+        ),
         ("with open(p) as file:\n    text = file.read()", "file text", "open p"),
         ("if a:\n    b = 1\nelse:\n    b = e", "b", "a e"),
         ("obj.field = v", "obj", "obj v"),
         ("table[k] = v", "table", "table k v"),
-        ("try:\n    t = u\nexcept ValueError as error:\n    print(error)", "t", "u ValueError print error"),
+        (
+            "try:\n    t = u\nexcept ValueError as error:\n    print(error)",
+            "t",
+            "u ValueError print error",
+        ),
     ],
 )
-def test_what_a_cell_defines_and_what_it_takes(source: str, defined: str, used: str) -> None:
+def test_what_a_cell_defines_and_what_it_takes(
+    source: str, defined: str, used: str
+) -> None:
     assert names(source) == (set(defined.split()), set(used.split()))
 
 
-def test_a_cell_gets_what_it_needs_in_order_and_nothing_that_only_shares_a_loop_variable() -> None:
-    sources = ["import math", "a = 1", "for name in 'xy':\n    print(name)", "unused = a", "b = a + 1", "a = 5", "for name in [b]:\n    print(math.pi, name)"]
+def test_a_cell_gets_what_it_needs_in_order_and_nothing_that_only_shares_a_loop_variable() -> (
+    None
+):
+    sources = [
+        "import math",
+        "a = 1",
+        "for name in 'xy':\n    print(name)",
+        "unused = a",
+        "b = a + 1",
+        "a = 5",
+        "for name in [b]:\n    print(math.pi, name)",
+    ]
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     cells.insert(1, nbformat.v4.new_markdown_cell("a = 1"))
-    assert [cell.source for cell in needed(cells, cells[-1])] == [sources[0], sources[1], sources[4], sources[6]]
+    assert [cell.source for cell in needed(cells, cells[-1])] == [
+        sources[0],
+        sources[1],
+        sources[4],
+        sources[6],
+    ]

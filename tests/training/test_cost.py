@@ -1,4 +1,6 @@
-"""What a step costs, told by shapes alone: against a count by hand, and against real tensors."""
+"""What a step costs, told by shapes alone: against a count by hand, and against real
+tensors.
+"""
 
 from __future__ import annotations
 
@@ -21,41 +23,66 @@ ATTENDS = dataclasses.replace(TINY, attention=(1,))
 
 
 def flops(step: Traced) -> tuple[int, int]:
-    forward, backward = (sum(operation.flops for operation in operations) for operations in (step.forward, step.backward))
+    forward, backward = (
+        sum(operation.flops for operation in operations)
+        for operations in (step.forward, step.backward)
+    )
     return forward, backward
 
 
 def by_hand(preset: Preset) -> int:
-    """FLOPs of one forward pass: two for each weight of a convolution and each pixel it gives, two for each weight of a linear layer."""
+    """FLOPs of one forward pass: two for each weight of a convolution and each pixel it
+    gives, two for each weight of a linear layer.
+    """
     f = build(preset)
     counted = []
 
     def count(module: nn.Module, inputs: object, out: Tensor) -> None:
         weight = module.weight
         assert isinstance(weight, Tensor)
-        counted.append(2 * weight.numel() * (out[0, 0].numel() if isinstance(module, nn.Conv2d) else 1))
+        counted.append(
+            2
+            * weight.numel()
+            * (out[0, 0].numel() if isinstance(module, nn.Conv2d) else 1)
+        )
 
     for module in f.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             module.register_forward_hook(count)
     side = preset.size // preset.factor
-    f(torch.zeros(1, preset.image_channels, side, side), torch.zeros(1, preset.image_channels, preset.size, preset.size), torch.full((1,), 0.5))
+    f(
+        torch.zeros(1, preset.image_channels, side, side),
+        torch.zeros(1, preset.image_channels, preset.size, preset.size),
+        torch.full((1,), 0.5),
+    )
     return sum(counted)
 
 
-@pytest.mark.parametrize("preset", [TINY, PRESETS["glyphs_8_32"], dataclasses.replace(TINY, layout="ddpm")], ids=["tiny", "glyphs", "ddpm"])
+@pytest.mark.parametrize(
+    "preset",
+    [TINY, PRESETS["glyphs_8_32"], dataclasses.replace(TINY, layout="ddpm")],
+    ids=["tiny", "glyphs", "ddpm"],
+)
 def test_the_forward_flops_are_those_counted_by_hand(preset: Preset) -> None:
-    attention = 4 * (preset.size // 2) ** 4 * 16 if preset.layout == "ddpm" else 0  # q k and p v at half size in the middle, 16 channels: 2 N^2 C each
+    attention = (
+        4 * (preset.size // 2) ** 4 * 16 if preset.layout == "ddpm" else 0
+    )  # q k and p v at half size in the middle, 16 channels: 2 N^2 C each
     assert flops(trace(preset, 1))[0] == by_hand(preset) + attention
 
 
 def test_attention_adds_its_two_products_in_the_forward_pass() -> None:
-    """N = 8 x 8 pixels of C = 16 channels: q k^T and p v take 2 N^2 C each, in each of the 1 + 2 stages of depth 1 and the first of the middle."""
+    """N = 8 x 8 pixels of C = 16 channels: q k^T and p v take 2 N^2 C each, in each of
+    the 1 + 2 stages of depth 1 and the first of the middle.
+    """
     assert flops(trace(ATTENDS, 1))[0] == by_hand(ATTENDS) + 4 * (4 * 64**2 * 16)
 
 
-def test_the_backward_pass_takes_twice_the_forward_pass_less_what_nobody_asks_for() -> None:
-    """A gradient for the weights and one for the input; the stem's input needs none, nor do the sinusoids'."""
+def test_the_backward_pass_takes_twice_the_forward_pass_less_what_nobody_asks_for() -> (
+    None
+):
+    """A gradient for the weights and one for the input; the stem's input needs none,
+    nor do the sinusoids'.
+    """
     forward, backward = flops(trace(PRESETS["public_16_128"], 1))
     assert 1.98 < backward / forward < 2.01
     forward, backward = flops(trace(TINY, 1))
@@ -72,7 +99,9 @@ def test_the_bytes_of_a_known_operation() -> None:
     with _Watch() as watch, torch.device("meta"):
         a, b = torch.empty(10, 20), torch.empty(20, 30, dtype=torch.float32)
         (a @ b).view(30, 10).add_(1)
-    assert [(operation.flops, operation.moved) for operation in watch.operations[2:]] == [(2 * 10 * 20 * 30, 4 * (200 + 600 + 300)), (0, 4 * 300)]
+    assert [
+        (operation.flops, operation.moved) for operation in watch.operations[2:]
+    ] == [(2 * 10 * 20 * 30, 4 * (200 + 600 + 300)), (0, 4 * 300)]
 
 
 def test_memory_is_given_back_when_its_last_view_dies() -> None:
@@ -83,26 +112,50 @@ def test_memory_is_given_back_when_its_last_view_dies() -> None:
         b = torch.empty(500)
         del view
         c = torch.empty(700)
-    assert [rest for _, rest in _levels(watch.events, set())] == [4000, 6000, 2000, 4800]
+    assert [rest for _, rest in _levels(watch.events, set())] == [
+        4000,
+        6000,
+        2000,
+        4800,
+    ]
     assert b.numel() + c.numel() == 1200
 
 
 def peak_of_real_tensors(preset: Preset, batch: int, bf16: bool) -> int:
-    """Bytes at the fullest moment of a training step, by the same watch, on tensors that hold numbers and with torch's own choice of kernels."""
+    """Bytes at the fullest moment of a training step, by the same watch, on tensors
+    that hold numbers and with torch's own choice of kernels.
+    """
     f = build(preset).to(memory_format=torch.channels_last)
     with _Watch() as watch:
-        y_0, eps = torch.zeros(2, batch, preset.image_channels, preset.size, preset.size)
+        y_0, eps = torch.zeros(
+            2, batch, preset.image_channels, preset.size, preset.size
+        )
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            loss = denoising_loss(f, downsample(y_0, preset.factor), y_0, torch.full((batch,), 0.5), eps, preset.loss_power)
+            loss = denoising_loss(
+                f,
+                downsample(y_0, preset.factor),
+                y_0,
+                torch.full((batch,), 0.5),
+                eps,
+                preset.loss_power,
+            )
         loss.backward()
     return max(sum(level) for level in _levels(watch.events, set()))
 
 
 @pytest.mark.parametrize("bf16", [False, True])
-@pytest.mark.parametrize("preset", [ATTENDS, PRESETS["glyphs_8_32"], dataclasses.replace(ATTENDS, layout="ddpm")], ids=["attends", "glyphs", "ddpm"])
-def test_the_meta_device_needs_as_much_memory_as_the_processor(preset: Preset, bf16: bool) -> None:
+@pytest.mark.parametrize(
+    "preset",
+    [ATTENDS, PRESETS["glyphs_8_32"], dataclasses.replace(ATTENDS, layout="ddpm")],
+    ids=["attends", "glyphs", "ddpm"],
+)
+def test_the_meta_device_needs_as_much_memory_as_the_processor(
+    preset: Preset, bf16: bool
+) -> None:
     told = trace(preset, 4, bf16=bf16, gpu=False)
-    assert told.gradients + told.activations == pytest.approx(peak_of_real_tensors(preset, 4, bf16), rel=0.1)
+    assert told.gradients + told.activations == pytest.approx(
+        peak_of_real_tensors(preset, 4, bf16), rel=0.1
+    )
 
 
 def test_at_the_end_the_gradients_are_all_there() -> None:
@@ -113,13 +166,23 @@ def test_at_the_end_the_gradients_are_all_there() -> None:
 
 
 def test_on_a_gpu_norms_are_in_float32_so_bf16_saves_less_than_half() -> None:
-    bytes_of: Callable[..., int] = lambda **how: trace(PRESETS["glyphs_8_32"], 32, **how).activations  # noqa: E731
-    assert bytes_of(bf16=True, gpu=False) < 0.6 * bytes_of() < 0.75 * bytes_of(bf16=True, gpu=True) < 0.75 * bytes_of()
+    bytes_of: Callable[..., int] = lambda **how: (
+        trace(PRESETS["glyphs_8_32"], 32, **how).activations
+    )
+    assert (
+        bytes_of(bf16=True, gpu=False)
+        < 0.6 * bytes_of()
+        < 0.75 * bytes_of(bf16=True, gpu=True)
+        < 0.75 * bytes_of()
+    )
 
 
 def test_the_largest_part_is_the_largest_stage() -> None:
     f = build(PRESETS["glyphs_8_32"])
-    assert trace(PRESETS["glyphs_8_32"], 1).stage == max(sum(p.numel() for p in stage.parameters()) for stage in [*f.downs, *f.middle, *f.ups])
+    assert trace(PRESETS["glyphs_8_32"], 1).stage == max(
+        sum(p.numel() for p in stage.parameters())
+        for stage in [*f.downs, *f.middle, *f.ups]
+    )
 
 
 def test_a_regression_preset_is_traced_with_its_own_loss() -> None:

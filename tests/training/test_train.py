@@ -1,4 +1,6 @@
-"""The training loop: it learns, repeats itself, averages as promised, goes on where it was left, and keeps what was learnt when it is stopped."""
+"""The training loop: it learns, repeats itself, averages as promised, goes on where it
+was left, and keeps what was learnt when it is stopped.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ from sr3mini.training import train as room
 from sr3mini.training.state import load_state, save_state, state_paths
 
 Loss = Callable[..., Tensor]
-SHORT = dataclasses.replace(TINY, train_steps=12, dropout=0.2, blur=1.0, from_files=0.5)  # whatever a step may draw
+SHORT = dataclasses.replace(
+    TINY, train_steps=12, dropout=0.2, blur=1.0, from_files=0.5
+)  # whatever a step may draw
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +51,9 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _accelerate_forgets() -> Iterator[None]:
-    """Accelerate keeps its device and precision for the life of the process; the next test shall find nothing of it."""
+    """Accelerate keeps its device and precision for the life of the process; the next
+    test shall find nothing of it.
+    """
     yield
     AcceleratorState._reset_state(reset_partial_state=True)
 
@@ -86,7 +92,9 @@ def killed(value: Tensor) -> Tensor:
 
 
 def learnt(out: Path, step: int = SHORT.train_steps) -> dict[str, Tensor]:
-    """Every tensor of a training's last state: weights, average, both moments and the step of the optimizer."""
+    """Every tensor of a training's last state: weights, average, both moments and the
+    step of the optimizer.
+    """
     path = state_paths(out / "state")[-1]
     assert path.name == f"step_{step:08}"
     return load_file(path / "state.safetensors")
@@ -100,77 +108,141 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-# It learns -----------------------------------------------------------------------------------------------------------
+# It learns ----------------------------------------------------------------------------
 
 
-def test_the_loss_falls_and_the_record_tells_how(pictures: Path, tmp_path: Path) -> None:
+def test_the_loss_falls_and_the_record_tells_how(
+    pictures: Path, tmp_path: Path
+) -> None:
     f = run(tmp_path, pictures)
     record = json.loads((tmp_path / "model.json").read_text())
-    assert record["last_losses_mean"] < 0.9  # a network that predicts nothing has a loss of 1
+    assert (
+        record["last_losses_mean"] < 0.9
+    )  # a network that predicts nothing has a loss of 1
     assert record["steps"] == TINY.train_steps
     assert record["complete"] is True
-    assert record["trained"] == f"sr3mini train --preset config.json --seed 0 --steps {TINY.train_steps} --data {pictures}"  # no built-in preset: its file
+    assert (
+        record["trained"]
+        == f"sr3mini train --preset config.json --seed 0 --steps {TINY.train_steps}"
+        f" --data {pictures}"
+    )  # no built-in preset: its file
     assert record["parameters"] == sum(p.numel() for p in load(tmp_path).parameters())
     assert {"trained", "preset", "parameters", "seconds", "machine"} <= set(record)
     assert json.loads((tmp_path / "config.json").read_text())["name"] == "tiny"
     line, last = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
     assert last["step"] == TINY.train_steps
-    assert (line["step"], line["learning_rate"]) == (20, TINY.learning_rate * algorithm.learning_rate(TINY)(19))
+    assert (line["step"], line["learning_rate"]) == (
+        20,
+        TINY.learning_rate * algorithm.learning_rate(TINY)(19),
+    )
     assert line["loss"] == pytest.approx(sum(told(tmp_path)["losses"][:20]) / 20)
     for p, q in zip(f.parameters(), load(tmp_path).parameters(), strict=True):
-        torch.testing.assert_close(p, q, rtol=2**-10, atol=1e-6)  # what is returned is what was written, in float16
+        torch.testing.assert_close(
+            p, q, rtol=2**-10, atol=1e-6
+        )  # what is returned is what was written, in float16
 
 
-def test_check_10_two_runs_of_one_seed_are_equal_bit_by_bit_and_another_is_not(pictures: Path, tmp_path: Path) -> None:
+def test_check_10_two_runs_of_one_seed_are_equal_bit_by_bit_and_another_is_not(
+    pictures: Path, tmp_path: Path
+) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         run(tmp_path / name, pictures, SHORT, seed=seed)
     assert same(learnt(tmp_path / "a"), learnt(tmp_path / "b"))
     assert not same(learnt(tmp_path / "a"), learnt(tmp_path / "c"))
 
 
-def test_check_10_what_a_step_draws_depends_on_seed_step_and_row_alone(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures, levels and noise of the first steps are those of a longer run with another learning rate, taken in parts or at once."""
+def test_check_10_what_a_step_draws_depends_on_seed_step_and_row_alone(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures, levels and noise of the first steps are those of a longer run with
+    another learning rate, taken in parts or at once.
+    """
     real = algorithm.denoising_loss
 
-    def drawn(steps: int, learning_rate: float, seed: int, micro_batches: int = 1) -> list[Tensor]:
+    def drawn(
+        steps: int, learning_rate: float, seed: int, micro_batches: int = 1
+    ) -> list[Tensor]:
         seen: list[Tensor] = []
 
-        def look(f: object, x: Tensor, y_0: Tensor, gamma: Tensor, eps: Tensor, p: int) -> Tensor:
-            seen.append(torch.cat([part.flatten(1) for part in (x, y_0, gamma[:, None], eps)], dim=1))
+        def look(
+            f: object, x: Tensor, y_0: Tensor, gamma: Tensor, eps: Tensor, p: int
+        ) -> Tensor:
+            seen.append(
+                torch.cat(
+                    [part.flatten(1) for part in (x, y_0, gamma[:, None], eps)], dim=1
+                )
+            )
             return real(f, x, y_0, gamma, eps, p)  # type: ignore[arg-type]
 
         monkeypatch.setattr(algorithm, "denoising_loss", look)
-        preset = dataclasses.replace(SHORT, train_steps=steps, learning_rate=learning_rate)
-        run(Path(tempfile.mkdtemp(dir=tmp_path)), pictures, preset, seed=seed, micro_batches=micro_batches)
+        preset = dataclasses.replace(
+            SHORT, train_steps=steps, learning_rate=learning_rate
+        )
+        run(
+            Path(tempfile.mkdtemp(dir=tmp_path)),
+            pictures,
+            preset,
+            seed=seed,
+            micro_batches=micro_batches,
+        )
         return list(torch.cat(seen).split(preset.batch_size))
 
-    short, long, parts, other = drawn(2, 5e-3, 0), drawn(4, 1e-4, 0), drawn(2, 5e-3, 0, 4), drawn(1, 5e-3, 1)
+    short, long, parts, other = (
+        drawn(2, 5e-3, 0),
+        drawn(4, 1e-4, 0),
+        drawn(2, 5e-3, 0, 4),
+        drawn(1, 5e-3, 1),
+    )
     assert all(torch.equal(a, b) for a, b in zip(short, long, strict=False))
     assert all(torch.equal(a, b) for a, b in zip(short, parts, strict=True))
-    assert len({tuple(row.tolist()) for step in (*long, *other) for row in step}) == 5 * 8  # no two rows share noise
+    assert (
+        len({tuple(row.tolist()) for step in (*long, *other) for row in step}) == 5 * 8
+    )  # no two rows share noise
 
 
 def test_check_10_the_average_is_its_closed_form(pictures: Path) -> None:
-    """m_N = prod_j d_j p_initial + sum_k (1 - d_k) prod_{j>k} d_j p_k, where d_k = min(0.25, (1 + k) / (10 + k)) rises from 0.1."""
+    """m_N = prod_j d_j p_initial + sum_k (1 - d_k) prod_{j>k} d_j p_k, where d_k =
+    min(0.25, (1 + k) / (10 + k)) rises from 0.1.
+    """
     preset = dataclasses.replace(TINY, ema_decay=0.25)
     training = resume.set_up(preset, Accelerator(cpu=True))
     p, m = training.parameters[3], training.averaged[3]
     seen = [p.detach().clone()]
-    for _ in itertools.islice(algorithm.learn(training, preset, batches(open_pictures(str(pictures), 16, 1), 8, seed=0)), 6):
+    for _ in itertools.islice(
+        algorithm.learn(
+            training, preset, batches(open_pictures(str(pictures), 16, 1), 8, seed=0)
+        ),
+        6,
+    ):
         seen.append(p.detach().clone())
     d = [0.1, 2 / 11, 0.25, 0.25, 0.25, 0.25]
-    expected = math.prod(d) * seen[0] + sum((1 - d[k]) * math.prod(d[k + 1 :]) * seen[k + 1] for k in range(6))
+    expected = math.prod(d) * seen[0] + sum(
+        (1 - d[k]) * math.prod(d[k + 1 :]) * seen[k + 1] for k in range(6)
+    )
     torch.testing.assert_close(m, expected, rtol=1e-5, atol=1e-8)
     assert not torch.equal(m, p)
-    assert algorithm.ema_decay(dataclasses.replace(TINY, ema_decay=0.9999), 10**6) == 0.9999
+    assert (
+        algorithm.ema_decay(dataclasses.replace(TINY, ema_decay=0.9999), 10**6)
+        == 0.9999
+    )
 
 
-def test_check_10_micro_batches_do_what_the_whole_batch_does(pictures: Path, tmp_path: Path) -> None:
+def test_check_10_micro_batches_do_what_the_whole_batch_does(
+    pictures: Path, tmp_path: Path
+) -> None:
     preset = dataclasses.replace(TINY, train_steps=8)
     for parts in (1, 4):
         run(tmp_path / str(parts), pictures, preset, micro_batches=parts)
-    assert told(tmp_path / "4")["losses"] == pytest.approx(told(tmp_path / "1")["losses"], abs=1e-6)
-    with pytest.raises(ValueError, match="a batch of 8 pictures cannot be shared by 1 processes with 3 micro-batches each: it must be a multiple of 3"):
+    assert told(tmp_path / "4")["losses"] == pytest.approx(
+        told(tmp_path / "1")["losses"], abs=1e-6
+    )
+    with pytest.raises(
+        ValueError,
+        match=(
+            "a batch of 8 pictures cannot be shared by 1 processes with 3 micro-batches"
+            " each: it must be a multiple of 3"
+        ),
+    ):
         run(tmp_path / "3", pictures, preset, micro_batches=3)
 
 
@@ -184,24 +256,46 @@ def test_the_condition_is_blurred_and_stored_as_often_as_the_preset_asks() -> No
     assert torch.equal(filed[~stored], x[~stored])
     blurred = algorithm.condition(y_0, dataclasses.replace(TINY, blur=2.0), u)
     torch.testing.assert_close(blurred, blur(x, 2 * u[0]))
-    both = algorithm.condition(y_0, dataclasses.replace(TINY, blur=2.0, from_files=1.0), u)
+    both = algorithm.condition(
+        y_0, dataclasses.replace(TINY, blur=2.0, from_files=1.0), u
+    )
     assert torch.equal(both, as_file(blurred))
 
 
 def test_noise_is_standard_normal_and_a_seed_away_is_another_world() -> None:
-    eps = algorithm.noise(torch.empty(4000, 1, 4, 4), [algorithm.seed_of(0, 0, row) for row in range(4000)])
+    eps = algorithm.noise(
+        torch.empty(4000, 1, 4, 4),
+        [algorithm.seed_of(0, 0, row) for row in range(4000)],
+    )
     assert eps.mean().item() == pytest.approx(0, abs=0.015)  # 4 standard errors
     assert eps.std().item() == pytest.approx(1, abs=0.012)
     assert abs(torch.corrcoef(eps[:, 0, 0, :2].T)[0, 1].item()) < 0.06
     assert abs((eps[:-1] * eps[1:]).mean().item()) < 0.015  # neighbouring rows
-    assert len({algorithm.seed_of(*numbers) for numbers in itertools.product(range(9), range(9), range(-5, 9))}) == 9 * 9 * 14
+    assert (
+        len(
+            {
+                algorithm.seed_of(*numbers)
+                for numbers in itertools.product(range(9), range(9), range(-5, 9))
+            }
+        )
+        == 9 * 9 * 14
+    )
     assert algorithm.seed_of(1, 23) != algorithm.seed_of(12, 3)
 
 
 def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
     """(step + 1) / 10 up to 1, times half a cosine: (1 + cos(pi step / 100)) / 2."""
-    rate = algorithm.learning_rate(dataclasses.replace(TINY, train_steps=100, warmup_steps=10))
-    cosine = {0: 1.0, 25: 0.5 + math.sqrt(2) / 4, 50: 0.5, 75: 0.5 - math.sqrt(2) / 4, 100: 0.0, 101: 0.0}
+    rate = algorithm.learning_rate(
+        dataclasses.replace(TINY, train_steps=100, warmup_steps=10)
+    )
+    cosine = {
+        0: 1.0,
+        25: 0.5 + math.sqrt(2) / 4,
+        50: 0.5,
+        75: 0.5 - math.sqrt(2) / 4,
+        100: 0.0,
+        101: 0.0,
+    }
     for step, share in cosine.items():
         assert rate(step) == pytest.approx(share * (0.1 if step == 0 else 1))
     assert rate(4) == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.04)) / 2)
@@ -210,13 +304,21 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
 
 
 def test_the_learning_rate_of_the_paper_warms_up_and_stays() -> None:
-    rate = algorithm.learning_rate(dataclasses.replace(TINY, train_steps=100, warmup_steps=10, decay="none"))
+    rate = algorithm.learning_rate(
+        dataclasses.replace(TINY, train_steps=100, warmup_steps=10, decay="none")
+    )
     assert [rate(step) for step in (0, 4, 9, 50, 99, 1000)] == [0.1, 0.5, 1, 1, 1, 1]
 
 
-def test_a_regression_preset_is_trained_with_the_regression_loss_alone(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It learns to give the picture: the loss falls below that of an answer that is always grey."""
-    monkeypatch.setattr(algorithm, "denoising_loss", lambda *_: pytest.fail("the noise was asked for"))
+def test_a_regression_preset_is_trained_with_the_regression_loss_alone(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It learns to give the picture: the loss falls below that of an answer that is
+    always grey.
+    """
+    monkeypatch.setattr(
+        algorithm, "denoising_loss", lambda *_: pytest.fail("the noise was asked for")
+    )
     preset = dataclasses.replace(TINY, objective="regression")
     seen: list[tuple[object, ...]] = []
     real = algorithm.regression_loss
@@ -234,16 +336,30 @@ def test_a_regression_preset_is_trained_with_the_regression_loss_alone(pictures:
     assert sum(step[3] for step in seen[-5:]) < 0.7 * sum(step[4] for step in seen[-5:])  # type: ignore[misc]
 
 
-def test_a_preset_for_noise_never_sees_the_regression_loss(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(algorithm, "regression_loss", lambda *_: pytest.fail("the picture was asked for"))
+def test_a_preset_for_noise_never_sees_the_regression_loss(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        algorithm,
+        "regression_loss",
+        lambda *_: pytest.fail("the picture was asked for"),
+    )
     run(tmp_path, pictures, dataclasses.replace(TINY, train_steps=2))
 
 
-def test_bf16_trains_on_a_cpu_and_the_record_says_so(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Convolutions multiply in bfloat16, weights stay float32, and the loss still falls; another precision may follow in the same process."""
+def test_bf16_trains_on_a_cpu_and_the_record_says_so(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Convolutions multiply in bfloat16, weights stay float32, and the loss still
+    falls; another precision may follow in the same process.
+    """
     kinds = set()
     real = torch.nn.functional.silu
-    monkeypatch.setattr(torch.nn.functional, "silu", lambda h, **options: kinds.add(h.dtype) or real(h, **options))
+    monkeypatch.setattr(
+        torch.nn.functional,
+        "silu",
+        lambda h, **options: kinds.add(h.dtype) or real(h, **options),
+    )
     f = run(tmp_path / "bf16", pictures, precision="bf16")
     record = json.loads((tmp_path / "bf16" / "model.json").read_text())
     assert torch.bfloat16 in kinds
@@ -255,51 +371,95 @@ def test_bf16_trains_on_a_cpu_and_the_record_says_so(pictures: Path, tmp_path: P
     assert kinds == {torch.float32}
 
 
-# It is watched -------------------------------------------------------------------------------------------------------
+# It is watched ------------------------------------------------------------------------
 
 
-def test_held_out_pictures_are_looked_at_and_the_best_is_kept(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_held_out_pictures_are_looked_at_and_the_best_is_kept(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scores = iter([3.0, 5.0, 4.0, 4.5])
-    monkeypatch.setattr(room, "validate", lambda *arguments: {**watch.validate(*arguments), "PSNR": next(scores)})
+    monkeypatch.setattr(
+        room,
+        "validate",
+        lambda *arguments: {**watch.validate(*arguments), "PSNR": next(scores)},
+    )
     run(tmp_path, pictures, save_every=4, validate_every=7, keep_every=8, preset=TINY)
-    assert [path.name[-2:] for path in state_paths(tmp_path / "state")] == ["08", "14", "16", "24", "28", "30"]  # 8, 16, 24; the best; the newest two
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [path.name[-2:] for path in state_paths(tmp_path / "state")] == [
+        "08",
+        "14",
+        "16",
+        "24",
+        "28",
+        "30",
+    ]  # 8, 16, 24; the best; the newest two
+    lines = [
+        json.loads(line)
+        for line in (tmp_path / "metrics.jsonl").read_text().splitlines()
+    ]
     looked = [line for line in lines if "PSNR" in line]
-    assert [(line["step"], line["PSNR"]) for line in looked] == [(7, 3.0), (14, 5.0), (21, 4.0), (28, 4.5)]
+    assert [(line["step"], line["PSNR"]) for line in looked] == [
+        (7, 3.0),
+        (14, 5.0),
+        (21, 4.0),
+        (28, 4.5),
+    ]
     assert all({"SSIM", "consistency"} < line.keys() for line in looked)
     assert read_picture(tmp_path / "samples" / "step_00000014.png").shape[0] == 1
-    assert json.loads((tmp_path / "model.json").read_text())["best"] == {"step": 14, "PSNR": 5.0}
+    assert json.loads((tmp_path / "model.json").read_text())["best"] == {
+        "step": 14,
+        "PSNR": 5.0,
+    }
     best, last = load(tmp_path / "best.safetensors"), load(tmp_path)
-    average = load_file(tmp_path / "state" / "step_00000014" / "state.safetensors")["average stem.weight"]
+    average = load_file(tmp_path / "state" / "step_00000014" / "state.safetensors")[
+        "average stem.weight"
+    ]
     torch.testing.assert_close(best.stem.weight, average, rtol=2**-10, atol=1e-6)
     assert not torch.equal(best.stem.weight, last.stem.weight)
 
 
-def test_what_is_measured_on_held_out_pictures_is_what_evaluate_measures(pictures: Path, tmp_path: Path) -> None:
+def test_what_is_measured_on_held_out_pictures_is_what_evaluate_measures(
+    pictures: Path, tmp_path: Path
+) -> None:
     f, y = build(tiny), open_pictures(str(pictures), 16, 1)
     seen = watch.unseen(y, 16)
     assert torch.equal(seen, watch.unseen(y, 16))
     assert len(seen) == 11  # no picture twice
-    figures = watch.validate(Accelerator(cpu=True), f, seen, tmp_path / "samples" / "sheet.png")
+    figures = watch.validate(
+        Accelerator(cpu=True), f, seen, tmp_path / "samples" / "sheet.png"
+    )
     assert figures == pytest.approx(watch.evaluate(f, seen, samples=1)[0]["SR3"])
 
 
-def test_a_network_without_x_is_drawn_and_not_measured(pictures: Path, tmp_path: Path) -> None:
-    run(tmp_path, pictures, dataclasses.replace(TINY, conditional=False, train_steps=2), validate_every=2)
+def test_a_network_without_x_is_drawn_and_not_measured(
+    pictures: Path, tmp_path: Path
+) -> None:
+    run(
+        tmp_path,
+        pictures,
+        dataclasses.replace(TINY, conditional=False, train_steps=2),
+        validate_every=2,
+    )
     assert (tmp_path / "samples" / "step_00000002.png").is_file()
     assert not (tmp_path / "best.safetensors").exists()
     assert "PSNR" not in (tmp_path / "metrics.jsonl").read_text()
 
 
-def test_a_tracker_is_told_too_and_an_unknown_one_refused(pictures: Path, tmp_path: Path) -> None:
-    run(tmp_path / "out", pictures, dataclasses.replace(TINY, train_steps=20), tracker="tensorboard")
+def test_a_tracker_is_told_too_and_an_unknown_one_refused(
+    pictures: Path, tmp_path: Path
+) -> None:
+    run(
+        tmp_path / "out",
+        pictures,
+        dataclasses.replace(TINY, train_steps=20),
+        tracker="tensorboard",
+    )
     (events,) = (tmp_path / "out" / "sr3mini").glob("events.*")
     assert b"images_per_second" in events.read_bytes()
     with pytest.raises(ValueError, match="carrier_pigeon"):
         run(tmp_path / "other", pictures, tracker="carrier_pigeon")
 
 
-# It goes on ----------------------------------------------------------------------------------------------------------
+# It goes on ---------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -311,15 +471,35 @@ def uninterrupted(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.mark.parametrize(
     ("step", "how", "left_at"),
-    [(0, "SIGINT", 1), (4, "SIGTERM", 5), (7, "SIGINT", 8), (11, "SIGTERM", 12), (3, "kill", 0), (8, "kill", 5), (10, "kill", 10)],
+    [
+        (0, "SIGINT", 1),
+        (4, "SIGTERM", 5),
+        (7, "SIGINT", 8),
+        (11, "SIGTERM", 12),
+        (3, "kill", 0),
+        (8, "kill", 5),
+        (10, "kill", 10),
+    ],
 )
 def test_check_10_resumed_is_uninterrupted_bit_by_bit(
-    step: int, how: str, left_at: int, pictures: Path, uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    step: int,
+    how: str,
+    left_at: int,
+    pictures: Path,
+    uninterrupted: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Weights, average, moments and losses; with dropout, blur and files, so that every random number counts."""
+    """Weights, average, moments and losses; with dropout, blur and files, so that every
+    random number counts.
+    """
     with monkeypatch.context() as patch:
         at(step, killed if how == "kill" else asks(signal.Signals[how]), patch)
-        ended = {"kill": pytest.raises(SystemError), "SIGTERM": pytest.raises(SystemExit), "SIGINT": warnings.catch_warnings()}[how]
+        ended = {
+            "kill": pytest.raises(SystemError),
+            "SIGTERM": pytest.raises(SystemExit),
+            "SIGINT": warnings.catch_warnings(),
+        }[how]
         with ended as stop:
             run(tmp_path, pictures, SHORT, save_every=5)
     if how == "SIGTERM":
@@ -332,7 +512,9 @@ def test_check_10_resumed_is_uninterrupted_bit_by_bit(
     run(tmp_path, pictures, SHORT, save_every=5, resume=True)
     assert same(learnt(tmp_path), learnt(uninterrupted))
     assert told(tmp_path)["losses"] == told(uninterrupted)["losses"]
-    assert (tmp_path / "model.safetensors").read_bytes() == (uninterrupted / "model.safetensors").read_bytes()
+    assert (tmp_path / "model.safetensors").read_bytes() == (
+        uninterrupted / "model.safetensors"
+    ).read_bytes()
 
 
 def test_a_damaged_newest_state_is_named_and_the_one_before_is_taken(
@@ -345,12 +527,16 @@ def test_a_damaged_newest_state_is_named_and_the_one_before_is_taken(
     newest = tmp_path / "state" / "step_00000010"
     whole = (newest / "state.safetensors").read_bytes()
     (newest / "state.safetensors").write_bytes(whole[:-7])
-    with pytest.warns(UserWarning, match="passed over: .*step_00000010 is no whole training state"):
+    with pytest.warns(
+        UserWarning, match="passed over: .*step_00000010 is no whole training state"
+    ):
         run(tmp_path, pictures, SHORT, save_every=5, resume=True)
     assert same(learnt(tmp_path), learnt(uninterrupted))
 
 
-def test_metrics_tell_each_step_once_after_a_kill(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_tell_each_step_once_after_a_kill(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(room, "NOTED", 1)
     with monkeypatch.context() as patch:
         at(9, killed, patch)
@@ -359,37 +545,91 @@ def test_metrics_tell_each_step_once_after_a_kill(pictures: Path, tmp_path: Path
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 10, "lo')  # cut off by the kill
     run(tmp_path, pictures, SHORT, save_every=5, resume=True)
-    assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == list(range(1, 13))
+    assert [
+        json.loads(line)["step"]
+        for line in (tmp_path / "metrics.jsonl").read_text().splitlines()
+    ] == list(range(1, 13))
 
 
-def test_what_may_not_change_is_refused_and_what_may_is_named(pictures: Path, uninterrupted: Path, tmp_path: Path) -> None:
+def test_what_may_not_change_is_refused_and_what_may_is_named(
+    pictures: Path, uninterrupted: Path, tmp_path: Path
+) -> None:
     longer = dataclasses.replace(SHORT, train_steps=14, learning_rate=1e-4)
-    with pytest.raises(ValueError, match=r"holds a training that came to step 12: pass --resume to go on with it, or train into another folder"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"holds a training that came to step 12: pass --resume to go on with it, or"
+            r" train into another folder"
+        ),
+    ):
         run(uninterrupted, pictures, SHORT)
     with pytest.raises(ValueError, match=r"was trained with --seed 0, not 3"):
         run(uninterrupted, pictures, SHORT, seed=3, resume=True)
-    with pytest.raises(ValueError, match=r"another kind of training: it would go on with channels = 16 instead of 8"):
-        run(uninterrupted, pictures, dataclasses.replace(SHORT, channels=16), resume=True)
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"another kind of training: it would go on with channels = 16 instead of 8"
+        ),
+    ):
+        run(
+            uninterrupted,
+            pictures,
+            dataclasses.replace(SHORT, channels=16),
+            resume=True,
+        )
     copy = shutil.copytree(uninterrupted, tmp_path / "copy")
-    with pytest.warns(UserWarning, match=r"goes on with train_steps = 14 instead of 12, learning_rate = 0.0001 instead of 0.005"):
+    with pytest.warns(
+        UserWarning,
+        match=(
+            r"goes on with train_steps = 14 instead of 12, learning_rate = 0.0001"
+            r" instead of 0.005"
+        ),
+    ):
         run(copy, pictures, longer, resume=True)
     assert told(copy)["step"] == 14
     assert told(copy)["losses"][:12] == told(uninterrupted)["losses"]
-    run(tmp_path / "new", pictures, dataclasses.replace(SHORT, train_steps=1), resume=True)  # nothing to go on from: it begins
+    run(
+        tmp_path / "new",
+        pictures,
+        dataclasses.replace(SHORT, train_steps=1),
+        resume=True,
+    )  # nothing to go on from: it begins
     assert told(tmp_path / "new")["losses"] == told(uninterrupted)["losses"][:1]
 
 
-def test_a_state_with_the_right_checksum_and_the_wrong_tensors_is_refused_in_a_sentence(pictures: Path, uninterrupted: Path, tmp_path: Path) -> None:
+def test_a_state_with_the_right_checksum_and_the_wrong_tensors_is_refused_in_a_sentence(
+    pictures: Path, uninterrupted: Path, tmp_path: Path
+) -> None:
     whole = load_state(state_paths(uninterrupted / "state")[-1])
     tensors = whole.tensors
     wrong: list[tuple[dict[str, Tensor], dict[str, Any], str]] = [
-        ({**tensors, "exp_avg stem.weight": torch.zeros(3)}, {}, "its exp_avg of stem.weight is missing, or has another shape or type"),
-        ({**tensors, "weight stem.weight": tensors["weight stem.weight"].half()}, {}, "its weight of stem.weight is missing, or has another shape or type"),
-        ({name: tensor for name, tensor in tensors.items() if name != "average head.bias"}, {}, "its average of head.bias is missing"),
+        (
+            {**tensors, "exp_avg stem.weight": torch.zeros(3)},
+            {},
+            "its exp_avg of stem.weight is missing, or has another shape or type",
+        ),
+        (
+            {**tensors, "weight stem.weight": tensors["weight stem.weight"].half()},
+            {},
+            "its weight of stem.weight is missing, or has another shape or type",
+        ),
+        (
+            {
+                name: tensor
+                for name, tensor in tensors.items()
+                if name != "average head.bias"
+            },
+            {},
+            "its average of head.bias is missing",
+        ),
         ({**tensors, "more": torch.zeros(1)}, {}, "it has a tensor too many, 'more'"),
         (tensors, {"losses": ["low"]}, "was not written by this version of sr3mini"),
         (tensors, {"best": {}}, "was not written by this version of sr3mini"),
-        (tensors, {"preset": {"name": "tiny"}}, "was not written by this version of sr3mini"),
+        (
+            tensors,
+            {"preset": {"name": "tiny"}},
+            "was not written by this version of sr3mini",
+        ),
         (tensors, {"preset": None}, "was not written by this version of sr3mini"),
     ]
     for number, (tensors, told, sentence) in enumerate(wrong):
@@ -412,17 +652,21 @@ def test_a_disk_that_is_full_for_a_while_costs_no_more_than_the_steps_since_the_
             real(*arguments)
 
         patch.setattr(state, "save_file", full)
-        with pytest.raises(OSError, match="step_00000010 could not be written: No space left on device"):
+        with pytest.raises(
+            OSError, match="step_00000010 could not be written: No space left on device"
+        ):
             run(tmp_path, pictures, SHORT, save_every=5)
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["step_00000005"]
     run(tmp_path, pictures, SHORT, save_every=5, resume=True)
     assert same(learnt(tmp_path), learnt(uninterrupted))
 
 
-# It stops ------------------------------------------------------------------------------------------------------------
+# It stops -----------------------------------------------------------------------------
 
 
-def test_a_second_ctrl_c_leaves_at_once_and_keeps_the_model_that_was_there(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_ctrl_c_leaves_at_once_and_keeps_the_model_that_was_there(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def twice(value: Tensor) -> Tensor:
         (tmp_path / "model.safetensors").write_bytes(b"of last week")
         return asks(signal.SIGINT)(asks(signal.SIGINT)(value))
@@ -440,20 +684,34 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_step_pictures_and_stat
     value: float, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at(2, lambda loss: loss * value, monkeypatch)
-    said = rf"became {value} at step 2; lower the learning rate \(0.005\) and start again; its pictures were \d\d.png, "
+    said = (
+        rf"became {value} at step 2; lower the learning rate \(0.005\) and start again;"
+        r" its pictures were \d\d.png, "
+    )
     with pytest.raises(FloatingPointError, match=said):
         run(tmp_path / "a", pictures)
     assert list((tmp_path / "a").iterdir()) == []
     at(7, lambda loss: loss * value, monkeypatch)
-    with pytest.raises(FloatingPointError, match=r"and go on from .*state/step_00000005 with --resume"):
+    with pytest.raises(
+        FloatingPointError, match=r"and go on from .*state/step_00000005 with --resume"
+    ):
         run(tmp_path / "b", pictures, save_every=5)
 
 
-@pytest.mark.parametrize(("step", "state"), [(9, "step_00000005"), (SHORT.train_steps - 1, "step_00000010")])
+@pytest.mark.parametrize(
+    ("step", "state"), [(9, "step_00000005"), (SHORT.train_steps - 1, "step_00000010")]
+)
 def test_a_gradient_that_is_no_number_is_never_kept(
-    step: int, state: str, pictures: Path, uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    step: int,
+    state: str,
+    pictures: Path,
+    uninterrupted: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The loss is a good number, the gradient is not: its step spoils the weights, and must not reach a state, or --resume would never get out."""
+    """The loss is a good number, the gradient is not: its step spoils the weights, and
+    must not reach a state, or --resume would never get out.
+    """
 
     def spoilt(loss: Tensor) -> Tensor:
         loss.register_hook(lambda gradient: gradient * math.nan)
@@ -461,7 +719,10 @@ def test_a_gradient_that_is_no_number_is_never_kept(
 
     with monkeypatch.context() as patch:
         at(step, spoilt, patch)
-        with pytest.raises(FloatingPointError, match=f"gradient became nan at step {step}; .* go on from .*{state} with"):
+        with pytest.raises(
+            FloatingPointError,
+            match=f"gradient became nan at step {step}; .* go on from .*{state} with",
+        ):
             run(tmp_path, pictures, SHORT, save_every=5)
     assert state_paths(tmp_path / "state")[-1].name == state
     run(tmp_path, pictures, SHORT, save_every=5, resume=True)
@@ -469,20 +730,38 @@ def test_a_gradient_that_is_no_number_is_never_kept(
 
 
 @pytest.mark.parametrize("resumed", [False, True])
-def test_a_model_whose_states_are_gone_is_not_trained_over(resumed: bool, pictures: Path, uninterrupted: Path, tmp_path: Path) -> None:
+def test_a_model_whose_states_are_gone_is_not_trained_over(
+    resumed: bool, pictures: Path, uninterrupted: Path, tmp_path: Path
+) -> None:
     shutil.copytree(uninterrupted, tmp_path / "out")
     shutil.rmtree(tmp_path / "out" / "state")
-    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()}
-    with pytest.raises(ValueError, match="holds a model, and no state of its training to go on from: train into another folder with --out"):
+    before = {
+        path.name: path.read_bytes()
+        for path in (tmp_path / "out").iterdir()
+        if path.is_file()
+    }
+    with pytest.raises(
+        ValueError,
+        match=(
+            "holds a model, and no state of its training to go on from: train into"
+            " another folder with --out"
+        ),
+    ):
         run(tmp_path / "out", pictures, SHORT, resume=resumed)
-    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()} == before
+    assert {
+        path.name: path.read_bytes()
+        for path in (tmp_path / "out").iterdir()
+        if path.is_file()
+    } == before
 
 
 @pytest.mark.parametrize("moment", ["_write", "write_picture"])
 def test_a_sigterm_while_the_end_is_written_leaves_a_whole_model_and_no_error(
     moment: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A scheduler's signal may come, or come again, when all steps are done; Python's own handler would end the process with 143."""
+    """A scheduler's signal may come, or come again, when all steps are done; Python's
+    own handler would end the process with 143.
+    """
     real = getattr(room, moment)
 
     def slowly(*arguments: Any) -> None:
@@ -491,35 +770,56 @@ def test_a_sigterm_while_the_end_is_written_leaves_a_whole_model_and_no_error(
         signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(room, moment, slowly)
-    with pytest.raises(SystemExit) if moment == "_write" else warnings.catch_warnings() as left:
+    with (
+        pytest.raises(SystemExit) if moment == "_write" else warnings.catch_warnings()
+    ) as left:
         run(tmp_path, pictures)
     assert moment != "_write" or left.value.code == 0
     assert json.loads((tmp_path / "model.json").read_text())["complete"] is True
     load(tmp_path)
 
 
-def test_progress_counts_the_images_of_this_run_alone(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After --resume the speed is that of now: the images done before lie behind the bar's beginning."""
+def test_progress_counts_the_images_of_this_run_alone(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After --resume the speed is that of now: the images done before lie behind the
+    bar's beginning.
+    """
     bars: list[Any] = []
     real = room.tqdm
-    monkeypatch.setattr(room, "tqdm", lambda **options: bars.append(real(**options)) or bars[-1])
+    monkeypatch.setattr(
+        room, "tqdm", lambda **options: bars.append(real(**options)) or bars[-1]
+    )
     with monkeypatch.context() as patch:
         at(5, killed, patch)
         with pytest.raises(SystemError):
             room.train(SHORT, tmp_path, data=str(pictures), save_every=4)
     room.train(SHORT, tmp_path, data=str(pictures), resume=True)
     assert SHORT.batch_size == 8
-    assert [(bar.initial, bar.n, bar.total, bar.unit, bar.unit_scale) for bar in bars] == [(0, 40, 96, "image", False), (32, 96, 96, "image", False)]
+    assert [
+        (bar.initial, bar.n, bar.total, bar.unit, bar.unit_scale) for bar in bars
+    ] == [(0, 40, 96, "image", False), (32, 96, 96, "image", False)]
 
 
-def test_the_pictures_that_are_named_are_those_of_the_step(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pictures_that_are_named_are_those_of_the_step(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[Tensor] = []
     real = algorithm.denoising_loss
-    monkeypatch.setattr(algorithm, "denoising_loss", lambda f, x, y_0, *rest: seen.append(y_0) or real(f, x, y_0, *rest) * (math.nan if len(seen) == 3 else 1))
+    monkeypatch.setattr(
+        algorithm,
+        "denoising_loss",
+        lambda f, x, y_0, *rest: (
+            seen.append(y_0)
+            or real(f, x, y_0, *rest) * (math.nan if len(seen) == 3 else 1)
+        ),
+    )
     with pytest.raises(FloatingPointError) as stop:
         run(tmp_path, pictures)
     names = str(stop.value).split("pictures were ")[1].split(", ")
-    assert torch.equal(seen[2], torch.stack([read_picture(pictures / name, 1) for name in names]))
+    assert torch.equal(
+        seen[2], torch.stack([read_picture(pictures / name, 1) for name in names])
+    )
 
 
 def test_a_preset_for_own_pictures_asks_for_them(tmp_path: Path) -> None:
@@ -528,8 +828,16 @@ def test_a_preset_for_own_pictures_asks_for_them(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_pictures_too_small_to_be_measured_are_refused_before_the_training(pictures: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="preset tiny trains on pictures of 4 pixels a side, but those held out can be measured from 6 on"):
+def test_pictures_too_small_to_be_measured_are_refused_before_the_training(
+    pictures: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        ValueError,
+        match=(
+            "preset tiny trains on pictures of 4 pixels a side, but those held out can"
+            " be measured from 6 on"
+        ),
+    ):
         run(tmp_path / "out", pictures, dataclasses.replace(TINY, size=4))
     assert not (tmp_path / "out").exists()
 
@@ -540,16 +848,22 @@ def test_a_preset_of_glyphs_takes_no_folder(pictures: Path, tmp_path: Path) -> N
         room.train(PRESETS["glyphs_8_32"], tmp_path, data=str(pictures))
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_the_training(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_is_told_before_the_training(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refused(**_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path))
 
     monkeypatch.setattr(tempfile, "TemporaryFile", refused)
-    monkeypatch.setattr(algorithm, "denoising_loss", lambda *_: pytest.fail("the training began"))
+    monkeypatch.setattr(
+        algorithm, "denoising_loss", lambda *_: pytest.fail("the training began")
+    )
     with pytest.raises(PermissionError):
         run(tmp_path, pictures)
 
 
-@pytest.mark.parametrize("name", ["glyphs_8_32", "glyphs_8_32_regression", "photos_16_64"])
+@pytest.mark.parametrize(
+    "name", ["glyphs_8_32", "glyphs_8_32_regression", "photos_16_64"]
+)
 def test_the_shipped_preset_is_the_one_the_weights_carry(name: str) -> None:
     assert load(name).preset == PRESETS[name]

@@ -1,4 +1,6 @@
-"""One picture in, larger ones out: the right size and colours; a cascade has the law of its data; pictures from noise alone have theirs."""
+"""One picture in, larger ones out: the right size and colours; a cascade has the law of
+its data; pictures from noise alone have theirs.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,13 @@ from sr3mini.sampler import even_log_snr
 from sr3mini.schedule import NoiseSchedule
 from sr3mini.training.train import train
 from sr3mini.upscaling.draw import generate, grid
-from sr3mini.upscaling.upscale import from_luma_chroma, stages, target_size, to_luma_chroma, upscale
+from sr3mini.upscaling.upscale import (
+    from_luma_chroma,
+    stages,
+    target_size,
+    to_luma_chroma,
+    upscale,
+)
 
 COLOUR = dataclasses.replace(TINY, image_channels=3)
 UNCONDITIONAL = dataclasses.replace(TINY, conditional=False, factor=1, name="free")
@@ -39,12 +47,14 @@ def f() -> Network:
     return network()
 
 
-# One picture ---------------------------------------------------------------------------------------------------------
+# One picture --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("preset", [TINY, COLOUR], ids=["grey model", "colour model"])
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 5, 9), (3, 1, 7), (3, 6, 4)])
-def test_the_result_is_factor_times_as_large_with_the_channels_of_the_picture(preset: Preset, shape: tuple[int, int, int]) -> None:
+def test_the_result_is_factor_times_as_large_with_the_channels_of_the_picture(
+    preset: Preset, shape: tuple[int, int, int]
+) -> None:
     channels, height, width = shape
     y = upscale(network(preset), noise(*shape), samples=2)
     assert y.shape == (2, channels, 4 * height, 4 * width)
@@ -57,13 +67,20 @@ def test_a_grey_model_draws_the_brightness_and_leaves_the_colours_as_they_are() 
     y = upscale(Clairvoyant(TINY, brightness), x, steps=20)
     luma, chroma = to_luma_chroma(y)
     close(luma, brightness, 2e-3, "brightness against what the network knows")
-    close(chroma, upsample(to_luma_chroma(x[None])[1], 4), 1e-5, "colours against bicubic")
+    close(
+        chroma, upsample(to_luma_chroma(x[None])[1], 4), 1e-5, "colours against bicubic"
+    )
 
 
 def test_a_colour_model_on_a_grey_picture_gives_the_mean_of_its_channels() -> None:
     drawn = noise(1, 3, 16, 16) / 4
     y = upscale(Clairvoyant(COLOUR, drawn), noise(1, 4, 4), steps=20)
-    close(y, drawn.mean(1, keepdim=True), 2e-3, "grey against the mean of what the network knows")
+    close(
+        y,
+        drawn.mean(1, keepdim=True),
+        2e-3,
+        "grey against the mean of what the network knows",
+    )
 
 
 def test_luma_and_chroma_lead_back_and_grey_has_no_colour() -> None:
@@ -81,16 +98,20 @@ def test_samples_differ_and_the_seed_names_each_of_them(f: Network) -> None:
     assert torch.equal(three[2], upscale(f, x, seed=9)[0])
 
 
-# Several networks ----------------------------------------------------------------------------------------------------
+# Several networks ---------------------------------------------------------------------
 
 
-def test_networks_are_chained_and_the_last_is_repeated_until_the_size_is_reached(f: Network) -> None:
+def test_networks_are_chained_and_the_last_is_repeated_until_the_size_is_reached(
+    f: Network,
+) -> None:
     g = network(dataclasses.replace(TINY, factor=2, name="g"))
     assert stages([f], (5, 5), (20, 20)) == [f]
     assert stages([f], (5, 5), (21, 5)) == [f, f]
     assert stages([f, g], (5, 5), (40, 40)) == [f, g]
     assert stages([f, g], (5, 5), (5, 100)) == [f, g, g, g]
-    assert stages([f], (5, 5), (2, 2)) == [f], "a smaller picture is upscaled all the same, and then shrunk"
+    assert stages([f], (5, 5), (2, 2)) == [f], (
+        "a smaller picture is upscaled all the same, and then shrunk"
+    )
     assert target_size([f, g], (5, 3)) == (40, 24)
     assert target_size([f, g], (5, 3), 0.1) == (1, 1)
     assert upscale([f, g], noise(1, 2, 3)).shape == (1, 1, 16, 24)
@@ -98,7 +119,9 @@ def test_networks_are_chained_and_the_last_is_repeated_until_the_size_is_reached
 
 
 def test_every_network_of_a_cascade_draws_its_own_noise() -> None:
-    """Were it the same noise in both, twice the same network that ignores x would draw the same corner twice."""
+    """Were it the same noise in both, twice the same network that ignores x would draw
+    the same corner twice.
+    """
 
     class Idle(Network):
         def __init__(self) -> None:
@@ -109,12 +132,19 @@ def test_every_network_of_a_cascade_draws_its_own_noise() -> None:
             return torch.zeros_like(y_t)
 
     x = noise(1, 4, 4)
-    once, twice = upscale(Idle(), x, steps=1)[0], upscale([Idle(), Idle()], x, steps=1)[0]
+    once, twice = (
+        upscale(Idle(), x, steps=1)[0],
+        upscale([Idle(), Idle()], x, steps=1)[0],
+    )
     assert not torch.equal(once, twice[:, :8, :8])
 
 
 @pytest.mark.parametrize(
-    ("preset", "word"), [(UNCONDITIONAL, "trained without a low-resolution picture"), (dataclasses.replace(TINY, factor=1), "enlarges 1 times")]
+    ("preset", "word"),
+    [
+        (UNCONDITIONAL, "trained without a low-resolution picture"),
+        (dataclasses.replace(TINY, factor=1), "enlarges 1 times"),
+    ],
 )
 def test_a_network_that_enlarges_nothing_is_told(preset: Preset, word: str) -> None:
     with pytest.raises(ValueError, match=word):
@@ -122,10 +152,14 @@ def test_a_network_that_enlarges_nothing_is_told(preset: Preset, word: str) -> N
 
 
 class Even(Preset):
-    """A preset whose levels have equal distances of log-SNR, which suits Gaussians that are narrow."""
+    """A preset whose levels have equal distances of log-SNR, which suits Gaussians that
+    are narrow.
+    """
 
     def sampling_schedule(self, steps: int | None = None) -> NoiseSchedule:
-        return even_log_snr(self.sampling_steps if steps is None else steps, 0.9999, 1e-4)
+        return even_log_snr(
+            self.sampling_steps if steps is None else steps, 0.9999, 1e-4
+        )
 
 
 def even(preset: Preset, **changes: object) -> Even:
@@ -133,7 +167,9 @@ def even(preset: Preset, **changes: object) -> Even:
 
 
 class Blocks(Network):
-    """A Gaussian oracle on every block of `side` x `side` pixels: a picture of a thousand blocks is a thousand samples."""
+    """A Gaussian oracle on every block of `side` x `side` pixels: a picture of a
+    thousand blocks is a thousand samples.
+    """
 
     def __init__(self, preset: Preset, oracle: object, side: int) -> None:
         super().__init__()
@@ -141,67 +177,113 @@ class Blocks(Network):
 
     def forward(self, x: Tensor, y_t: Tensor, gamma: Tensor) -> Tensor:
         blocks = split(y_t, self.side)
-        answer = self.oracle(split(x, self.side // self.preset.factor), blocks, gamma.expand(len(blocks)))  # type: ignore[operator]
+        answer = self.oracle(
+            split(x, self.side // self.preset.factor), blocks, gamma.expand(len(blocks))
+        )  # type: ignore[operator]
         rows, columns = y_t.shape[2] // self.side, y_t.shape[3] // self.side
-        return answer.reshape(rows, columns, self.side, self.side).transpose(1, 2).reshape(y_t.shape)
+        return (
+            answer.reshape(rows, columns, self.side, self.side)
+            .transpose(1, 2)
+            .reshape(y_t.shape)
+        )
 
 
 def split(image: Tensor, side: int) -> Tensor:
     """(1, 1, H, W) -> (blocks, 1, side, side)."""
-    return image[0, 0].unfold(0, side, side).unfold(1, side, side).reshape(-1, 1, side, side)
+    return (
+        image[0, 0]
+        .unfold(0, side, side)
+        .unfold(1, side, side)
+        .reshape(-1, 1, side, side)
+    )
 
 
 def gaussian(side: int) -> tuple[Tensor, Tensor]:
-    """A mean and a covariance of small smooth pictures, so close to grey that nothing is clipped."""
+    """A mean and a covariance of small smooth pictures, so close to grey that nothing
+    is clipped.
+    """
     places = torch.cartesian_prod(torch.arange(side), torch.arange(side)).double()
     return places.sum(1) / 100 - 0.1, 0.01 * torch.exp(-torch.cdist(places, places) / 3)
 
 
 def test_a_cascade_of_oracles_has_the_law_of_y_given_x() -> None:
-    """2 -> 4 -> 8 pixels. y is Gaussian; the first oracle knows p(D y | x), the second p(y | D y). Their chain has to be p(y | x).
+    """2 -> 4 -> 8 pixels. y is Gaussian; the first oracle knows p(D y | x), the second
+    p(y | D y). Their chain has to be p(y | x).
 
-    Checked on 900 samples: the mean, the variance that x leaves to D y and that D y leaves to y (160 steps fall short of it
-    by 6 %, 80 by 12), and that y shrinks back to x.
+    Checked on 900 samples: the mean, the variance that x leaves to D y and that D y
+    leaves to y (160 steps fall short of it by 6 %, 80 by 12), and that y shrinks back
+    to x.
     """
     mean, covariance = gaussian(8)
     D, below = degradation_matrix(8, 2), degradation_matrix(4, 2)
     preset = even(TINY, factor=2)
-    first = Blocks(preset, ConditionalGaussianOracle(D @ mean, D @ covariance @ D.T, below), 4)
+    first = Blocks(
+        preset, ConditionalGaussianOracle(D @ mean, D @ covariance @ D.T, below), 4
+    )
     second = Blocks(preset, ConditionalGaussianOracle(mean, covariance, D), 8)
     x = torch.tensor([[0.1, -0.1], [0.0, 0.15]])
     y = upscale([first, second], x.repeat(30, 30)[None], tile=240)[0]
-    drawn, exact = split(y[None], 8).flatten(1).double(), ConditionalGaussianOracle(mean, covariance, below @ D)
+    drawn, exact = (
+        split(y[None], 8).flatten(1).double(),
+        ConditionalGaussianOracle(mean, covariance, below @ D),
+    )
     wanted = exact.posterior_covariance()
     error = (wanted.diagonal() / len(drawn)).sqrt()
-    assert ((drawn.mean(0) - exact.posterior_mean(x[None, None])[0]).abs() < 5 * error + 2e-4).all()
+    assert (
+        (drawn.mean(0) - exact.posterior_mean(x[None, None])[0]).abs()
+        < 5 * error + 2e-4
+    ).all()
     got = torch.cov(drawn.T)
-    for name, part in {"of D y": D, "of y beside D y": torch.eye(64).double() - torch.linalg.pinv(D) @ D}.items():
+    for name, part in {
+        "of D y": D,
+        "of y beside D y": torch.eye(64).double() - torch.linalg.pinv(D) @ D,
+    }.items():
         ratio = (part @ got @ part.T).trace() / (part @ wanted @ part.T).trace()
         assert 0.9 < ratio < 1.03, f"variance {name}: {ratio:.3f} of what it should be"
-    close(drawn @ (below @ D).T, x.double().flatten().expand(len(drawn), 4), 1e-6, "y shrunk to x")
+    close(
+        drawn @ (below @ D).T,
+        x.double().flatten().expand(len(drawn), 4),
+        1e-6,
+        "y shrunk to x",
+    )
 
 
-# From noise alone ----------------------------------------------------------------------------------------------------
+# From noise alone ---------------------------------------------------------------------
 
 
 class Free(Network):
-    """The oracle of Gaussian pictures without x, as a network that was trained without one."""
+    """The oracle of Gaussian pictures without x, as a network that was trained without
+    one.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.preset, self.oracle = even(UNCONDITIONAL, size=3), GaussianOracle(*gaussian(3))
+        self.preset, self.oracle = (
+            even(UNCONDITIONAL, size=3),
+            GaussianOracle(*gaussian(3)),
+        )
 
     def forward(self, x: Tensor, y_t: Tensor, gamma: Tensor) -> Tensor:
         return self.oracle(x, y_t, gamma)
 
 
 def test_pictures_from_noise_alone_have_the_law_of_their_data() -> None:
-    """800 pictures of 3 x 3 pixels from the exact predictor: mean, and covariance within its statistical error and the 10 % that few steps cost."""
+    """800 pictures of 3 x 3 pixels from the exact predictor: mean, and covariance
+    within its statistical error and the 10 % that few steps cost.
+    """
     mean, covariance = gaussian(3)
     drawn = generate(Free(), 800, batch=800).flatten(1).double()
-    assert ((drawn.mean(0) - mean).abs() < 5 * (covariance.diagonal() / 800).sqrt()).all()
-    error = (covariance.square() + covariance.diagonal().outer(covariance.diagonal())).div(800).sqrt()  # of each entry of a sample covariance
-    assert ((torch.cov(drawn.T) - covariance).abs() < 4 * error + 0.1 * covariance).all()
+    assert (
+        (drawn.mean(0) - mean).abs() < 5 * (covariance.diagonal() / 800).sqrt()
+    ).all()
+    error = (
+        (covariance.square() + covariance.diagonal().outer(covariance.diagonal()))
+        .div(800)
+        .sqrt()
+    )  # of each entry of a sample covariance
+    assert (
+        (torch.cov(drawn.T) - covariance).abs() < 4 * error + 0.1 * covariance
+    ).all()
     assert 0.85 < torch.cov(drawn.T).trace() / covariance.trace() < 1.1
 
 
@@ -217,43 +299,70 @@ def test_a_generated_picture_is_named_by_its_seed_whatever_the_batch() -> None:
 
 
 def test_a_network_that_needs_a_picture_generates_none(f: Network) -> None:
-    with pytest.raises(ValueError, match="tiny enlarges pictures and makes none from noise alone"):
+    with pytest.raises(
+        ValueError, match="tiny enlarges pictures and makes none from noise alone"
+    ):
         generate(f, 1)
 
 
-def test_a_preset_without_x_trains_by_the_same_loop_loads_and_generates(tmp_path: Path) -> None:
-    """The shipped preset on glyphs, for a moment and with a smaller network: it begins to learn."""
+def test_a_preset_without_x_trains_by_the_same_loop_loads_and_generates(
+    tmp_path: Path,
+) -> None:
+    """The shipped preset on glyphs, for a moment and with a smaller network: it begins
+    to learn.
+    """
     small = {"channels": 8, "multipliers": (1, 2), "blocks": (0, 1)}
-    small |= {"warmup_steps": 10, "ema_decay": 0.9, "train_steps": 120, "sampling_steps": 5, "batch_size": 8}
+    small |= {
+        "warmup_steps": 10,
+        "ema_decay": 0.9,
+        "train_steps": 120,
+        "sampling_steps": 5,
+        "batch_size": 8,
+    }
     preset = dataclasses.replace(PRESETS["glyphs_32_unconditional"], **small)  # type: ignore[arg-type]
     try:
         train(preset, tmp_path, progress=False)
     finally:
         AcceleratorState._reset_state(reset_partial_state=True)
-    assert json.loads((tmp_path / "model.json").read_text())["last_losses_mean"] < 0.7, "as good as predicting no noise at all"
+    assert (
+        json.loads((tmp_path / "model.json").read_text())["last_losses_mean"] < 0.7
+    ), "as good as predicting no noise at all"
     f = load(tmp_path)
     assert (f.preset, f.condition_channels) == (preset, 0)
     assert generate(f, 2).shape == (2, 1, 32, 32)
 
 
-# Side by side --------------------------------------------------------------------------------------------------------
+# Side by side -------------------------------------------------------------------------
 
 
 def test_the_grid_has_a_row_a_method_and_a_column_a_picture(f: Network) -> None:
     y = noise(3, 1, 16, 16)
     picture = grid(f, y, samples=2)
-    assert picture.shape == (1, 5 * 20, 3 * 20)  # 16 pixels and a white margin of 2 on every side
+    assert picture.shape == (
+        1,
+        5 * 20,
+        3 * 20,
+    )  # 16 pixels and a white margin of 2 on every side
     assert (picture[:, :2] == 1).all()
     close(picture[:, -18:-2, 22:38], y[1], 1e-6, "the original, in the last row")
 
 
 def test_the_grid_of_a_regression_shows_its_one_answer_once() -> None:
     y = noise(3, 1, 16, 16)
-    assert grid(network(dataclasses.replace(TINY, objective="regression")), y, samples=3).shape == (1, 4 * 20, 3 * 20)
+    assert grid(
+        network(dataclasses.replace(TINY, objective="regression")), y, samples=3
+    ).shape == (1, 4 * 20, 3 * 20)
 
 
-def test_the_grid_of_a_network_without_x_shows_its_own_pictures_above_the_originals() -> None:
+def test_the_grid_of_a_network_without_x_shows_its_own_pictures_above_the_originals() -> (
+    None
+):
     f, y = network(UNCONDITIONAL), noise(3, 1, 16, 16)
     picture = grid(f, y, samples=2)
     assert picture.shape == (1, 3 * 20, 3 * 20)
-    close(picture, framed(torch.cat([generate(f, 6).unflatten(0, (2, 3)), y[None]])), 1e-6, "two rows of its own, one of originals")
+    close(
+        picture,
+        framed(torch.cat([generate(f, 6).unflatten(0, (2, 3)), y[None]])),
+        1e-6,
+        "two rows of its own, one of originals",
+    )

@@ -1,4 +1,5 @@
-r"""Graders for the exercises of the book: they run an answer on small inputs and name the mistake.
+r"""Graders for the exercises of the book: they run an answer on small inputs and name
+the mistake.
 
     check("3.1", answer)     prints what is right or wrong with it
     verdict("3.1", answer)   the same sentence, as a string
@@ -33,5 +34,7 @@ def check(number: str, answer: Answer) -> None:
 
 
 def verdict(number: str, answer: Answer) -> str:
-    """One sentence: "right", or what is wrong with the answer. KeyError when there is no such exercise."""
+    """One sentence: "right", or what is wrong with the answer. KeyError when there is
+    no such exercise.
+    """
     return grade(EXERCISES[number], answer)

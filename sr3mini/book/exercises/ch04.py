@@ -44,16 +44,39 @@ EXERCISES: dict[str, Exercise] = {
         inputs=(images(2, 4, 9), images(2, 16, 10)),
         right=lambda x, y_t: _joined(upsample(x, 4), y_t),
         slips={
-            "x and y_t have changed places: the condition comes first, as in the weights of this book": lambda x, y_t: _joined(y_t, upsample(x, 4)),
-            "this bicubic has a = -0.75; antialias=True chooses the kernel with a = -0.5, also when a picture is enlarged": lambda x, y_t: _joined(
+            (
+                "x and y_t have changed places: the condition comes first, as"
+                " in the weights of this book"
+            ): lambda x, y_t: _joined(y_t, upsample(x, 4)),
+            (
+                "this bicubic has a = -0.75; antialias=True chooses the kernel"
+                " with a = -0.5, also when a picture is enlarged"
+            ): lambda x, y_t: _joined(
                 F.interpolate(x, scale_factor=4, mode="bicubic"), y_t
             ),
-            "this repeats each pixel of x; use mode=\"bicubic\"": lambda x, y_t: _joined(F.interpolate(x, scale_factor=4, mode="nearest"), y_t),
-            "this is bilinear; use mode=\"bicubic\"": lambda x, y_t: _joined(upsample(x, 4, mode="bilinear"), y_t),
-            "the corners of both pictures are aligned here; pixels are squares, so leave align_corners at False": lambda x, y_t: _joined(
-                F.interpolate(x, scale_factor=4, mode="bicubic", antialias=True, align_corners=True), y_t
+            'this repeats each pixel of x; use mode="bicubic"': lambda x, y_t: _joined(
+                F.interpolate(x, scale_factor=4, mode="nearest"), y_t
             ),
-            "this clips x to [-1, 1]; hand it over as it is, the overshoot tells something too": lambda x, y_t: _joined(upsample(x, 4).clamp(-1, 1), y_t),
+            'this is bilinear; use mode="bicubic"': lambda x, y_t: _joined(
+                upsample(x, 4, mode="bilinear"), y_t
+            ),
+            (
+                "the corners of both pictures are aligned here; pixels are squares,"
+                " so leave align_corners at False"
+            ): lambda x, y_t: _joined(
+                F.interpolate(
+                    x,
+                    scale_factor=4,
+                    mode="bicubic",
+                    antialias=True,
+                    align_corners=True,
+                ),
+                y_t,
+            ),
+            (
+                "this clips x to [-1, 1]; hand it over as it is, the overshoot"
+                " tells something too"
+            ): lambda x, y_t: _joined(upsample(x, 4).clamp(-1, 1), y_t),
         },
     ),
     "4.2": Exercise(
@@ -61,15 +84,26 @@ EXERCISES: dict[str, Exercise] = {
         inputs=(_Y, _OTHER, _D),
         right=lambda y, other, D: _moved(other, y, other, D),
         slips={
-            "the correction has the wrong sign: it has to bring D other to D y, not away from it": lambda y, other, D: _moved(other, other, y, D),
-            "this leaves (D D^T)^{-1} out: D^T alone gives back a picture whose x is D D^T times the x you want": lambda y, other, D: (
-                other + (y - other) @ D.T @ D
-            ),
-            "this has the right x, but nothing of `other` is left in it: add the unseen part of `other`": lambda y, other, D: (
-                _moved(0 * other, y, 0 * other, D)
-            ),
-            "this keeps what x sees of `other` and takes the unseen part of y; it is the other way round": lambda y, other, D: _moved(y, other, y, D),
-            "this is y itself, which has the right x, but it is not the nearest such picture to `other`": lambda y, other, D: y,
+            (
+                "the correction has the wrong sign: it has to bring D other"
+                " to D y, not away from it"
+            ): lambda y, other, D: _moved(other, other, y, D),
+            (
+                "this leaves (D D^T)^{-1} out: D^T alone gives back a picture"
+                " whose x is D D^T times the x you want"
+            ): lambda y, other, D: other + (y - other) @ D.T @ D,
+            (
+                "this has the right x, but nothing of `other` is left in it:"
+                " add the unseen part of `other`"
+            ): lambda y, other, D: _moved(0 * other, y, 0 * other, D),
+            (
+                "this keeps what x sees of `other` and takes the unseen part"
+                " of y; it is the other way round"
+            ): lambda y, other, D: _moved(y, other, y, D),
+            (
+                "this is y itself, which has the right x, but it is not the"
+                " nearest such picture to `other`"
+            ): (lambda y, other, D: y),
         },
     ),
     "4.3": Exercise(
@@ -77,17 +111,33 @@ EXERCISES: dict[str, Exercise] = {
         inputs=(_X_UP, _Y_T, _LEVELS, 0.1),
         right=_guess,
         slips={
-            "x does not take part; the guess of the signal is sqrt(gamma) x_up": _from_y_t,
-            "x_up is weighed by gamma instead of its root: gamma is a share of power": _without_its_root,
-            "this takes x_up for the clean picture itself; what x leaves open has the variance v, and it ends up in y_t - sqrt(gamma) x_up too": (
-                lambda x_up, y_t, gamma, v: _guess(x_up, y_t, gamma, 0.0)
+            "x does not take part; the guess of the signal is sqrt(gamma) x_up": (
+                _from_y_t
             ),
-            "the factor has 1 - gamma above the line where its root is wanted": lambda x_up, y_t, gamma, v: (
-                (1 - gamma).sqrt().to(y_t)[:, None, None, None] * _guess(x_up, y_t, gamma, v)
+            "x_up is weighed by gamma instead of its root: gamma is a share of power": (
+                _without_its_root
             ),
-            "gamma and 1 - gamma have changed places": lambda x_up, y_t, gamma, v: _guess(x_up, y_t, 1 - gamma, v),
-            "this is the guess of the clean detail, y_0 - x_up; the noise was asked for": lambda x_up, y_t, gamma, v: (
-                _guess(x_up, y_t, gamma, v) * v * (gamma / (1 - gamma)).sqrt().to(y_t)[:, None, None, None]
+            (
+                "this takes x_up for the clean picture itself; what x leaves"
+                " open has the variance v, and it ends up in y_t - sqrt(gamma)"
+                " x_up too"
+            ): lambda x_up, y_t, gamma, v: _guess(x_up, y_t, gamma, 0.0),
+            "the factor has 1 - gamma above the line where its root is wanted": (
+                lambda x_up, y_t, gamma, v: (
+                    (1 - gamma).sqrt().to(y_t)[:, None, None, None]
+                    * _guess(x_up, y_t, gamma, v)
+                )
+            ),
+            "gamma and 1 - gamma have changed places": (
+                lambda x_up, y_t, gamma, v: _guess(x_up, y_t, 1 - gamma, v)
+            ),
+            (
+                "this is the guess of the clean detail, y_0 - x_up; the noise"
+                " was asked for"
+            ): lambda x_up, y_t, gamma, v: (
+                _guess(x_up, y_t, gamma, v)
+                * v
+                * (gamma / (1 - gamma)).sqrt().to(y_t)[:, None, None, None]
             ),
         },
     ),

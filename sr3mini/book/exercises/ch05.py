@@ -28,17 +28,39 @@ def _sinusoids(level: Callable[[Tensor], Tensor]) -> Answer:
 
 
 def _interleaved(gamma: Tensor, frequencies: Tensor) -> Tensor:
-    return _sinusoids(log_snr)(gamma, frequencies).reshape(len(gamma), 2, -1).transpose(1, 2).flatten(1)
+    return (
+        _sinusoids(log_snr)(gamma, frequencies)
+        .reshape(len(gamma), 2, -1)
+        .transpose(1, 2)
+        .flatten(1)
+    )
 
 
-def _block(h: Tensor, n: Tensor, scale: Tensor, shift: Tensor, factor: float = math.sqrt(0.5)) -> Tensor:
-    return (h + F.silu((1 + scale[..., None, None]) * n + shift[..., None, None])) * factor
+def _block(
+    h: Tensor, n: Tensor, scale: Tensor, shift: Tensor, factor: float = math.sqrt(0.5)
+) -> Tensor:
+    return (
+        h + F.silu((1 + scale[..., None, None]) * n + shift[..., None, None])
+    ) * factor
 
 
-def _parameters(inputs: Tensor, outputs: Tensor, embedding: int, area: int = 9, biases: int = 1, norms: int = 1, numbers: int = 2) -> Tensor:
+def _parameters(
+    inputs: Tensor,
+    outputs: Tensor,
+    embedding: int,
+    area: int = 9,
+    biases: int = 1,
+    norms: int = 1,
+    numbers: int = 2,
+) -> Tensor:
     """`numbers`: how many the level gives each channel."""
     convolutions = area * outputs * (inputs + outputs) + 2 * biases * outputs
-    return 2 * norms * (inputs + outputs) + convolutions + numbers * outputs * (embedding + 1) + _skip(inputs, outputs, biases)
+    return (
+        2 * norms * (inputs + outputs)
+        + convolutions
+        + numbers * outputs * (embedding + 1)
+        + _skip(inputs, outputs, biases)
+    )
 
 
 def _skip(inputs: Tensor, outputs: Tensor, biases: int = 1) -> Tensor:
@@ -51,15 +73,32 @@ EXERCISES: dict[str, Exercise] = {
         inputs=(_LEVELS, _FREQUENCIES),
         right=_sinusoids(log_snr),
         slips={
-            "this embeds the root of gamma, as the best-known SR3 code does; near gamma = 1 it hardly moves, so embed log(gamma / (1 - gamma))": _sinusoids(
-                torch.sqrt
+            (
+                "this embeds the root of gamma, as the best-known SR3 code does;"
+                " near gamma = 1 it hardly moves, so embed log(gamma / (1 -"
+                " gamma))"
+            ): _sinusoids(torch.sqrt),
+            (
+                "this embeds gamma itself, which hardly moves near 1 and near"
+                " 0; embed log(gamma / (1 - gamma))"
+            ): _sinusoids(lambda g: g),
+            (
+                "this is the log of the signal's share alone; divide by the"
+                " noise's share, 1 - gamma, first"
+            ): _sinusoids(torch.log),
+            "this is the log of noise over signal, so every sine has the wrong sign": (
+                _sinusoids(lambda g: -log_snr(g))
             ),
-            "this embeds gamma itself, which hardly moves near 1 and near 0; embed log(gamma / (1 - gamma))": _sinusoids(lambda g: g),
-            "this is the log of the signal's share alone; divide by the noise's share, 1 - gamma, first": _sinusoids(torch.log),
-            "this is the log of noise over signal, so every sine has the wrong sign": _sinusoids(lambda g: -log_snr(g)),
-            "this is the logarithm to base 10; take the natural one": _sinusoids(lambda g: log_snr(g) / math.log(10)),
-            "all cosines come before all sines; the MLP's weights expect the sines first": lambda g, w: _sinusoids(log_snr)(g, w).roll(len(w), 1),
-            "sines and cosines take turns; all sines come first, then all cosines": _interleaved,
+            "this is the logarithm to base 10; take the natural one": _sinusoids(
+                lambda g: log_snr(g) / math.log(10)
+            ),
+            (
+                "all cosines come before all sines; the MLP's weights expect"
+                " the sines first"
+            ): (lambda g, w: _sinusoids(log_snr)(g, w).roll(len(w), 1)),
+            "sines and cosines take turns; all sines come first, then all cosines": (
+                _interleaved
+            ),
         },
     ),
     "5.2": Exercise(
@@ -67,20 +106,33 @@ EXERCISES: dict[str, Exercise] = {
         inputs=(_H, _N, _SCALE, _SHIFT),
         right=_block,
         slips={
-            "n is multiplied by the scale, not by 1 + scale; then a layer that says nothing, scale = shift = 0, would wipe out the feature": (
-                lambda h, n, scale, shift: _block(h, n, scale - 1, shift)
+            (
+                "n is multiplied by the scale, not by 1 + scale; then a layer"
+                " that says nothing, scale = shift = 0, would wipe out the feature"
+            ): lambda h, n, scale, shift: _block(h, n, scale - 1, shift),
+            "the level only shifts n here; multiply n by 1 + scale first": (
+                lambda h, n, scale, shift: _block(h, n, 0 * scale, shift)
             ),
-            "the level only shifts n here; multiply n by 1 + scale first": lambda h, n, scale, shift: _block(h, n, 0 * scale, shift),
-            "scale and shift have changed places": lambda h, n, scale, shift: _block(h, n, shift, scale),
-            "this is the plain sum; divide by the root of 2, or the power grows from block to block": lambda h, n, scale, shift: _block(
-                h, n, scale, shift, 1.0
+            "scale and shift have changed places": lambda h, n, scale, shift: _block(
+                h, n, shift, scale
             ),
-            "this halves the sum: two branches of power 1 have a sum of power 2, and its root is what to divide by": lambda h, n, scale, shift: _block(
-                h, n, scale, shift, 0.5
+            (
+                "this is the plain sum; divide by the root of 2, or the power"
+                " grows from block to block"
+            ): lambda h, n, scale, shift: _block(h, n, scale, shift, 1.0),
+            (
+                "this halves the sum: two branches of power 1 have a sum of"
+                " power 2, and its root is what to divide by"
+            ): lambda h, n, scale, shift: _block(h, n, scale, shift, 0.5),
+            "the skip h is missing": lambda h, n, scale, shift: _block(
+                0 * h, n, scale, shift
             ),
-            "the skip h is missing": lambda h, n, scale, shift: _block(0 * h, n, scale, shift),
-            "scale and shift come after SiLU here; they belong before it, right after the normalisation": lambda h, n, scale, shift: (
-                (h + (1 + scale[..., None, None]) * F.silu(n) + shift[..., None, None]) * math.sqrt(0.5)
+            (
+                "scale and shift come after SiLU here; they belong before it,"
+                " right after the normalisation"
+            ): lambda h, n, scale, shift: (
+                (h + (1 + scale[..., None, None]) * F.silu(n) + shift[..., None, None])
+                * math.sqrt(0.5)
             ),
         },
     ),
@@ -89,15 +141,32 @@ EXERCISES: dict[str, Exercise] = {
         inputs=(_INPUTS, _OUTPUTS, 64),
         right=_parameters,
         slips={
-            "the 1x1 convolution of the skip is missing; it is there when inputs and outputs differ": lambda i, o, e: _parameters(i, o, e) - _skip(i, o),
-            "a 1x1 convolution is counted where inputs and outputs are equal, too; there the skip is h itself": lambda i, o, e: (
-                _parameters(i, o, e) + (i == o) * o * (i + 1)
+            (
+                "the 1x1 convolution of the skip is missing; it is there when"
+                " inputs and outputs differ"
+            ): (lambda i, o, e: _parameters(i, o, e) - _skip(i, o)),
+            (
+                "a 1x1 convolution is counted where inputs and outputs are equal,"
+                " too; there the skip is h itself"
+            ): lambda i, o, e: _parameters(i, o, e) + (i == o) * o * (i + 1),
+            (
+                "a 3x3 kernel has 9 weights for each pair of an input and an"
+                " output channel, not 3"
+            ): lambda i, o, e: _parameters(i, o, e, area=3),
+            "the biases of the convolutions are missing, one an output channel": (
+                lambda i, o, e: _parameters(i, o, e, biases=0)
             ),
-            "a 3x3 kernel has 9 weights for each pair of an input and an output channel, not 3": lambda i, o, e: _parameters(i, o, e, area=3),
-            "the biases of the convolutions are missing, one an output channel": lambda i, o, e: _parameters(i, o, e, biases=0),
-            "the two GroupNorms are missing: a weight and a bias a channel": lambda i, o, e: _parameters(i, o, e, norms=0),
-            "the level gives each output channel two numbers, a scale and a shift, and this counts one": lambda i, o, e: _parameters(i, o, e, numbers=1),
-            "the second convolution has as many inputs as outputs; this gives it the block's inputs": lambda i, o, e: _parameters(i, o, e) + 9 * o * (i - o),
+            "the two GroupNorms are missing: a weight and a bias a channel": (
+                lambda i, o, e: _parameters(i, o, e, norms=0)
+            ),
+            (
+                "the level gives each output channel two numbers, a scale and"
+                " a shift, and this counts one"
+            ): lambda i, o, e: _parameters(i, o, e, numbers=1),
+            (
+                "the second convolution has as many inputs as outputs; this"
+                " gives it the block's inputs"
+            ): (lambda i, o, e: _parameters(i, o, e) + 9 * o * (i - o)),
         },
     ),
 }

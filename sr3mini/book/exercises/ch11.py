@@ -37,25 +37,49 @@ EXERCISES: dict[str, Exercise] = {
     "11.1": Exercise(
         function="rows_of",
         inputs=(_ORDER, 4, 6, 1, 3),
-        right=lambda order, step, batch, rank, ranks: _taken(order, step * batch + rank * (batch // ranks), batch // ranks),
+        right=lambda order, step, batch, rank, ranks: _taken(
+            order, step * batch + rank * (batch // ranks), batch // ranks
+        ),
         slips={
-            "every rank gets the same pictures, so two do no more than one: start rank * batch / ranks further on": lambda order, step, batch, rank, ranks: (
-                _taken(order, step * batch, batch // ranks)
+            (
+                "every rank gets the same pictures, so two do no more than one:"
+                " start rank * batch / ranks further on"
+            ): lambda order, step, batch, rank, ranks: _taken(
+                order, step * batch, batch // ranks
             ),
-            "a step of all ranks together takes `batch` pictures, not batch / ranks: the ranks of the next step begin step * batch further on": (
-                lambda order, step, batch, rank, ranks: _taken(order, step * (batch // ranks) + rank * (batch // ranks), batch // ranks)
+            (
+                "a step of all ranks together takes `batch` pictures, not batch"
+                " / ranks: the ranks of the next step begin step * batch further"
+                " on"
+            ): lambda order, step, batch, rank, ranks: _taken(
+                order,
+                step * (batch // ranks) + rank * (batch // ranks),
+                batch // ranks,
             ),
-            "rank * batch skips whole batches; a rank's share is batch / ranks, so rank r begins r shares into the batch": (
-                lambda order, step, batch, rank, ranks: _taken(order, step * batch + rank * batch, batch // ranks)
+            (
+                "rank * batch skips whole batches; a rank's share is batch /"
+                " ranks, so rank r begins r shares into the batch"
+            ): lambda order, step, batch, rank, ranks: _taken(
+                order, step * batch + rank * batch, batch // ranks
             ),
-            "these are dealt out like cards, every ranks-th to one rank; here a rank's rows lie side by side": lambda order, step, batch, rank, ranks: (
-                _taken(order, step * batch + rank, batch // ranks, ranks)
+            (
+                "these are dealt out like cards, every ranks-th to one rank;"
+                " here a rank's rows lie side by side"
+            ): lambda order, step, batch, rank, ranks: _taken(
+                order, step * batch + rank, batch // ranks, ranks
             ),
-            "these are the places in the order; look up which pictures stand there": lambda order, step, batch, rank, ranks: (
-                _taken(torch.arange(len(order)), step * batch + rank * (batch // ranks), batch // ranks)
+            "these are the places in the order; look up which pictures stand there": (
+                lambda order, step, batch, rank, ranks: _taken(
+                    torch.arange(len(order)),
+                    step * batch + rank * (batch // ranks),
+                    batch // ranks,
+                )
             ),
-            "the first step is number 0 and takes the first pictures; this is one step ahead": lambda order, step, batch, rank, ranks: (
-                _taken(order, (step + 1) * batch + rank * (batch // ranks), batch // ranks)
+            (
+                "the first step is number 0 and takes the first pictures; this"
+                " is one step ahead"
+            ): lambda order, step, batch, rank, ranks: _taken(
+                order, (step + 1) * batch + rank * (batch // ranks), batch // ranks
             ),
         },
     ),
@@ -64,14 +88,28 @@ EXERCISES: dict[str, Exercise] = {
         inputs=(_GRADIENTS, _SIZES),
         right=lambda gradients, sizes: _weighted(gradients, sizes) / sizes.sum(),
         slips={
-            "this adds up the gradients of three means: three times too long a step; divide": lambda gradients, sizes: gradients.sum(0),
-            "this is the mean over the parts, and the smaller part counts as much as the others; weigh each by its number of pictures": (
-                lambda gradients, sizes: gradients.mean(0)
+            (
+                "this adds up the gradients of three means: three times too"
+                " long a step; divide"
+            ): lambda gradients, sizes: gradients.sum(0),
+            (
+                "this is the mean over the parts, and the smaller part counts"
+                " as much as the others; weigh each by its number of pictures"
+            ): lambda gradients, sizes: gradients.mean(0),
+            (
+                "weighed by the number of pictures, but not divided by how many"
+                " they are in all"
+            ): (_weighted),
+            "divided by the number of parts instead of the number of pictures": (
+                lambda gradients, sizes: _weighted(gradients, sizes) / len(sizes)
             ),
-            "weighed by the number of pictures, but not divided by how many they are in all": _weighted,
-            "divided by the number of parts instead of the number of pictures": lambda gradients, sizes: _weighted(gradients, sizes) / len(sizes),
-            "divided by the number of pictures of one part instead of all": lambda gradients, sizes: _weighted(gradients, sizes) / sizes[0],
-            "the last part alone: the gradients of the others were overwritten, or zero_grad came between them": lambda gradients, sizes: gradients[-1],
+            "divided by the number of pictures of one part instead of all": (
+                lambda gradients, sizes: _weighted(gradients, sizes) / sizes[0]
+            ),
+            (
+                "the last part alone: the gradients of the others were overwritten,"
+                " or zero_grad came between them"
+            ): lambda gradients, sizes: gradients[-1],
         },
     ),
     "11.3": Exercise(
@@ -79,20 +117,32 @@ EXERCISES: dict[str, Exercise] = {
         inputs=(_STEPS, 10, 40),
         right=_rate(_ramp, _fall),
         slips={
-            "the rate of step 0 is 0, so the first step does nothing: count (step + 1) / warmup": _rate(
-                lambda step, warmup: (step / warmup).clamp(max=1), _fall
+            (
+                "the rate of step 0 is 0, so the first step does nothing: count"
+                " (step + 1) / warmup"
+            ): _rate(lambda step, warmup: (step / warmup).clamp(max=1), _fall),
+            "the warm-up goes on for ever: above 1 it must stop": _rate(
+                lambda step, warmup: (step + 1) / warmup, _fall
             ),
-            "the warm-up goes on for ever: above 1 it must stop": _rate(lambda step, warmup: (step + 1) / warmup, _fall),
-            "the warm-up is missing": _rate(lambda step, warmup: torch.ones(len(step)), _fall),
-            "the cosine is missing: the rate stays where the warm-up left it": _rate(_ramp, lambda step, total: torch.ones(len(step))),
-            "this falls below 0 half-way: the cosine goes from 1 to -1, so add 1 and halve": _rate(
-                _ramp, lambda step, total: torch.cos(torch.pi * step / total)
+            "the warm-up is missing": _rate(
+                lambda step, warmup: torch.ones(len(step)), _fall
             ),
-            "a quarter of a cosine: it reaches 0 in a corner, not flat; take half a cosine, plus 1, halved": _rate(
-                _ramp, lambda step, total: torch.cos(torch.pi * step / total / 2)
+            "the cosine is missing: the rate stays where the warm-up left it": _rate(
+                _ramp, lambda step, total: torch.ones(len(step))
             ),
-            "here the cosine begins with step 0, not after the warm-up": lambda step, warmup, total: (
-                _ramp(step, warmup) * _fall((step - warmup).clamp(min=0), total - warmup)
+            (
+                "this falls below 0 half-way: the cosine goes from 1 to -1,"
+                " so add 1 and halve"
+            ): _rate(_ramp, lambda step, total: torch.cos(torch.pi * step / total)),
+            (
+                "a quarter of a cosine: it reaches 0 in a corner, not flat;"
+                " take half a cosine, plus 1, halved"
+            ): _rate(_ramp, lambda step, total: torch.cos(torch.pi * step / total / 2)),
+            "here the cosine begins with step 0, not after the warm-up": (
+                lambda step, warmup, total: (
+                    _ramp(step, warmup)
+                    * _fall((step - warmup).clamp(min=0), total - warmup)
+                )
             ),
         },
     ),

@@ -1,6 +1,7 @@
 r"""The grader: it runs an answer on small inputs and names the mistake.
 
-It knows the usual slips: each is written down as another, wrong, formula, and an answer that equals it gets its name.
+It knows the usual slips: each is written down as another, wrong, formula, and an answer
+that equals it gets its name.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ Answer = Callable[..., Tensor]
 
 @dataclass(frozen=True)
 class Exercise:
-    """The function to complete, inputs to try, the right formula, and the slips: what to say -> the formula that makes this slip."""
+    """The function to complete, inputs to try, the right formula, and the slips: what
+    to say -> the formula that makes this slip.
+    """
 
     function: str
     inputs: tuple[object, ...]
@@ -29,13 +32,19 @@ def grade(exercise: Exercise, answer: Answer) -> str:
     """One sentence: "right", or what is wrong with the answer."""
     right = exercise.right(*deepcopy(exercise.inputs))
     try:
-        given = answer(*deepcopy(exercise.inputs))  # an answer that works in place must not spoil the next try
-    except Exception as error:  # whatever a reader's code raises becomes part of the verdict
+        given = answer(
+            *deepcopy(exercise.inputs)
+        )  # an answer that works in place must not spoil the next try
+    except (
+        Exception
+    ) as error:  # whatever a reader's code raises becomes part of the verdict
         return f"your function raised {type(error).__name__}: {error}"
     if given is None or given is ...:
         return "not done yet: the function returns nothing."
     if not isinstance(given, Tensor):
-        return f"the function should return a tensor, and returned {type(given).__name__}."
+        return (
+            f"the function should return a tensor, and returned {type(given).__name__}."
+        )
     if given.shape != right.shape:
         return f"wrong shape: {tuple(given.shape)} instead of {tuple(right.shape)}."
     if close(given, right):
@@ -44,7 +53,10 @@ def grade(exercise: Exercise, answer: Answer) -> str:
         wrong = formula(*deepcopy(exercise.inputs))
         if wrong.shape == given.shape and close(given, wrong):
             return f"right shape, wrong values: {slip}."
-    return f"right shape, wrong values: off by up to {(given.double() - right.double()).abs().max().item():.2g}."
+    return (
+        "right shape, wrong values: off by up to"
+        f" {(given.double() - right.double()).abs().max().item():.2g}."
+    )
 
 
 def close(a: Tensor, b: Tensor) -> bool:
@@ -53,5 +65,11 @@ def close(a: Tensor, b: Tensor) -> bool:
 
 
 def images(count: int, size: int, seed: int) -> Tensor:
-    """Grey pictures of random pixels in [-1, 1], (count, 1, size, size), to try an answer on."""
-    return torch.rand(count, 1, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    """Grey pictures of random pixels in [-1, 1], (count, 1, size, size), to try an
+    answer on.
+    """
+    return (
+        torch.rand(count, 1, size, size, generator=torch.Generator().manual_seed(seed))
+        * 2
+        - 1
+    )

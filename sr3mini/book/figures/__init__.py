@@ -1,12 +1,21 @@
-r"""Every figure of the book: pure functions, numbers in, a `Picture` out: a Matplotlib figure and its description in words.
+r"""Every figure of the book: pure functions, numbers in, a `Picture` out: a Matplotlib
+figure and its description in words.
 
-`base` holds what all share; each other module holds the figures of one chapter, and all are called as `figures.NAME`.
+`base` holds what all share; each other module holds the figures of one chapter, and all
+are called as `figures.NAME`.
 """
 
 from .base import Picture, draw_image, image_rows, sample_sheet
 from .ch00 import trajectory_strip
 from .ch01 import noise_sum, noised_step
-from .ch02 import reverse_density, reverse_laws, schedule_families, schedule_view, wrong_start, wrong_start_law
+from .ch02 import (
+    reverse_density,
+    reverse_laws,
+    schedule_families,
+    schedule_view,
+    wrong_start,
+    wrong_start_law,
+)
 from .ch03 import batch_means, gamma_law, gamma_segments, noised, root_draw, root_ratio
 from .ch04 import bicubic_kernel, bicubic_weights, null_space_walk
 from .ch05 import (
@@ -32,12 +41,53 @@ from .ch05 import (
     walk,
     without_norms,
 )
-from .ch06 import bound_weight, bound_weights, loss_by_level, mean_and_median, training_curve
-from .ch07 import covariance_order, exact_marginals, posterior_product, pushed, reverse_variance, reverse_variances, trajectory_residuals
-from .ch08 import error_orders, flow_lines, gaussian_flow, level_rows, quality_by_calls, search_map
-from .ch09 import alternatives, blur, counted, estimators, least_error, mean_of_k, spoilt, tradeoff
+from .ch06 import (
+    bound_weight,
+    bound_weights,
+    loss_by_level,
+    mean_and_median,
+    training_curve,
+)
+from .ch07 import (
+    covariance_order,
+    exact_marginals,
+    posterior_product,
+    pushed,
+    reverse_variance,
+    reverse_variances,
+    trajectory_residuals,
+)
+from .ch08 import (
+    error_orders,
+    flow_lines,
+    gaussian_flow,
+    level_rows,
+    quality_by_calls,
+    search_map,
+)
+from .ch09 import (
+    alternatives,
+    blur,
+    counted,
+    estimators,
+    least_error,
+    mean_of_k,
+    spoilt,
+    tradeoff,
+)
 from .ch10 import bias_shifts, faulty, psnr_ladder, snapshot_casts
-from .ch11 import error_in_picture, full_run, head_start, memory_bar, rotation, spike_jump, spike_memory, spikes, stored, watched
+from .ch11 import (
+    error_in_picture,
+    full_run,
+    head_start,
+    memory_bar,
+    rotation,
+    spike_jump,
+    spike_memory,
+    spikes,
+    stored,
+    watched,
+)
 
 __all__ = [
     "Layer",

@@ -23,7 +23,9 @@ DPI = 100
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure and its alt text. A notebook shows the PNG and stores the text beside it; `png()` gives the bytes."""
+    """A figure and its alt text. A notebook shows the PNG and stores the text beside
+    it; `png()` gives the bytes.
+    """
 
     figure: Figure
     alt: str
@@ -32,18 +34,38 @@ class Picture:
         """The rendered figure."""
         buffer = io.BytesIO()
         FigureCanvasAgg(self.figure)
-        self.figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None, "Description": self.alt})
+        self.figure.savefig(
+            buffer,
+            format="png",
+            dpi=DPI,
+            metadata={"Software": None, "Description": self.alt},
+        )
         return buffer.getvalue()
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-        data = {"image/png": base64.b64encode(self.png()).decode(), "text/plain": self.alt}
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        data = {
+            "image/png": base64.b64encode(self.png()).decode(),
+            "text/plain": self.alt,
+        }
         return data, {"image/png": {"alt": self.alt}}
 
 
-def image_rows(rows: Sequence[tuple[str, Float[Tensor, "_N _C _H _W"]]], alt: str, columns: Sequence[str] = (), side: float = 0.85) -> Picture:
-    """A table of images in [-1, 1]: one labelled row for each (label, images); `columns` are titles above the first row."""
+def image_rows(
+    rows: Sequence[tuple[str, Float[Tensor, "_N _C _H _W"]]],
+    alt: str,
+    columns: Sequence[str] = (),
+    side: float = 0.85,
+) -> Picture:
+    """A table of images in [-1, 1]: one labelled row for each (label, images);
+    `columns` are titles above the first row.
+    """
     across = max(len(images) for _, images in rows)
-    figure = Figure(figsize=(1.35 + side * across, side * len(rows) + (0.3 if columns else 0.05)), layout="constrained")
+    figure = Figure(
+        figsize=(1.35 + side * across, side * len(rows) + (0.3 if columns else 0.05)),
+        layout="constrained",
+    )
     axes = figure.subplots(len(rows), across, squeeze=False)
     for row, (label, images) in enumerate(rows):
         for column in range(across):
@@ -59,18 +81,46 @@ def image_rows(rows: Sequence[tuple[str, Float[Tensor, "_N _C _H _W"]]], alt: st
     return Picture(figure, alt)
 
 
-def sample_sheet(rows: Mapping[str, Float[Tensor, "N 1 H W"]], alt: str, scale: int = 3, headline: str = "") -> Picture:
-    """Rows of grey pictures like `image_rows`, but on one axis, which draws faster: for sliders. Each pixel is `scale` dots wide; `headline` stands above."""
-    framed = [torch.nn.functional.pad(images.clamp(-1, 1), (1, 1, 1, 1), value=0.0) for images in rows.values()]
-    sheet = (torch.cat([torch.cat(list(row[:, 0]), dim=1) for row in framed], dim=0) * 16).round() / 16  # fewer greys make a smaller file
+def sample_sheet(
+    rows: Mapping[str, Float[Tensor, "N 1 H W"]],
+    alt: str,
+    scale: int = 3,
+    headline: str = "",
+) -> Picture:
+    """Rows of grey pictures like `image_rows`, but on one axis, which draws faster: for
+    sliders. Each pixel is `scale` dots wide; `headline` stands above.
+    """
+    framed = [
+        torch.nn.functional.pad(images.clamp(-1, 1), (1, 1, 1, 1), value=0.0)
+        for images in rows.values()
+    ]
+    sheet = (
+        torch.cat([torch.cat(list(row[:, 0]), dim=1) for row in framed], dim=0) * 16
+    ).round() / 16  # fewer greys make a smaller file
     height, width = (side * scale / DPI for side in sheet.shape)
-    left, top, edge = 1.25, 0.3 if headline else 0.06, 0.06  # inches, of the labels, above the rows, and of the other margins
-    across, down = max(left + width + edge, 0.085 * len(headline) + left), height + top + edge
+    left, top, edge = (
+        1.25,
+        0.3 if headline else 0.06,
+        0.06,
+    )  # inches, of the labels, above the rows, and of the other margins
+    across, down = (
+        max(left + width + edge, 0.085 * len(headline) + left),
+        height + top + edge,
+    )
     figure = Figure(figsize=(across, down))
     ax = figure.add_axes((left / across, edge / down, width / across, height / down))
-    ax.imshow(sheet.numpy(), cmap="gray", vmin=-1, vmax=1, interpolation="nearest", aspect="auto")
+    ax.imshow(
+        sheet.numpy(),
+        cmap="gray",
+        vmin=-1,
+        vmax=1,
+        interpolation="nearest",
+        aspect="auto",
+    )
     side = sheet.shape[0] / len(rows)
-    ax.set_yticks([side * (row + 0.5) - 0.5 for row in range(len(rows))], list(rows), fontsize=9)
+    ax.set_yticks(
+        [side * (row + 0.5) - 0.5 for row in range(len(rows))], list(rows), fontsize=9
+    )
     ax.set_xticks([])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
@@ -80,6 +130,14 @@ def sample_sheet(rows: Mapping[str, Float[Tensor, "N 1 H W"]], alt: str, scale: 
 
 def draw_image(ax: Axes, image: Float[Tensor, "C H W"]) -> None:
     """One image in [-1, 1] on a Matplotlib axis, each pixel a crisp square."""
-    array = ((image.detach().float().clamp(-1, 1) + 1) / 2).permute(1, 2, 0).cpu().numpy()
-    ax.imshow(array[..., 0] if array.shape[2] == 1 else array, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    array = (
+        ((image.detach().float().clamp(-1, 1) + 1) / 2).permute(1, 2, 0).cpu().numpy()
+    )
+    ax.imshow(
+        array[..., 0] if array.shape[2] == 1 else array,
+        cmap="gray",
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
+    )
     ax.set(xticks=[], yticks=[])

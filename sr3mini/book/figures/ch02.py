@@ -25,22 +25,54 @@ STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 
 
 def schedule_families(schedules: Mapping[str, NoiseSchedule]) -> Picture:
-    """Noise added in each step, level and log-SNR, all against t/T, one line a schedule."""
+    """Noise added in each step, level and log-SNR, all against t/T, one line a
+    schedule.
+    """
     figure = Figure(figsize=(7.4, 2.9), layout="constrained")
     axes = figure.subplots(1, 3)
-    for (name, schedule), colour, style in zip(schedules.items(), COLOURS, STYLES, strict=False):
+    for (name, schedule), colour, style in zip(
+        schedules.items(), COLOURS, STYLES, strict=False
+    ):
         share = torch.arange(1, schedule.steps + 1) / schedule.steps
-        for ax, values in zip(axes, (1 - schedule.alphas, schedule.gammas, log_snr(schedule.gammas)), strict=True):
-            ax.plot(share, values[1:], color=colour, linestyle=style, linewidth=1.4, label=name)
+        for ax, values in zip(
+            axes,
+            (1 - schedule.alphas, schedule.gammas, log_snr(schedule.gammas)),
+            strict=True,
+        ):
+            ax.plot(
+                share,
+                values[1:],
+                color=colour,
+                linestyle=style,
+                linewidth=1.4,
+                label=name,
+            )
     axes[0].set(ylabel=r"$1-\alpha_t$", yscale="log", ylim=(5e-7, 2))
     axes[1].set(ylabel=r"$\gamma_t$", ylim=(-0.03, 1.03))
     axes[2].set(ylabel="log-SNR", ylim=(-21, 15), yticks=[-20, -10, 0, 10])
     for ax in axes:
-        ax.set(xlabel="t / T", xlim=(-0.02, 1.02), xticks=[0, 0.5, 1], xticklabels=["0", "0.5", "1"])
+        ax.set(
+            xlabel="t / T",
+            xlim=(-0.02, 1.02),
+            xticks=[0, 0.5, 1],
+            xticklabels=["0", "0.5", "1"],
+        )
         ax.grid(alpha=0.3)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8, frameon=False)
-    ends = ", ".join(f"{name} at gamma_T = {schedule.gammas[-1].item():.0e}" for name, schedule in schedules.items())
-    alt = f"Noise added per step, level and log-SNR of {len(schedules)} schedules against t/T. All levels fall from 1; they end: {ends}."
+    figure.legend(
+        *axes[0].get_legend_handles_labels(),
+        loc="outside upper center",
+        ncols=3,
+        fontsize=8,
+        frameon=False,
+    )
+    ends = ", ".join(
+        f"{name} at gamma_T = {schedule.gammas[-1].item():.0e}"
+        for name, schedule in schedules.items()
+    )
+    alt = (
+        f"Noise added per step, level and log-SNR of {len(schedules)} schedules against"
+        f" t/T. All levels fall from 1; they end: {ends}."
+    )
     return Picture(figure, alt)
 
 
@@ -51,46 +83,89 @@ class Law(NamedTuple):
     variance: Tensor
 
 
-def wrong_start_law(mean: Float[Tensor, "..."], variance: Float[Tensor, "..."], gamma_T: Float[Tensor, "..."]) -> Law:
-    """Law of a perfect sampler's y_0 for data N(mean, variance), when it starts from N(0, 1) at level gamma_T (tags 2.6 and 2.7)."""
+def wrong_start_law(
+    mean: Float[Tensor, "..."],
+    variance: Float[Tensor, "..."],
+    gamma_T: Float[Tensor, "..."],
+) -> Law:
+    """Law of a perfect sampler's y_0 for data N(mean, variance), when it starts from
+    N(0, 1) at level gamma_T (tags 2.6 and 2.7).
+    """
     S = gamma_T * variance + 1 - gamma_T
     K = gamma_T.sqrt() * variance / S
     return Law(mean * (1 - gamma_T) / S, variance * (1 - gamma_T) / S + K.square())
 
 
-def wrong_start(mean: float, variance: float, measured: Mapping[float, tuple[float, float]]) -> Picture:
-    """The law above against gamma_T, with the mean and standard deviation that were `measured`: {gamma_T: (mean, std)}."""
+def wrong_start(
+    mean: float, variance: float, measured: Mapping[float, tuple[float, float]]
+) -> Picture:
+    """The law above against gamma_T, with the mean and standard deviation that were
+    `measured`: {gamma_T: (mean, std)}.
+    """
     gamma_T = torch.logspace(-5, -0.01, 200, dtype=torch.float64)
-    law = wrong_start_law(torch.tensor(mean, dtype=torch.float64), torch.tensor(variance, dtype=torch.float64), gamma_T)
+    law = wrong_start_law(
+        torch.tensor(mean, dtype=torch.float64),
+        torch.tensor(variance, dtype=torch.float64),
+        gamma_T,
+    )
     figure = Figure(figsize=(7.0, 2.6), layout="constrained")
     axes = figure.subplots(1, 2)
-    rows = (("mean of the samples", law.mean, mean, 0), ("their standard deviation", law.variance.sqrt(), variance**0.5, 1))
+    rows = (
+        ("mean of the samples", law.mean, mean, 0),
+        ("their standard deviation", law.variance.sqrt(), variance**0.5, 1),
+    )
     for ax, (label, values, true, which) in zip(axes, rows, strict=True):
         ax.axhline(true, color=GREY, linestyle="--", linewidth=1, label="data")
         ax.plot(gamma_T, values, color=BLUE, label="formula")
-        ax.plot(list(measured), [pair[which] for pair in measured.values()], "o", color=RED, markersize=5, label="Algorithm 2")
+        ax.plot(
+            list(measured),
+            [pair[which] for pair in measured.values()],
+            "o",
+            color=RED,
+            markersize=5,
+            label="Algorithm 2",
+        )
         ax.set(xlabel=r"$\gamma_T$ (logarithmic)", ylabel=label, xscale="log")
         ax.legend(fontsize=8)
     axes[0].set(ylim=(0, 1.1 * mean))
     axes[1].set(ylim=(0, 2.2 * variance**0.5))
-    dots = "; ".join(f"at {gamma:.2g} mean {pair[0]:.2f}, deviation {pair[1]:.2f}" for gamma, pair in measured.items())
+    dots = "; ".join(
+        f"at {gamma:.2g} mean {pair[0]:.2f}, deviation {pair[1]:.2f}"
+        for gamma, pair in measured.items()
+    )
     alt = (
-        f"Mean and standard deviation of samples against gamma_T, for data with mean {mean:.2f} and deviation {variance**0.5:.2f}. Both curves lie on the "
-        f"data's value up to about 0.01; above it the mean falls towards 0 and the deviation leaves its value. Measured: {dots}."
+        "Mean and standard deviation of samples against gamma_T, for data with mean"
+        f" {mean:.2f} and deviation {variance**0.5:.2f}. Both curves lie on the data's"
+        " value up to about 0.01; above it the mean falls towards 0 and the deviation"
+        f" leaves its value. Measured: {dots}."
     )
     return Picture(figure, alt)
 
 
-def reverse_density(gamma_before: float, gamma_t: float, y_t: float, y: Float[Tensor, " N"]) -> tuple[Tensor, Tensor]:
-    """p(y_{t-1} | y_t) at the points `y` for data that are +1 or -1, and the Gaussian that one step of Algorithm 2 draws from."""
+def reverse_density(
+    gamma_before: float, gamma_t: float, y_t: float, y: Float[Tensor, " N"]
+) -> tuple[Tensor, Tensor]:
+    """p(y_{t-1} | y_t) at the points `y` for data that are +1 or -1, and the Gaussian
+    that one step of Algorithm 2 draws from.
+    """
     alpha = gamma_t / gamma_before
     signal, noise = gamma_before**0.5, 1 - gamma_before
     prior = sum(_normal(y, torch.tensor(sign * signal), noise) for sign in (1, -1)) / 2
     joint = prior * _normal(torch.tensor(y_t), alpha**0.5 * y, 1 - alpha)
     exact = joint / torch.trapezoid(joint, y)
-    coins = MixtureOracle(torch.tensor([0.5, 0.5]), torch.tensor([[1.0], [-1.0]]), torch.zeros(2))
-    given, level, kept = (torch.tensor(value, dtype=torch.float64) for value in (y_t, gamma_t, alpha))
-    mean = reverse_step(given[None, None], coins(None, given[None, None], level[None]), kept, level, None)
+    coins = MixtureOracle(
+        torch.tensor([0.5, 0.5]), torch.tensor([[1.0], [-1.0]]), torch.zeros(2)
+    )
+    given, level, kept = (
+        torch.tensor(value, dtype=torch.float64) for value in (y_t, gamma_t, alpha)
+    )
+    mean = reverse_step(
+        given[None, None],
+        coins(None, given[None, None], level[None]),
+        kept,
+        level,
+        None,
+    )
     return exact, _normal(y, mean[0, 0], 1 - alpha)
 
 
@@ -99,7 +174,9 @@ def _normal(y: Tensor, mean: Tensor, variance: float) -> Tensor:
 
 
 def reverse_laws(steps: Sequence[tuple[float, float]], y_t: float) -> Picture:
-    """What one step back has to draw from, and what the sampler draws from, for steps of several sizes (gamma_{t-1}, gamma_t)."""
+    """What one step back has to draw from, and what the sampler draws from, for steps
+    of several sizes (gamma_{t-1}, gamma_t).
+    """
     figure = Figure(figsize=(7.2, 2.6), layout="constrained")
     axes = figure.subplots(1, len(steps), squeeze=False)[0]
     y = torch.linspace(-3, 3, 1201, dtype=torch.float64)
@@ -111,41 +188,94 @@ def reverse_laws(steps: Sequence[tuple[float, float]], y_t: float) -> Picture:
         shown.append(f"step of {size:.1f} in log-SNR: {common:.0%}")
         ax.fill_between(y, exact, color=BLUE, alpha=0.3, linewidth=0)
         ax.plot(y, exact, color=BLUE, linewidth=1.4, label=r"$p(y_{t-1}\,|\,y_t)$")
-        ax.plot(y, gaussian, color=RED, linestyle="--", linewidth=1.4, label="Algorithm 2")
-        ax.set(xlabel=r"$y_{t-1}$", xlim=(-2.4, 2.4), yticks=[], ylim=(0, 1.35 * max(exact.max().item(), gaussian.max().item())))
+        ax.plot(
+            y, gaussian, color=RED, linestyle="--", linewidth=1.4, label="Algorithm 2"
+        )
+        ax.set(
+            xlabel=r"$y_{t-1}$",
+            xlim=(-2.4, 2.4),
+            yticks=[],
+            ylim=(0, 1.35 * max(exact.max().item(), gaussian.max().item())),
+        )
         ax.set_title(f"step of {size:.1f} in log-SNR", fontsize=9)
     axes[0].set_ylabel("density")
     axes[-1].legend(fontsize=8, loc="upper right")
     alt = (
-        f"Density of y_(t-1) given y_t = {y_t:g} for data that are +1 or -1, and the Gaussian that Algorithm 2 draws from. "
-        f"Area that both curves cover, {'; '.join(shown)}. Where it is small, the true density has two separate peaks and the Gaussian lies between them."
+        f"Density of y_(t-1) given y_t = {y_t:g} for data that are +1 or -1, and the"
+        " Gaussian that Algorithm 2 draws from. Area that both curves cover,"
+        f" {'; '.join(shown)}. Where it is small, the true density has two separate"
+        " peaks and the Gaussian lies between them."
     )
     return Picture(figure, alt)
 
 
-def schedule_view(schedule: NoiseSchedule, t: int, pictures: Sequence[Float[Tensor, "_C _H _W"]], title: str, note: str = "") -> Picture:
-    """Noise per step, level, log-SNR and p(gamma) of a schedule, with step t marked, and beside them `pictures`, noised at t already.
+def schedule_view(
+    schedule: NoiseSchedule,
+    t: int,
+    pictures: Sequence[Float[Tensor, "_C _H _W"]],
+    title: str,
+    note: str = "",
+) -> Picture:
+    """Noise per step, level, log-SNR and p(gamma) of a schedule, with step t marked,
+    and beside them `pictures`, noised at t already.
 
-    Margins by hand, no minor ticks, no formulas in the labels (they are parsed at each drawing): a slider draws this, and has to follow the hand.
+    Margins by hand, no minor ticks, no formulas in the labels (they are parsed at each
+    drawing): a slider draws this, and has to follow the hand.
     """
     gammas, snr, last = schedule.gammas, log_snr(schedule.gammas), schedule.steps
     figure = Figure(figsize=(7.4, 4.4), dpi=DPI)
-    noise, level, ratio, density = (figure.add_axes((left, bottom, 0.255, 0.29)) for bottom in (0.545, 0.12) for left in (0.075, 0.425))
+    noise, level, ratio, density = (
+        figure.add_axes((left, bottom, 0.255, 0.29))
+        for bottom in (0.545, 0.12)
+        for left in (0.075, 0.425)
+    )
     style = "-" if last > 60 else ".-"
-    for ax, values, name in ((noise, 1 - schedule.alphas, "noise added, 1 − αₜ"), (level, gammas, "signal left, γₜ"), (ratio, snr, "log-SNR")):
-        ax.plot(range(1, last + 1), values[1:], style, color=BLUE, linewidth=1.4, markersize=4)
+    for ax, values, name in (
+        (noise, 1 - schedule.alphas, "noise added, 1 − αₜ"),
+        (level, gammas, "signal left, γₜ"),
+        (ratio, snr, "log-SNR"),
+    ):
+        ax.plot(
+            range(1, last + 1),
+            values[1:],
+            style,
+            color=BLUE,
+            linewidth=1.4,
+            markersize=4,
+        )
         if t > 0:
             ax.plot([t], [values[t]], "o", color=RED, markersize=7)
         _axis(ax, name, x=[0.0, float(last)], xlim=(-0.02 * last, 1.02 * last))
     rising = gammas.flip(0)
     height = gamma_pdf(schedule, (rising[1:] + rising[:-1]) / 2)
-    density.plot(rising.repeat_interleave(2)[1:-1], height.repeat_interleave(2), color=BLUE, linewidth=1.2)  # what `stairs` draws, faster
+    density.plot(
+        rising.repeat_interleave(2)[1:-1],
+        height.repeat_interleave(2),
+        color=BLUE,
+        linewidth=1.2,
+    )  # what `stairs` draws, faster
     density.axvline(gammas[t].item(), color=RED, linewidth=1.4)
     ratio.axhline(0, color=GREY, linewidth=0.8, linestyle=":")
-    _axis(noise, "", y={1e-6: "1e-6", 1e-4: "1e-4", 1e-2: "0.01", 1.0: "1"}, yscale="log", ylim=(3e-7, 2))
+    _axis(
+        noise,
+        "",
+        y={1e-6: "1e-6", 1e-4: "1e-4", 1e-2: "0.01", 1.0: "1"},
+        yscale="log",
+        ylim=(3e-7, 2),
+    )
     _axis(level, "", y={0.0: "0", 0.5: "0.5", 1.0: "1"}, ylim=(-0.04, 1.04))
-    _axis(ratio, "", y={-20.0: "−20", -10.0: "−10", 0.0: "0", 10.0: "10"}, ylim=(-21, 16))
-    _axis(density, "density p(γ)", x=[0.0, 1.0], y={0.1: "0.1", 10.0: "10", 1e3: "1000", 1e5: "1e5"}, yscale="log", ylim=(0.03, 2e5), xlim=(-0.03, 1.03))
+    _axis(
+        ratio, "", y={-20.0: "−20", -10.0: "−10", 0.0: "0", 10.0: "10"}, ylim=(-21, 16)
+    )
+    _axis(
+        density,
+        "density p(γ)",
+        x=[0.0, 1.0],
+        y={0.1: "0.1", 10.0: "10", 1e3: "1000", 1e5: "1e5"},
+        yscale="log",
+        ylim=(0.03, 2e5),
+        xlim=(-0.03, 1.03),
+    )
     for across, name in ((0.2025, "step t"), (0.5525, "level γ")):
         figure.text(across, 0.035, name, fontsize=9, ha="center")
     for position, picture in enumerate(pictures):
@@ -153,27 +283,51 @@ def schedule_view(schedule: NoiseSchedule, t: int, pictures: Sequence[Float[Tens
     place = f"γ = {gammas[t].item():.3g} and log-SNR = {_finite(snr[t].item())}"
     end = f"γ at T: {gammas[-1].item():.3g}"
     figure.text(0.02, 0.962, title, fontsize=9.5, va="center", weight="bold")
-    figure.text(0.02, 0.908, f"t = {t}: α = {schedule.alphas[t].item():.6g}, {place}.   {end}.", fontsize=9, va="center")
+    figure.text(
+        0.02,
+        0.908,
+        f"t = {t}: α = {schedule.alphas[t].item():.6g}, {place}.   {end}.",
+        fontsize=9,
+        va="center",
+    )
     figure.text(0.98, 0.962, note, fontsize=9, va="center", ha="right", color=RED)
     alt = (
-        f"{title[0].upper()}{title[1:]}: curves of the noise added in each step, the level, the log-SNR and p(γ), and {len(pictures)} pictures "
-        f"noised at t = {t}, where α = {schedule.alphas[t].item():.6g}, {place}. {end}.{note and ' ' + note[0].upper() + note[1:] + '.'}"
+        f"{title[0].upper()}{title[1:]}: curves of the noise added in each step, the"
+        f" level, the log-SNR and p(γ), and {len(pictures)} pictures noised at t = {t},"
+        f" where α = {schedule.alphas[t].item():.6g}, {place}."
+        f" {end}.{note and ' ' + note[0].upper() + note[1:] + '.'}"
     )
     return Picture(figure, alt)
 
 
 def _enlarged(picture: Float[Tensor, "C H W"], side: int) -> np.ndarray:
-    """(side, side, 3) bytes with a thin frame, each pixel of the picture a whole number of pixels wide."""
+    """(side, side, 3) bytes with a thin frame, each pixel of the picture a whole number
+    of pixels wide.
+    """
     times = side // picture.shape[-1]
-    large = to_bytes(picture).expand(3, -1, -1).permute(1, 2, 0).repeat_interleave(times, 0).repeat_interleave(times, 1)
+    large = (
+        to_bytes(picture)
+        .expand(3, -1, -1)
+        .permute(1, 2, 0)
+        .repeat_interleave(times, 0)
+        .repeat_interleave(times, 1)
+    )
     return np.pad(large.numpy(), ((1, 1), (1, 1), (0, 0)))
 
 
-def _axis(ax: Axes, title: str, x: Sequence[float] = (), y: Mapping[float, str] | None = None, **settings: Any) -> None:
+def _axis(
+    ax: Axes,
+    title: str,
+    x: Sequence[float] = (),
+    y: Mapping[float, str] | None = None,
+    **settings: Any,
+) -> None:
     """A title, few ticks, plain labels."""
     ax.set(**settings)
     if title:
-        ax.set_title(title, fontsize=9, pad=4, y=1)  # a y of its own spares Matplotlib a search for one
+        ax.set_title(
+            title, fontsize=9, pad=4, y=1
+        )  # a y of its own spares Matplotlib a search for one
     if x:
         ax.set_xticks(x, [f"{value:g}" for value in x])
     if y:

@@ -16,35 +16,96 @@ from .base import BLUE, GREEN, ORANGE, RED, Picture, image_rows
 
 
 def gamma_segments(schedule: NoiseSchedule) -> Picture:
-    """The levels gamma_0..gamma_T on a line, falling with t, and the T segments between neighbours."""
+    """The levels gamma_0..gamma_T on a line, falling with t, and the T segments between
+    neighbours.
+    """
     gammas = schedule.gammas.numpy()
     figure = Figure(figsize=(6.4, 2.6), layout="constrained")
     ax = figure.subplots()
     ax.plot(range(len(gammas)), gammas, "o-", color=BLUE, markersize=5)
     for t in range(1, len(gammas)):
-        ax.fill_betweenx([gammas[t], gammas[t - 1]], -0.6, t, color=ORANGE if t % 2 else GREEN, alpha=0.25, linewidth=0)
-        ax.text(-0.55, (gammas[t] + gammas[t - 1]) / 2, f"t = {t}", va="center", fontsize=8)
-    ax.set(xlabel="step t", ylabel=r"$\gamma_t$, share of signal left", xlim=(-0.6, len(gammas) - 0.7), ylim=(0, 1.03))
+        ax.fill_betweenx(
+            [gammas[t], gammas[t - 1]],
+            -0.6,
+            t,
+            color=ORANGE if t % 2 else GREEN,
+            alpha=0.25,
+            linewidth=0,
+        )
+        ax.text(
+            -0.55, (gammas[t] + gammas[t - 1]) / 2, f"t = {t}", va="center", fontsize=8
+        )
+    ax.set(
+        xlabel="step t",
+        ylabel=r"$\gamma_t$, share of signal left",
+        xlim=(-0.6, len(gammas) - 0.7),
+        ylim=(0, 1.03),
+    )
     ax.set_xticks(range(len(gammas)))
-    spans = ", ".join(f"[{gammas[t]:.2f}, {gammas[t - 1]:.2f}]" for t in range(1, len(gammas)))
-    alt = f"Gamma falls from 1 at t = 0 to {gammas[-1]:.2f} at t = {schedule.steps}. Bands between neighbours, one per step, tile the axis: {spans}."
+    spans = ", ".join(
+        f"[{gammas[t]:.2f}, {gammas[t - 1]:.2f}]" for t in range(1, len(gammas))
+    )
+    alt = (
+        f"Gamma falls from 1 at t = 0 to {gammas[-1]:.2f} at t = {schedule.steps}."
+        f" Bands between neighbours, one per step, tile the axis: {spans}."
+    )
     return Picture(figure, alt)
 
 
-def gamma_law(schedule: NoiseSchedule, draws: Float[Tensor, " N"] | None = None) -> Picture:
-    """Left: the density p(gamma) as steps, with a histogram of `draws`. Right: its CDF, straight between the levels."""
+def gamma_law(
+    schedule: NoiseSchedule, draws: Float[Tensor, " N"] | None = None
+) -> Picture:
+    """Left: the density p(gamma) as steps, with a histogram of `draws`. Right: its CDF,
+    straight between the levels.
+    """
     gammas = schedule.gammas.flip(0)
-    figure = Figure(figsize=(7.2, 2.7))  # margins by hand: "constrained" lays everything out twice, and a slider draws this
-    left, right = figure.subplots(1, 2, gridspec_kw={"left": 0.075, "right": 0.98, "bottom": 0.19, "top": 0.96, "wspace": 0.26})
+    figure = Figure(
+        figsize=(7.2, 2.7)
+        # margins by hand: "constrained" lays everything out twice, and a slider draws
+        # this
+    )
+    left, right = figure.subplots(
+        1,
+        2,
+        gridspec_kw={
+            "left": 0.075,
+            "right": 0.98,
+            "bottom": 0.19,
+            "top": 0.96,
+            "wspace": 0.26,
+        },
+    )
     middles = (gammas[1:] + gammas[:-1]) / 2
     height = gamma_pdf(schedule, middles)
     if draws is not None:
-        bins = _within(gammas, 60) if schedule.steps <= 60 else np.linspace(0, 1, 61).tolist()
-        left.hist(draws.numpy(), bins=bins, density=True, color=ORANGE, alpha=0.5, label=f"{len(draws):,} draws")
-    left.stairs(height.numpy(), gammas.numpy(), color=BLUE, label=r"density $p(\gamma)$", linewidth=1.4)
+        bins = (
+            _within(gammas, 60)
+            if schedule.steps <= 60
+            else np.linspace(0, 1, 61).tolist()
+        )
+        left.hist(
+            draws.numpy(),
+            bins=bins,
+            density=True,
+            color=ORANGE,
+            alpha=0.5,
+            label=f"{len(draws):,} draws",
+        )
+    left.stairs(
+        height.numpy(),
+        gammas.numpy(),
+        color=BLUE,
+        label=r"density $p(\gamma)$",
+        linewidth=1.4,
+    )
     left.set(xlabel=r"level $\gamma$", xlim=(0, 1))
     if height.max() > 10:
-        left.set(yscale="log", ylim=(0.2, 2000), yticks=[1, 10, 100, 1000], yticklabels=["1", "10", "100", "1000"])
+        left.set(
+            yscale="log",
+            ylim=(0.2, 2000),
+            yticks=[1, 10, 100, 1000],
+            yticklabels=["1", "10", "100", "1000"],
+        )
         left.minorticks_off()
     else:
         left.set(ylim=(0, 1.25 * height.max().item()))
@@ -53,13 +114,21 @@ def gamma_law(schedule: NoiseSchedule, draws: Float[Tensor, " N"] | None = None)
     right.plot(grid, gamma_cdf(schedule, grid), color=BLUE)
     if schedule.steps <= 30:
         right.plot(gammas, gamma_cdf(schedule, gammas), "o", color=RED, markersize=4)
-    right.set(xlabel=r"level $\gamma$", ylabel="CDF", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), yticks=[0, 0.25, 0.5, 0.75, 1])
+    right.set(
+        xlabel=r"level $\gamma$",
+        ylabel="CDF",
+        xlim=(-0.02, 1.02),
+        ylim=(-0.02, 1.02),
+        yticks=[0, 0.25, 0.5, 0.75, 1],
+    )
     middle = gamma_cdf(schedule, torch.tensor(0.5, dtype=torch.float64)).item()
     alt = (
-        f"Density and CDF of the level for a schedule of {schedule.steps} steps that ends at gamma_T = {schedule.gammas[-1].item():.2g}. "
-        f"The density is a staircase between {height.min().item():.2g} and {height.max().item():.2g}"
-        f"{'' if draws is None else ', followed by a histogram of draws'}; "
-        f"the CDF is a chain of straight pieces between the levels; {middle:.0%} of the levels lie below 0.5."
+        f"Density and CDF of the level for a schedule of {schedule.steps} steps that"
+        f" ends at gamma_T = {schedule.gammas[-1].item():.2g}. The density is a"
+        f" staircase between {height.min().item():.2g} and"
+        f" {height.max().item():.2g}{'' if draws is None else ', followed by a histogram of draws'};"
+        f" the CDF is a chain of straight pieces between the levels; {middle:.0%} of"
+        " the levels lie below 0.5."
     )
     return Picture(figure, alt)
 
@@ -67,12 +136,19 @@ def gamma_law(schedule: NoiseSchedule, draws: Float[Tensor, " N"] | None = None)
 def _within(ends: Float[Tensor, " N"], bins: int) -> list[float]:
     """About `bins` histogram edges on [0, 1] that never straddle one of the `ends`."""
     neighbours = zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)
-    pieces = [np.linspace(low, high, max(2, round((high - low) * bins) + 1))[:-1] for low, high in neighbours]
+    pieces = [
+        np.linspace(low, high, max(2, round((high - low) * bins) + 1))[:-1]
+        for low, high in neighbours
+    ]
     return [*np.concatenate(pieces).tolist(), ends[-1].item()]
 
 
-def root_ratio(schedule: NoiseSchedule, t: Int[Tensor, "..."], u: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Density of a draw uniform in sqrt(gamma) over that of the plain draw, a share `u` of the way up segment t (tag 3.5)."""
+def root_ratio(
+    schedule: NoiseSchedule, t: Int[Tensor, "..."], u: Float[Tensor, "..."]
+) -> Float[Tensor, "..."]:
+    """Density of a draw uniform in sqrt(gamma) over that of the plain draw, a share `u`
+    of the way up segment t (tag 3.5).
+    """
     high, low = schedule.gammas[t - 1], schedule.gammas[t]
     return (high.sqrt() + low.sqrt()) / (2 * gamma_between(schedule, t, u).sqrt())
 
@@ -85,34 +161,80 @@ def root_draw(schedules: Sequence[NoiseSchedule]) -> Picture:
     for schedule, colour in zip(schedules, (RED, BLUE, GREEN), strict=False):
         t = torch.arange(schedule.steps, 0, -1)[:, None]
         u = torch.linspace(0, 1, 41, dtype=torch.float64)
-        gamma, ratio = gamma_between(schedule, t, u).flatten(), root_ratio(schedule, t, u).flatten()
+        gamma, ratio = (
+            gamma_between(schedule, t, u).flatten(),
+            root_ratio(schedule, t, u).flatten(),
+        )
         ax.plot(gamma, ratio, color=colour, linewidth=1, label=f"T = {schedule.steps}")
-        worst.append(f"T = {schedule.steps}: {ratio.min().item():.3f} to {ratio.max().item():.3f}")
-    ax.set(xlabel=r"level $\gamma$ (logarithmic)", ylabel="density, root draw\nover plain draw", xscale="log", xlim=(3e-5, 1.05))
-    ax.legend(fontsize=8)
-    alt = "Within every segment a draw uniform in the square root of gamma favours the lower end. Ratio of densities, " + "; ".join(worst) + "."
-    return Picture(figure, alt)
-
-
-def batch_means(per_image: Float[Tensor, " N"], per_batch: Float[Tensor, " N"], batch: int) -> Picture:
-    """Histograms of the mean level of a batch, when every image has its own t and when the batch shares one."""
-    figure = Figure(figsize=(6.4, 2.5), layout="constrained")
-    ax = figure.subplots()
-    bins = np.linspace(0, 1, 51).tolist()
-    ax.hist(per_batch.numpy(), bins, density=True, color=RED, alpha=0.6, label="one t per batch")
-    ax.hist(per_image.numpy(), bins, density=True, color=BLUE, alpha=0.6, label="one t per image")
-    ax.set(xlabel=f"mean level of a batch of {batch}", ylabel="share of batches", xlim=(0, 1), yticks=[])
+        worst.append(
+            f"T = {schedule.steps}: {ratio.min().item():.3f} to"
+            f" {ratio.max().item():.3f}"
+        )
+    ax.set(
+        xlabel=r"level $\gamma$ (logarithmic)",
+        ylabel="density, root draw\nover plain draw",
+        xscale="log",
+        xlim=(3e-5, 1.05),
+    )
     ax.legend(fontsize=8)
     alt = (
-        f"Mean level over batches of {batch}: with one t per image a narrow peak around {per_image.mean().item():.2f}; with one t per batch "
-        "it spreads over the whole range of gamma, with most batches near 0 and a small bump near 1."
+        "Within every segment a draw uniform in the square root of gamma favours the"
+        " lower end. Ratio of densities, " + "; ".join(worst) + "."
     )
     return Picture(figure, alt)
 
 
-def noised(images: Float[Tensor, "N C H W"], gammas: Sequence[float], noisy: Float[Tensor, "M N C H W"], what: str) -> Picture:
+def batch_means(
+    per_image: Float[Tensor, " N"], per_batch: Float[Tensor, " N"], batch: int
+) -> Picture:
+    """Histograms of the mean level of a batch, when every image has its own t and when
+    the batch shares one.
+    """
+    figure = Figure(figsize=(6.4, 2.5), layout="constrained")
+    ax = figure.subplots()
+    bins = np.linspace(0, 1, 51).tolist()
+    ax.hist(
+        per_batch.numpy(),
+        bins,
+        density=True,
+        color=RED,
+        alpha=0.6,
+        label="one t per batch",
+    )
+    ax.hist(
+        per_image.numpy(),
+        bins,
+        density=True,
+        color=BLUE,
+        alpha=0.6,
+        label="one t per image",
+    )
+    ax.set(
+        xlabel=f"mean level of a batch of {batch}",
+        ylabel="share of batches",
+        xlim=(0, 1),
+        yticks=[],
+    )
+    ax.legend(fontsize=8)
+    alt = (
+        f"Mean level over batches of {batch}: with one t per image a narrow peak around"
+        f" {per_image.mean().item():.2f}; with one t per batch it spreads over the"
+        " whole range of gamma, with most batches near 0 and a small bump near 1."
+    )
+    return Picture(figure, alt)
+
+
+def noised(
+    images: Float[Tensor, "N C H W"],
+    gammas: Sequence[float],
+    noisy: Float[Tensor, "M N C H W"],
+    what: str,
+) -> Picture:
     """Rows of images, one column a level: y_t at falling gamma."""
     rows = [("", noisy[:, n]) for n in range(len(images))]
     titles = [rf"$\gamma$ = {g:g}" for g in gammas]
-    alt = f"{what} noised at the levels gamma = {', '.join(f'{g:g}' for g in gammas)}: sharp at 1, and lost in the noise at the lowest."
+    alt = (
+        f"{what} noised at the levels gamma = {', '.join(f'{g:g}' for g in gammas)}:"
+        " sharp at 1, and lost in the noise at the lowest."
+    )
     return image_rows(rows, alt, titles, side=1.0)

@@ -1,4 +1,6 @@
-"""Figures of chapter 7: the reverse step, and the law of what it returns, followed exactly."""
+"""Figures of chapter 7: the reverse step, and the law of what it returns, followed
+exactly.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,20 @@ ReverseStep = Callable[..., Tensor]
 Law = tuple[Tensor, Tensor]
 
 
-def pushed(step: ReverseStep, f: NoisePredictor, x: Float[Tensor, "1 n"], schedule: NoiseSchedule, law: Law) -> list[Law]:
-    """Mean (d,) and covariance (d, d) of y_T, ..., y_0, float64, when y_T has `law` and f is affine in y_t. No random numbers."""
+def pushed(
+    step: ReverseStep,
+    f: NoisePredictor,
+    x: Float[Tensor, "1 n"],
+    schedule: NoiseSchedule,
+    law: Law,
+) -> list[Law]:
+    """Mean (d,) and covariance (d, d) of y_T, ..., y_0, float64, when y_T has `law` and
+    f is affine in y_t. No random numbers.
+    """
     mean, covariance = law
-    points = torch.cat([mean.new_zeros(1, len(mean)), torch.eye(len(mean)).to(mean)])  # the origin and d unit vectors
+    points = torch.cat(
+        [mean.new_zeros(1, len(mean)), torch.eye(len(mean)).to(mean)]
+    )  # the origin and d unit vectors
     nothing, one = points[:1, :1], points[:1, :1] + 1
     laws = [law]
     for t in range(schedule.steps, 0, -1):
@@ -32,47 +44,103 @@ def pushed(step: ReverseStep, f: NoisePredictor, x: Float[Tensor, "1 n"], schedu
         eps_hat = f(x.expand(len(points), -1), points, gamma_t.expand(len(points)))
         moved = step(points, eps_hat, alpha_t, gamma_t, None)
         M, b = (moved[1:] - moved[0]).T, moved[0]
-        noise = step(nothing, nothing, alpha_t, gamma_t, one if t > 1 else None).square()
-        mean, covariance = M @ mean + b, M @ covariance @ M.T + noise * torch.eye(len(mean)).to(mean)
+        noise = step(
+            nothing, nothing, alpha_t, gamma_t, one if t > 1 else None
+        ).square()
+        mean, covariance = (
+            M @ mean + b,
+            M @ covariance @ M.T + noise * torch.eye(len(mean)).to(mean),
+        )
         laws.append((mean, covariance))
     return laws
 
 
-def reverse_variance(alpha_t: Float[Tensor, "..."], gamma_t: Float[Tensor, "..."], spread: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """V[y_{t-1} | y_t] of one pixel whose y_0 has the variance `spread` when y_t is known (tag 7.4)."""
+def reverse_variance(
+    alpha_t: Float[Tensor, "..."],
+    gamma_t: Float[Tensor, "..."],
+    spread: Float[Tensor, "..."],
+) -> Float[Tensor, "..."]:
+    """V[y_{t-1} | y_t] of one pixel whose y_0 has the variance `spread` when y_t is
+    known (tag 7.4).
+    """
     gamma_before = (gamma_t / alpha_t).clamp(max=1)
     weight = gamma_before.sqrt() * (1 - alpha_t) / (1 - gamma_t)
     return (1 - gamma_before) * (1 - alpha_t) / (1 - gamma_t) + weight.square() * spread
 
 
-def posterior_product(schedule: NoiseSchedule, t: int, y_0: float, y_t: float) -> Picture:
-    """One pixel: what y_0 says about y_{t-1}, what y_t says about it, and both together."""
-    alpha, gamma, before = schedule.alphas[t].item(), schedule.gammas[t].item(), schedule.gammas[t - 1].item()
+def posterior_product(
+    schedule: NoiseSchedule, t: int, y_0: float, y_t: float
+) -> Picture:
+    """One pixel: what y_0 says about y_{t-1}, what y_t says about it, and both
+    together.
+    """
+    alpha, gamma, before = (
+        schedule.alphas[t].item(),
+        schedule.gammas[t].item(),
+        schedule.gammas[t - 1].item(),
+    )
     variance = (1 - before) * (1 - alpha) / (1 - gamma)
-    mean = (math.sqrt(before) * (1 - alpha) * y_0 + math.sqrt(alpha) * (1 - before) * y_t) / (1 - gamma)
+    mean = (
+        math.sqrt(before) * (1 - alpha) * y_0 + math.sqrt(alpha) * (1 - before) * y_t
+    ) / (1 - gamma)
     curves = [
-        (math.sqrt(before) * y_0, 1 - before, ORANGE, r"known from $y_0$: $N(\sqrt{\gamma_{t-1}}\,y_0,\ 1-\gamma_{t-1})$"),
-        (y_t / math.sqrt(alpha), (1 - alpha) / alpha, GREEN, r"known from $y_t$: centre $y_t/\sqrt{\alpha_t}$, variance $(1-\alpha_t)/\alpha_t$"),
+        (
+            math.sqrt(before) * y_0,
+            1 - before,
+            ORANGE,
+            r"known from $y_0$: $N(\sqrt{\gamma_{t-1}}\,y_0,\ 1-\gamma_{t-1})$",
+        ),
+        (
+            y_t / math.sqrt(alpha),
+            (1 - alpha) / alpha,
+            GREEN,
+            (
+                r"known from $y_t$: centre $y_t/\sqrt{\alpha_t}$, variance"
+                r" $(1-\alpha_t)/\alpha_t$"
+            ),
+        ),
         (mean, variance, BLUE, r"known from both: $q(y_{t-1}\,|\,y_0,y_t)$"),
     ]
     figure = Figure(figsize=(6.8, 3.0), layout="constrained")
     ax = figure.subplots()
     grid = torch.linspace(-3.2, 3.2, 400, dtype=torch.float64)
     for centre, spread, colour, label in curves:
-        ax.plot(grid, torch.exp(-(grid - centre).square() / (2 * spread)) / math.sqrt(2 * math.pi * spread), color=colour, label=label)
-        ax.vlines(centre, 0, 1 / math.sqrt(2 * math.pi * spread), color=colour, linewidth=0.8, linestyle=":")
-    ax.set(xlabel=r"$y_{t-1}$", yticks=[], xlim=(-3.2, 3.2), ylim=(0, 1.75 / math.sqrt(2 * math.pi * variance)))
+        ax.plot(
+            grid,
+            torch.exp(-(grid - centre).square() / (2 * spread))
+            / math.sqrt(2 * math.pi * spread),
+            color=colour,
+            label=label,
+        )
+        ax.vlines(
+            centre,
+            0,
+            1 / math.sqrt(2 * math.pi * spread),
+            color=colour,
+            linewidth=0.8,
+            linestyle=":",
+        )
+    ax.set(
+        xlabel=r"$y_{t-1}$",
+        yticks=[],
+        xlim=(-3.2, 3.2),
+        ylim=(0, 1.75 / math.sqrt(2 * math.pi * variance)),
+    )
     ax.legend(fontsize=8, loc="upper left")
     (a, v, *_), (b, w, *_) = curves[:2]
     alt = (
-        f"Three bell curves over y before step t = {t}. From y_0 = {y_0:g}: centre {a:.2f}, variance {v:.2f}. From y_t = {y_t:g}: centre {b:.2f}, "
-        f"variance {w:.2f}. Both together: centre {mean:.2f}, between the two, and variance {variance:.2f}, narrower than either."
+        f"Three bell curves over y before step t = {t}. From y_0 = {y_0:g}: centre"
+        f" {a:.2f}, variance {v:.2f}. From y_t = {y_t:g}: centre {b:.2f}, variance"
+        f" {w:.2f}. Both together: centre {mean:.2f}, between the two, and variance"
+        f" {variance:.2f}, narrower than either."
     )
     return Picture(figure, alt)
 
 
 def reverse_variances(schedule: NoiseSchedule, variances: Sequence[float]) -> Picture:
-    """True variance of y_{t-1} given y_t over 1 - alpha_t, for data N(0, v) with each v: 0 is a point mass."""
+    """True variance of y_{t-1} given y_t over 1 - alpha_t, for data N(0, v) with each
+    v: 0 is a point mass.
+    """
     t = torch.arange(1, schedule.steps + 1)
     alpha, gamma = schedule.alphas[t], schedule.gammas[t]
     figure = Figure(figsize=(6.4, 2.9), layout="constrained")
@@ -80,39 +148,78 @@ def reverse_variances(schedule: NoiseSchedule, variances: Sequence[float]) -> Pi
     for v, colour in zip(variances, (BLUE, GREEN, ORANGE, RED), strict=False):
         spread = v * (1 - gamma) / (gamma * v + 1 - gamma)
         label = "v = 0: a point mass" if v == 0 else f"v = {v:g}"
-        ax.plot(t, reverse_variance(alpha, gamma, spread) / (1 - alpha), "o-", markersize=3, color=colour, label=label)
-    ax.set(xlabel="step t", ylabel="true variance of $y_{t-1}$\n" + r"given $y_t$, over $1-\alpha_t$", ylim=(-0.03, 1.08))
+        ax.plot(
+            t,
+            reverse_variance(alpha, gamma, spread) / (1 - alpha),
+            "o-",
+            markersize=3,
+            color=colour,
+            label=label,
+        )
+    ax.set(
+        xlabel="step t",
+        ylabel="true variance of $y_{t-1}$\n" + r"given $y_t$, over $1-\alpha_t$",
+        ylim=(-0.03, 1.08),
+    )
     ax.legend(fontsize=8, title="data N(0, v)", title_fontsize=8)
-    last = reverse_variance(alpha[1], gamma[1], 0 * gamma[1]).item() / (1 - alpha[1].item())
+    last = reverse_variance(alpha[1], gamma[1], 0 * gamma[1]).item() / (
+        1 - alpha[1].item()
+    )
     alt = (
-        f"True variance of a reverse step over 1 - alpha_t for {schedule.steps} steps. For data N(0, 1) it is 1 at every t. For a point mass it is "
-        f"near 1 at large t and falls to {last:.2f} at t = 2 and 0 at t = 1. Other variances lie in between, the smaller the closer to the point mass."
+        f"True variance of a reverse step over 1 - alpha_t for {schedule.steps} steps."
+        " For data N(0, 1) it is 1 at every t. For a point mass it is near 1 at large"
+        f" t and falls to {last:.2f} at t = 2 and 0 at t = 1. Other variances lie in"
+        " between, the smaller the closer to the point mass."
     )
     return Picture(figure, alt)
 
 
 def exact_marginals(schedule: NoiseSchedule) -> Picture:
-    """Variance of the sampler's y_t over the true one, for N(0, 1) data and for a point mass, under both variance rules."""
+    """Variance of the sampler's y_t over the true one, for N(0, 1) data and for a point
+    mass, under both variance rules.
+    """
     figure = Figure(figsize=(7.2, 2.9), layout="constrained")
     left, right = figure.subplots(1, 2)
     zero, one = torch.zeros(1, dtype=torch.float64), torch.eye(1, dtype=torch.float64)
     levels = schedule.gammas.flip(0)[:-1]  # of y_T, ..., y_1
     worst = {}
-    for ax, v, what in ((left, one, "data N(0, 1)"), (right, 0 * one, "data: one point")):
+    for ax, v, what in (
+        (left, one, "data N(0, 1)"),
+        (right, 0 * one, "data: one point"),
+    ):
         truth = levels * v.item() + 1 - levels
-        for step, colour, style, rule in ((reverse_step, RED, "o-", r"$1-\alpha_t$"), (posterior_step, BLUE, "s-", "posterior's")):
-            laws = pushed(step, GaussianOracle(zero, v), one, schedule, (zero, truth[0] * one))
-            ratio = torch.stack([covariance[0, 0] for _, covariance in laws[:-1]]) / truth
-            ax.plot(range(schedule.steps, 0, -1), ratio, style, color=colour, markersize=3, label=rule)
+        for step, colour, style, rule in (
+            (reverse_step, RED, "o-", r"$1-\alpha_t$"),
+            (posterior_step, BLUE, "s-", "posterior's"),
+        ):
+            laws = pushed(
+                step, GaussianOracle(zero, v), one, schedule, (zero, truth[0] * one)
+            )
+            ratio = (
+                torch.stack([covariance[0, 0] for _, covariance in laws[:-1]]) / truth
+            )
+            ax.plot(
+                range(schedule.steps, 0, -1),
+                ratio,
+                style,
+                color=colour,
+                markersize=3,
+                label=rule,
+            )
             worst[what, rule] = ratio[-1].item()
         _towards_the_picture(ax, what)
     left.set(ylabel="variance of $y_t$ over the true one")
     left.legend(fontsize=8, title="variance rule", title_fontsize=8, loc="lower left")
-    point, normal = worst["data: one point", r"$1-\alpha_t$"], worst["data N(0, 1)", "posterior's"]
+    point, normal = (
+        worst["data: one point", r"$1-\alpha_t$"],
+        worst["data N(0, 1)", "posterior's"],
+    )
     alt = (
-        f"Variance of the sampler's y_t over the true one while t falls from {schedule.steps} to 1. Data N(0, 1): with 1 - alpha_t the ratio is 1 "
-        f"throughout, with the posterior's variance it falls to {normal:.1f}. A point mass: with the posterior's variance it is 1 throughout, "
-        f"with 1 - alpha_t it rises to {point:.1f}."
+        "Variance of the sampler's y_t over the true one while t falls from"
+        f" {schedule.steps} to 1. Data N(0, 1): with 1 - alpha_t the ratio is 1"
+        f" throughout, with the posterior's variance it falls to {normal:.1f}. A point"
+        " mass: with the posterior's variance it is 1 throughout, with 1 - alpha_t it"
+        f" rises to {point:.1f}."
     )
     return Picture(figure, alt)
 
@@ -125,50 +232,102 @@ def _towards_the_picture(ax: Axes, title: str) -> None:
     ax.invert_xaxis()
 
 
-def covariance_order(steps: Sequence[int], paper: Sequence[float], posterior: Sequence[float]) -> Picture:
-    """Error of the sample's covariance against T under both variance rules, both logarithmic, beside a line of slope -1."""
+def covariance_order(
+    steps: Sequence[int], paper: Sequence[float], posterior: Sequence[float]
+) -> Picture:
+    """Error of the sample's covariance against T under both variance rules, both
+    logarithmic, beside a line of slope -1.
+    """
     figure = Figure(figsize=(5.6, 2.9), layout="constrained")
     ax = figure.subplots()
-    ax.loglog(steps, posterior, "s-", color=BLUE, markersize=4, label="posterior's variance")
-    ax.loglog(steps, paper, "o-", color=RED, markersize=4, label=r"variance $1-\alpha_t$")
-    ax.loglog(steps, [0.6 * paper[0] * steps[0] / T for T in steps], ":", color=GREY, label="slope −1")
+    ax.loglog(
+        steps, posterior, "s-", color=BLUE, markersize=4, label="posterior's variance"
+    )
+    ax.loglog(
+        steps, paper, "o-", color=RED, markersize=4, label=r"variance $1-\alpha_t$"
+    )
+    ax.loglog(
+        steps,
+        [0.6 * paper[0] * steps[0] / T for T in steps],
+        ":",
+        color=GREY,
+        label="slope −1",
+    )
     ax.set(xlabel="number of steps T", ylabel="error of the covariance")
     ax.set_xticks(list(steps), [str(T) for T in steps])
     ax.minorticks_off()
     ax.legend(fontsize=8)
-    slope, other = (math.log(errors[-1] / errors[-2]) / math.log(steps[-1] / steps[-2]) for errors in (paper, posterior))
+    slope, other = (
+        math.log(errors[-1] / errors[-2]) / math.log(steps[-1] / steps[-2])
+        for errors in (paper, posterior)
+    )
     alt = (
-        f"Largest error in the covariance of the sample against the number of steps, {steps[0]} to {steps[-1]}, both logarithmic. With the variance "
-        f"1 - alpha_t a nearly straight line, whose slope ends at {slope:.1f}; with the posterior's variance a line above it, whose slope ends at {other:.1f}."
+        "Largest error in the covariance of the sample against the number of steps,"
+        f" {steps[0]} to {steps[-1]}, both logarithmic. With the variance 1 - alpha_t a"
+        f" nearly straight line, whose slope ends at {slope:.1f}; with the posterior's"
+        f" variance a line above it, whose slope ends at {other:.1f}."
     )
     return Picture(figure, alt)
 
 
 def trajectory_residuals(
-    y_t: Float[Tensor, "B 1 H W"], y_0: Float[Tensor, "B 1 H W"], short: Float[Tensor, "B 1 H W"], unlike: Float[Tensor, "B 1 h w"], when: str
+    y_t: Float[Tensor, "B 1 H W"],
+    y_0: Float[Tensor, "B 1 H W"],
+    short: Float[Tensor, "B 1 H W"],
+    unlike: Float[Tensor, "B 1 h w"],
+    when: str,
 ) -> Picture:
-    """Four rows: y_t, the guess of y_0 made from it, what this guess lacks, y - y_0, and the root of D y_0 - x with its sign; there 0 is mid grey."""
+    """Four rows: y_t, the guess of y_0 made from it, what this guess lacks, y - y_0,
+    and the root of D y_0 - x with its sign; there 0 is mid grey.
+    """
     side = y_t.shape[-1]
-    enlarged = unlike.repeat_interleave(side // unlike.shape[-1], 2).repeat_interleave(side // unlike.shape[-1], 3)
-    rooted = enlarged.sign() * enlarged.abs().sqrt()  # from a thousandth to 1, all can be seen
-    rows = [(r"$y_t$", y_t), (r"$\hat y_0$", y_0), (r"$y-\hat y_0$", short), (r"$\pm\sqrt{|D\hat y_0-x|}$", rooted)]
+    enlarged = unlike.repeat_interleave(side // unlike.shape[-1], 2).repeat_interleave(
+        side // unlike.shape[-1], 3
+    )
+    rooted = (
+        enlarged.sign() * enlarged.abs().sqrt()
+    )  # from a thousandth to 1, all can be seen
+    rows = [
+        (r"$y_t$", y_t),
+        (r"$\hat y_0$", y_0),
+        (r"$y-\hat y_0$", short),
+        (r"$\pm\sqrt{|D\hat y_0-x|}$", rooted),
+    ]
     gap, across = 4, len(y_t) * (side + 4) - 4
     sheet = torch.ones(len(rows) * (side + gap) - gap, across)
     for row, (_, images) in enumerate(rows):
         for column, image in enumerate(images):
             top, left = row * (side + gap), column * (side + gap)
-            sheet[top : top + side, left : left + side] = (image[0].clamp(-1, 1) * 10).round() / 10  # few greys are quick to store
-    width, height = 0.02 * across, 0.02 * len(sheet)  # two screen pixels a pixel: crisp, and small to store
+            sheet[top : top + side, left : left + side] = (
+                image[0].clamp(-1, 1) * 10
+            ).round() / 10  # few greys are quick to store
+    width, height = (
+        0.02 * across,
+        0.02 * len(sheet),
+    )  # two screen pixels a pixel: crisp, and small to store
     figure = Figure(figsize=(width + 2, height + 0.3))
-    ax = figure.add_axes((1.1 / (width + 2), 0.05 / (height + 0.3), width / (width + 2), height / (height + 0.3)))
+    ax = figure.add_axes(
+        (
+            1.1 / (width + 2),
+            0.05 / (height + 0.3),
+            width / (width + 2),
+            height / (height + 0.3),
+        )
+    )
     ax.imshow(sheet.numpy(), cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
     ax.set_axis_off()
-    size = {"short": short.square().mean().sqrt().item(), "unlike": unlike.square().mean().sqrt().item()}
+    size = {
+        "short": short.square().mean().sqrt().item(),
+        "unlike": unlike.square().mean().sqrt().item(),
+    }
     remarks = ["", "", f"rms {size['short']:.2f}", f"rms {size['unlike']:.3f}"]
     for row, ((label, _), remark) in enumerate(zip(rows, remarks, strict=True)):
         middle = row * (side + gap) + side / 2
         ax.text(-3, middle, label, ha="right", va="center", fontsize=10)
         ax.text(across + 3, middle, remark, ha="left", va="center", fontsize=9)
     ax.set_title(when, fontsize=9)
-    alt = f"{when}: y_t, the guess of the clean picture made from it, what the guess lacks, and how far its small version is from x."
+    alt = (
+        f"{when}: y_t, the guess of the clean picture made from it, what the guess"
+        " lacks, and how far its small version is from x."
+    )
     return Picture(figure, alt)

@@ -1,4 +1,6 @@
-"""Figures of chapter 8: where schedules spend their steps, the search, the flow, the order of a method, quality against calls."""
+"""Figures of chapter 8: where schedules spend their steps, the search, the flow, the
+order of a method, quality against calls.
+"""
 
 from __future__ import annotations
 
@@ -25,56 +27,113 @@ LEVELS = {"respaced": "-", "even": "--"}
 
 
 def level_rows(schedules: Mapping[str, NoiseSchedule]) -> Picture:
-    """One row a schedule: a dot at the log-SNR of each of its levels gamma_1..gamma_T, noise on the left."""
+    """One row a schedule: a dot at the log-SNR of each of its levels gamma_1..gamma_T,
+    noise on the left.
+    """
     figure = Figure(figsize=(7.0, 0.75 + 0.42 * len(schedules)), layout="constrained")
     ax = figure.subplots()
     for row, schedule in enumerate(schedules.values()):
         levels = log_snr(schedule.gammas[1:])
-        ax.plot(levels, [row] * len(levels), "o" if len(levels) < 40 else "|", color=BLUE, markersize=6)
-    ax.set(yticks=range(len(schedules)), yticklabels=list(schedules), xlabel=r"log-SNR (above: the level $\gamma$)", xlim=(-11, 15))
+        ax.plot(
+            levels,
+            [row] * len(levels),
+            "o" if len(levels) < 40 else "|",
+            color=BLUE,
+            markersize=6,
+        )
+    ax.set(
+        yticks=range(len(schedules)),
+        yticklabels=list(schedules),
+        xlabel=r"log-SNR (above: the level $\gamma$)",
+        xlim=(-11, 15),
+    )
     ax.set_ylim(len(schedules) - 0.5, -0.5)
     ax.grid(axis="x", alpha=0.3)
     gammas = (0.0001, 0.01, 0.5, 0.99, 0.9999)
     above = ax.secondary_xaxis("top")
-    above.set_xticks(log_snr(torch.tensor(gammas, dtype=torch.float64)).tolist(), [f"{gamma:g}" for gamma in gammas])
+    above.set_xticks(
+        log_snr(torch.tensor(gammas, dtype=torch.float64)).tolist(),
+        [f"{gamma:g}" for gamma in gammas],
+    )
     ends = "; ".join(
-        f"{name}, {schedule.steps} levels from {log_snr(schedule.gammas[-1]).item():.0f} to {log_snr(schedule.gammas[1]).item():.0f}"
+        f"{name}, {schedule.steps} levels from"
+        f" {log_snr(schedule.gammas[-1]).item():.0f} to"
+        f" {log_snr(schedule.gammas[1]).item():.0f}"
         for name, schedule in schedules.items()
     )
-    return Picture(figure, f"Log-SNR of the levels of {len(schedules)} schedules: {ends}.")
+    return Picture(
+        figure, f"Log-SNR of the levels of {len(schedules)} schedules: {ends}."
+    )
 
 
-def search_map(scores: Mapping[tuple[float, float], float], unit: float = 1e-3) -> Picture:
-    """The score of every (start, end) as a table of coloured cells, in units of `unit`; the lowest has a frame."""
-    starts, ends = sorted({start for start, _ in scores}), sorted({end for _, end in scores})
+def search_map(
+    scores: Mapping[tuple[float, float], float], unit: float = 1e-3
+) -> Picture:
+    """The score of every (start, end) as a table of coloured cells, in units of `unit`;
+    the lowest has a frame.
+    """
+    starts, ends = (
+        sorted({start for start, _ in scores}),
+        sorted({end for _, end in scores}),
+    )
     best = min(scores, key=lambda pair: scores[pair])
-    figure = Figure(figsize=(1.6 + 0.9 * len(ends), 0.9 + 0.45 * len(starts)), layout="constrained")
+    figure = Figure(
+        figsize=(1.6 + 0.9 * len(ends), 0.9 + 0.45 * len(starts)), layout="constrained"
+    )
     ax = figure.subplots()
     table = np.array([[scores[start, end] / unit for end in ends] for start in starts])
     ax.imshow(np.log(table), cmap="Blues", aspect="auto")
     for (row, column), value in np.ndenumerate(table):
-        ax.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=9, color="white" if value > np.sqrt(table.min() * table.max()) else "black")
+        ax.text(
+            column,
+            row,
+            f"{value:.1f}",
+            ha="center",
+            va="center",
+            fontsize=9,
+            color="white" if value > np.sqrt(table.min() * table.max()) else "black",
+        )
     row, column = starts.index(best[0]), ends.index(best[1])
-    ax.plot(np.array([-1, 1, 1, -1, -1]) * 0.47 + column, np.array([-1, -1, 1, 1, -1]) * 0.46 + row, color=RED, linewidth=2)
+    ax.plot(
+        np.array([-1, 1, 1, -1, -1]) * 0.47 + column,
+        np.array([-1, -1, 1, 1, -1]) * 0.46 + row,
+        color=RED,
+        linewidth=2,
+    )
     ax.set(xlabel=r"end, $1-\alpha_T$", ylabel=r"start, $1-\alpha_1$")
     ax.set_xticks(range(len(ends)), [f"{end:g}" for end in ends])
     ax.set_yticks(range(len(starts)), [f"{start:g}" for start in starts])
     alt = (
-        f"Table of the score for {len(starts)} starts and {len(ends)} ends. The lowest is at start {best[0]:g}, end {best[1]:g}, with a shallow valley around "
-        f"it; the highest is at start {max(scores, key=lambda pair: scores[pair])[0]:g}, end {max(scores, key=lambda pair: scores[pair])[1]:g}."
+        f"Table of the score for {len(starts)} starts and {len(ends)} ends. The lowest"
+        f" is at start {best[0]:g}, end {best[1]:g}, with a shallow valley around it;"
+        f" the highest is at start {max(scores, key=lambda pair: scores[pair])[0]:g},"
+        f" end {max(scores, key=lambda pair: scores[pair])[1]:g}."
     )
     return Picture(figure, alt)
 
 
-def gaussian_flow(oracle: GaussianOracle, y_t: Float[Tensor, "B d"], gamma_t: Float[Tensor, ""], gamma: Float[Tensor, ""]) -> Float[Tensor, "B d"]:
-    """Where the probability flow of Gaussian data carries y_t, from the level `gamma_t` to `gamma`: c / sqrt(S) stays the same (tag 8.3)."""
+def gaussian_flow(
+    oracle: GaussianOracle,
+    y_t: Float[Tensor, "B d"],
+    gamma_t: Float[Tensor, ""],
+    gamma: Float[Tensor, ""],
+) -> Float[Tensor, "B d"]:
+    """Where the probability flow of Gaussian data carries y_t, from the level `gamma_t`
+    to `gamma`: c / sqrt(S) stays the same (tag 8.3).
+    """
     along = (y_t.double() - gamma_t.sqrt() * oracle.mean) @ oracle.vectors
-    ratio = (gamma * oracle.values + 1 - gamma) / (gamma_t * oracle.values + 1 - gamma_t)
+    ratio = (gamma * oracle.values + 1 - gamma) / (
+        gamma_t * oracle.values + 1 - gamma_t
+    )
     return gamma.sqrt() * oracle.mean + (along * ratio.sqrt()) @ oracle.vectors.T
 
 
-def flow_lines(oracle: MixtureOracle, starts: Float[Tensor, " N"], calls: int) -> Picture:
-    """The probability flow of a one-dimensional mixture from each of `starts`, and DDIM's path with `calls` calls beside it."""
+def flow_lines(
+    oracle: MixtureOracle, starts: Float[Tensor, " N"], calls: int
+) -> Picture:
+    """The probability flow of a one-dimensional mixture from each of `starts`, and
+    DDIM's path with `calls` calls beside it.
+    """
     y_T = starts.double()[:, None]
     fine = even_log_snr(400, 0.9999, 1e-3)
     coarse = even_log_snr(calls, 0.99, 1e-3)
@@ -82,60 +141,171 @@ def flow_lines(oracle: MixtureOracle, starts: Float[Tensor, " N"], calls: int) -
     ax = figure.subplots()
     y = torch.linspace(-2.6, 2.6, 261, dtype=torch.float64)
     levels = torch.linspace(-7, 9, 161, dtype=torch.float64).sigmoid()
-    density = torch.stack([oracle.log_density(y[:, None], level.expand(len(y))).exp() for level in levels], 1)
+    density = torch.stack(
+        [
+            oracle.log_density(y[:, None], level.expand(len(y))).exp()
+            for level in levels
+        ],
+        1,
+    )
     bands = (density.sqrt() * 6).round() / 6  # few greys: bands that a PNG stores well
-    ax.imshow(bands.numpy(), extent=(-7, 9, -2.6, 2.6), origin="lower", aspect="auto", cmap="Greys", vmax=2.2, interpolation="nearest")
-    for schedule, style, colour, method, label in ((fine, "-", BLUE, "multistep", "flow"), (coarse, "o--", RED, "ddim", f"DDIM, {calls} calls")):
-        path = torch.stack([step.y_t[:, 0] for step in trajectory(oracle, y_T, schedule, tuple(y_T.shape), method=method, y_T=y_T)])  # type: ignore[arg-type]
-        levels = log_snr(schedule.gammas).clamp(max=9).flip(0)  # the clean end, where the log-SNR is infinite, stands at the right edge
-        lines = ax.plot(levels.numpy(), path.numpy(), style, color=colour, linewidth=1.2, markersize=3.5, clip_on=False)
+    ax.imshow(
+        bands.numpy(),
+        extent=(-7, 9, -2.6, 2.6),
+        origin="lower",
+        aspect="auto",
+        cmap="Greys",
+        vmax=2.2,
+        interpolation="nearest",
+    )
+    for schedule, style, colour, method, label in (
+        (fine, "-", BLUE, "multistep", "flow"),
+        (coarse, "o--", RED, "ddim", f"DDIM, {calls} calls"),
+    ):
+        path = torch.stack(
+            [
+                step.y_t[:, 0]
+                for step in trajectory(
+                    oracle, y_T, schedule, tuple(y_T.shape), method=method, y_T=y_T
+                )
+            ]
+        )  # type: ignore[arg-type]
+        levels = (
+            log_snr(schedule.gammas).clamp(max=9).flip(0)
+        )  # the clean end, where the log-SNR is infinite, stands at the right edge
+        lines = ax.plot(
+            levels.numpy(),
+            path.numpy(),
+            style,
+            color=colour,
+            linewidth=1.2,
+            markersize=3.5,
+            clip_on=False,
+        )
         lines[0].set_label(label)
-    ax.set(xlabel="log-SNR: noise on the left, clean numbers at the right edge", ylabel=r"$y_t$", xlim=(-7, 9), ylim=(-2.6, 2.6))
+    ax.set(
+        xlabel="log-SNR: noise on the left, clean numbers at the right edge",
+        ylabel=r"$y_t$",
+        xlim=(-7, 9),
+        ylim=(-2.6, 2.6),
+    )
     ax.legend(fontsize=8, loc="upper right")
     alt = (
-        f"Paths of {len(starts)} numbers from noise to data with {len(oracle.means)} bumps, over the density of the noised data. The flow's lines never "
-        f"cross; they part and run into the bumps. DDIM's paths with {calls} calls are chains of straight pieces that leave the lines where these bend."
+        f"Paths of {len(starts)} numbers from noise to data with {len(oracle.means)}"
+        " bumps, over the density of the noised data. The flow's lines never cross;"
+        f" they part and run into the bumps. DDIM's paths with {calls} calls are chains"
+        " of straight pieces that leave the lines where these bend."
     )
     return Picture(figure, alt)
 
 
-def error_orders(steps: Sequence[int], errors: Mapping[str, Sequence[float]], orders: Mapping[str, float]) -> Picture:
-    """Error against the number of steps, both logarithmic, one line a method, its slope beside it."""
+def error_orders(
+    steps: Sequence[int],
+    errors: Mapping[str, Sequence[float]],
+    orders: Mapping[str, float],
+) -> Picture:
+    """Error against the number of steps, both logarithmic, one line a method, its slope
+    beside it.
+    """
     figure = Figure(figsize=(5.6, 3.0), layout="constrained")
     ax = figure.subplots()
-    for (name, values), colour, marker in zip(errors.items(), (ORANGE, GREEN, BLUE), "^Do", strict=False):
-        ax.plot(steps, values, marker=marker, color=colour, label=f"{name}: order {orders[name]:.2f}", markersize=5)
-    ax.set(xscale="log", yscale="log", xlabel="T, number of calls", ylabel="distance to the exact flow")
+    for (name, values), colour, marker in zip(
+        errors.items(), (ORANGE, GREEN, BLUE), "^Do", strict=False
+    ):
+        ax.plot(
+            steps,
+            values,
+            marker=marker,
+            color=colour,
+            label=f"{name}: order {orders[name]:.2f}",
+            markersize=5,
+        )
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel="T, number of calls",
+        ylabel="distance to the exact flow",
+    )
     ax.set_xticks(list(steps), [str(T) for T in steps])
     ax.minorticks_off()
     ax.grid(alpha=0.3)
     ax.legend(fontsize=8)
-    slopes = " and ".join(f"that of {name} with order {orders[name]:.2f}" for name in errors)
-    return Picture(figure, f"Errors for {steps[0]} to {steps[-1]} calls are straight lines on logarithmic axes: {slopes} in 1/T.")
+    slopes = " and ".join(
+        f"that of {name} with order {orders[name]:.2f}" for name in errors
+    )
+    return Picture(
+        figure,
+        f"Errors for {steps[0]} to {steps[-1]} calls are straight lines on logarithmic"
+        f" axes: {slopes} in 1/T.",
+    )
 
 
-def quality_by_calls(rows: Sequence[Mapping[str, str | int | float]], calls: Sequence[int]) -> Picture:
-    """Edge distance and consistency against the number of calls, one line for each method and list of levels."""
+def quality_by_calls(
+    rows: Sequence[Mapping[str, str | int | float]], calls: Sequence[int]
+) -> Picture:
+    """Edge distance and consistency against the number of calls, one line for each
+    method and list of levels.
+    """
     figure = Figure(figsize=(7.0, 3.4), layout="constrained")
     axes = figure.subplots(1, 2)
-    for (method, (label, colour, marker)), (levels, style) in ((m, s) for m in METHODS.items() for s in LEVELS.items()):
-        line = [row for row in rows if row["method"] == method and row["levels"] == levels and row["calls"] in calls]
+    for (method, (label, colour, marker)), (levels, style) in (
+        (m, s) for m in METHODS.items() for s in LEVELS.items()
+    ):
+        line = [
+            row
+            for row in rows
+            if row["method"] == method
+            and row["levels"] == levels
+            and row["calls"] in calls
+        ]
         for ax, metric in zip(axes, ("edge distance", "consistency"), strict=True):
-            ax.plot([row["calls"] for row in line], [row[metric] for row in line], style, marker=marker, color=colour, markersize=4, label=f"{label}, {levels}")
+            ax.plot(
+                [row["calls"] for row in line],
+                [row[metric] for row in line],
+                style,
+                marker=marker,
+                color=colour,
+                markersize=4,
+                label=f"{label}, {levels}",
+            )
     for ax, metric in zip(axes, ("edge distance", "consistency"), strict=True):
         ax.set(xscale="log", xlabel="network calls", title=f"{metric} (logarithmic)")
         ax.set_xticks(list(calls), [str(call) for call in calls])
         ax.grid(alpha=0.3)
         ax.title.set_fontsize(9)
-    axes[0].set(yscale="log", yticks=[0.005, 0.01, 0.02, 0.05], yticklabels=["0.005", "0.01", "0.02", "0.05"])
-    axes[1].set(yscale="log", yticks=[3, 10, 30, 100, 300], yticklabels=["3", "10", "30", "100", "300"])
+    axes[0].set(
+        yscale="log",
+        yticks=[0.005, 0.01, 0.02, 0.05],
+        yticklabels=["0.005", "0.01", "0.02", "0.05"],
+    )
+    axes[1].set(
+        yscale="log",
+        yticks=[3, 10, 30, 100, 300],
+        yticklabels=["3", "10", "30", "100", "300"],
+    )
     for ax in axes:
         ax.minorticks_off()
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=8, frameon=False)
-    best = {call: min((row for row in rows if row["calls"] == call), key=lambda row: float(row["edge distance"])) for call in calls}
-    lowest = "; ".join(f"with {call} calls {METHODS[str(row['method'])][0]} on {row['levels']} levels" for call, row in best.items())
+    figure.legend(
+        *axes[0].get_legend_handles_labels(),
+        loc="outside upper center",
+        ncols=4,
+        fontsize=8,
+        frameon=False,
+    )
+    best = {
+        call: min(
+            (row for row in rows if row["calls"] == call),
+            key=lambda row: float(row["edge distance"]),
+        )
+        for call in calls
+    }
+    lowest = "; ".join(
+        f"with {call} calls {METHODS[str(row['method'])][0]} on {row['levels']} levels"
+        for call, row in best.items()
+    )
     alt = (
-        f"Edge distance and consistency of four methods on two lists of levels, for {calls[0]} to {calls[-1]} calls. Lowest in edge distance: {lowest}. "
-        "On even levels DDIM comes down and the multistep solver goes up until they meet."
+        "Edge distance and consistency of four methods on two lists of levels, for"
+        f" {calls[0]} to {calls[-1]} calls. Lowest in edge distance: {lowest}. On even"
+        " levels DDIM comes down and the multistep solver goes up until they meet."
     )
     return Picture(figure, alt)

@@ -1,4 +1,6 @@
-"""Figures of chapter 11: a head start, what a training costs, watches over and survives, and the full run."""
+"""Figures of chapter 11: a head start, what a training costs, watches over and
+survives, and the full run.
+"""
 
 from __future__ import annotations
 
@@ -28,119 +30,239 @@ PARTS = {
 }
 
 
-def rotation(gamma: Float[Tensor, "..."], s: float) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
-    """cos and sin of the angle by which detail and noise are turned at level gamma: sqrt(gamma) s and sqrt(1 - gamma), over the root of v (tag 11.3)."""
+def rotation(
+    gamma: Float[Tensor, "..."], s: float
+) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
+    """cos and sin of the angle by which detail and noise are turned at level gamma:
+    sqrt(gamma) s and sqrt(1 - gamma), over the root of v (tag 11.3).
+    """
     v = gamma * s**2 + 1 - gamma
     return gamma.sqrt() * s / v.sqrt(), ((1 - gamma) / v).sqrt()
 
 
 def error_in_picture(gamma: Float[Tensor, "..."], s: float) -> Float[Tensor, "..."]:
-    """How far an error 1 of the U-Net moves the guessed picture: s sin(phi) with a head start of s > 0, sqrt((1 - gamma) / gamma) without, s = 0 (tag 11.4)."""
+    """How far an error 1 of the U-Net moves the guessed picture: s sin(phi) with a head
+    start of s > 0, sqrt((1 - gamma) / gamma) without, s = 0 (tag 11.4).
+    """
     return s * rotation(gamma, s)[1] if s > 0 else ((1 - gamma) / gamma).sqrt()
 
 
 def spike_jump(c: float) -> float:
-    """How many learning rates Adam moves a weight by one gradient that is c times as large as usual (tag 11.10)."""
+    """How many learning rates Adam moves a weight by one gradient that is c times as
+    large as usual (tag 11.10).
+    """
     return c / math.sqrt(1 + (1 - BETA_2) * (c**2 - 1))
 
 
 def spike_memory(c: float) -> float:
-    """For how many steps after it Adam's steps stay below half of their usual size; 0 if they never do (tag 11.11)."""
-    return max(0.0, math.log(max(1.0, (1 - BETA_2) * (c**2 - 1) / 3)) / -math.log(BETA_2))
+    """For how many steps after it Adam's steps stay below half of their usual size; 0
+    if they never do (tag 11.11).
+    """
+    return max(
+        0.0, math.log(max(1.0, (1 - BETA_2) * (c**2 - 1) / 3)) / -math.log(BETA_2)
+    )
 
 
 def head_start(s: float) -> Picture:
-    """Left: the squares of `rotation` over the level. Right: what an error 1 of the U-Net does to the guessed picture, with the head start and without."""
+    """Left: the squares of `rotation` over the level. Right: what an error 1 of the
+    U-Net does to the guessed picture, with the head start and without.
+    """
     gammas = torch.linspace(-10, 12, 221, dtype=torch.float64).sigmoid()
     level = log_snr(gammas)
     cos, sin = rotation(gammas, s)
     figure = Figure(figsize=(7.4, 2.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.plot(level, sin.square(), color=ORANGE, label=r"$\sin^2\varphi$: of $-\rho$, the detail")
-    left.plot(level, cos.square(), color=BLUE, linestyle="--", label=r"$\cos^2\varphi$: of $\epsilon$, the noise")
-    left.set(xlabel="log-SNR: noise on the left", ylabel="share of what F is asked for", ylim=(-0.03, 1.3))
+    left.plot(
+        level,
+        sin.square(),
+        color=ORANGE,
+        label=r"$\sin^2\varphi$: of $-\rho$, the detail",
+    )
+    left.plot(
+        level,
+        cos.square(),
+        color=BLUE,
+        linestyle="--",
+        label=r"$\cos^2\varphi$: of $\epsilon$, the noise",
+    )
+    left.set(
+        xlabel="log-SNR: noise on the left",
+        ylabel="share of what F is asked for",
+        ylim=(-0.03, 1.3),
+    )
     left.legend(fontsize=8, loc="upper center")
     plain, started = error_in_picture(gammas, 0.0), error_in_picture(gammas, s)
     right.plot(level, plain, color=RED, linestyle="--", label="plain start")
     right.plot(level, started, color=GREEN, label=f"head start, s = {s:g}")
-    right.set(xlabel="log-SNR: noise on the left", ylabel=r"error of $\hat y_0$ (logarithmic)", yscale="log")
+    right.set(
+        xlabel="log-SNR: noise on the left",
+        ylabel=r"error of $\hat y_0$ (logarithmic)",
+        yscale="log",
+    )
     right.legend(fontsize=8)
     alt = (
-        f"Left: where the picture is all noise, the U-Net is asked for the detail, and where it is almost clean, for the noise; in between for both. "
-        f"Right: an error of 1 moves the guessed picture by up to {plain[0].item():.0f} with the plain start, more the noisier it is, "
-        f"and by at most {started.max().item():.2f} with the head start."
+        "Left: where the picture is all noise, the U-Net is asked for the detail, and"
+        " where it is almost clean, for the noise; in between for both. Right: an"
+        f" error of 1 moves the guessed picture by up to {plain[0].item():.0f} with the"
+        " plain start, more the noisier it is, and by at most"
+        f" {started.max().item():.2f} with the head start."
     )
     return Picture(figure, alt)
 
 
-def watched(logs: Mapping[str, Sequence[Mapping[str, float]]], lines: Mapping[str, float]) -> Picture:
-    """The loss in the metrics.jsonl of trainings, on a logarithmic axis, and named values as horizontal lines."""
+def watched(
+    logs: Mapping[str, Sequence[Mapping[str, float]]], lines: Mapping[str, float]
+) -> Picture:
+    """The loss in the metrics.jsonl of trainings, on a logarithmic axis, and named
+    values as horizontal lines.
+    """
     figure = Figure(figsize=(7.2, 3.0), layout="constrained")
     ax = figure.subplots()
-    for colour, marker, (name, log) in zip((RED, BLUE, GREEN), "so^", logs.items(), strict=False):
-        ax.plot([row["step"] for row in log], [row["loss"] for row in log], marker + "-", color=colour, markersize=4, label=name)
+    for colour, marker, (name, log) in zip(
+        (RED, BLUE, GREEN), "so^", logs.items(), strict=False
+    ):
+        ax.plot(
+            [row["step"] for row in log],
+            [row["loss"] for row in log],
+            marker + "-",
+            color=colour,
+            markersize=4,
+            label=name,
+        )
     for style, (name, value) in zip(("--", ":"), lines.items(), strict=False):
-        ax.axhline(value, color=GREY, linestyle=style, linewidth=1.1, label=f"{name}: {value:.2g}")
-    ax.set(xlabel="training step", ylabel="loss, mean of 20 steps", yscale="log", ylim=(None, 4 * max(lines.values())))
+        ax.axhline(
+            value,
+            color=GREY,
+            linestyle=style,
+            linewidth=1.1,
+            label=f"{name}: {value:.2g}",
+        )
+    ax.set(
+        xlabel="training step",
+        ylabel="loss, mean of 20 steps",
+        yscale="log",
+        ylim=(None, 4 * max(lines.values())),
+    )
     ax.legend(fontsize=8, ncols=2, loc="upper right")
     lowest = min(lines, key=lambda name: lines[name])
-    ends = "; ".join(f"{name} ends {'below' if log[-1]['loss'] < lines[lowest] else 'above'} the line of {lowest}" for name, log in logs.items())
+    ends = "; ".join(
+        f"{name} ends {'below' if log[-1]['loss'] < lines[lowest] else 'above'} the"
+        f" line of {lowest}"
+        for name, log in logs.items()
+    )
     named = ", ".join(f"{name} at {value:.2g}" for name, value in lines.items())
-    return Picture(figure, f"The loss of {len(logs)} trainings over their steps, on a logarithmic axis, with lines for {named}: {ends}.")
+    return Picture(
+        figure,
+        f"The loss of {len(logs)} trainings over their steps, on a logarithmic axis,"
+        f" with lines for {named}: {ends}.",
+    )
 
 
 def spikes(losses: Mapping[str, Sequence[float]], at: int, window: int = 50) -> Picture:
-    """Losses of trainings that meet one spoilt batch at step `at`: means of `window` steps before and after it, the batch itself left out."""
+    """Losses of trainings that meet one spoilt batch at step `at`: means of `window`
+    steps before and after it, the batch itself left out.
+    """
     figure = Figure(figsize=(7.2, 3.0), layout="constrained")
     ax = figure.subplots()
     late = {}
-    for colour, style, (name, values) in zip((RED, BLUE, GREEN), ("-", "-", "--"), losses.items(), strict=False):
+    for colour, style, (name, values) in zip(
+        (RED, BLUE, GREEN), ("-", "-", "--"), losses.items(), strict=False
+    ):
         kept = torch.tensor(values, dtype=torch.float64)
         for part, start in ((kept[:at], 0), (kept[at + 1 :], at + 1)):
             means = part[: len(part) // window * window].reshape(-1, window).mean(1)
             middles = start + window * (torch.arange(len(means)) + 0.5)
-            ax.plot(middles, means, style, marker=".", color=colour, linewidth=1.4, label=name if start == 0 else None)
+            ax.plot(
+                middles,
+                means,
+                style,
+                marker=".",
+                color=colour,
+                linewidth=1.4,
+                label=name if start == 0 else None,
+            )
         late[name] = kept[-4 * window :].mean().item()
     ax.axvline(at, color=GREY, linewidth=1, linestyle=":", label="the spoilt batch")
     ax.set(xlabel="training step", ylabel=f"loss, means of {window} steps")
     _logarithmic(ax)
     ax.legend(fontsize=8)
     best = min(late.values())
-    words = ((1.05, "about as low as the lowest"), (1.1, "a little higher"), (math.inf, "more than a tenth higher"))
-    ends = "; ".join(f"{name}, {next(word for limit, word in words if value <= limit * best)}" for name, value in late.items())
-    return Picture(figure, f"The loss of {len(losses)} trainings on a logarithmic axis; at step {at} there is a spoilt batch. At the end: {ends}.")
+    words = (
+        (1.05, "about as low as the lowest"),
+        (1.1, "a little higher"),
+        (math.inf, "more than a tenth higher"),
+    )
+    ends = "; ".join(
+        f"{name}, {next(word for limit, word in words if value <= limit * best)}"
+        for name, value in late.items()
+    )
+    return Picture(
+        figure,
+        f"The loss of {len(losses)} trainings on a logarithmic axis; at step {at} there"
+        f" is a spoilt batch. At the end: {ends}.",
+    )
 
 
 def memory_bar(cost: Plan) -> Picture:
-    """What lies in the memory of one device at its fullest moment, part by part, against the memory there is; the time in the line above."""
+    """What lies in the memory of one device at its fullest moment, part by part,
+    against the memory there is; the time in the line above.
+    """
     figure = Figure(figsize=(7.0, 1.75))  # margins by hand: a slider draws this
     ax = figure.add_axes((0.03, 0.27, 0.94, 0.28))
     left, gb = 0.0, 1e9
     for name, size in cost.memory.items():
         if size > 0:
-            ax.barh(0, size / gb, left=left, color=PARTS[name], edgecolor="white", linewidth=0.5, label=name)
+            ax.barh(
+                0,
+                size / gb,
+                left=left,
+                color=PARTS[name],
+                edgecolor="white",
+                linewidth=0.5,
+                label=name,
+            )
             left += size / gb
     ax.axvline(cost.room / gb, color="black", linewidth=2)
-    ax.set(yticks=[], xlim=(0, 1.04 * max(left, cost.room / gb)), xlabel="GB on each device; the black line is what can be used")
+    ax.set(
+        yticks=[],
+        xlim=(0, 1.04 * max(left, cost.room / gb)),
+        xlabel="GB on each device; the black line is what can be used",
+    )
     ax.xaxis.label.set_fontsize(8.5)
     ax.tick_params(labelsize=8)
     ax.spines[["left", "top", "right"]].set_visible(False)
-    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0.02, 0.85), "ncols": 6, "columnspacing": 1, "handlelength": 1, "handletextpad": 0.4}
+    place: dict[str, Any] = {
+        "loc": "upper left",
+        "bbox_to_anchor": (0.02, 0.85),
+        "ncols": 6,
+        "columnspacing": 1,
+        "handlelength": 1,
+        "handletextpad": 0.4,
+    }
     figure.legend(*ax.get_legend_handles_labels(), fontsize=8, frameon=False, **place)
     verdict, colour = ("fits", "black") if cost.fits else ("does not fit", RED)
-    headline = f"{cost.preset.name}, {cost.gpus} × {cost.kind}, {cost.batch} pictures at a time: {readable_hours(cost.hours)}, {verdict}"
+    headline = (
+        f"{cost.preset.name}, {cost.gpus} × {cost.kind}, {cost.batch} pictures at a"
+        f" time: {readable_hours(cost.hours)}, {verdict}"
+    )
     figure.text(0.03, 0.88, headline, fontsize=9.5, weight="bold", color=colour)
     largest = max(cost.memory, key=lambda name: cost.memory[name])
     alt = (
-        f"Training {cost.preset.name} on {cost.gpus} {cost.kind}, {cost.batch} pictures at a time on each: {readable_hours(cost.hours)}. "
-        f"A bar of {rounded(cost.bytes / gb)} GB, most of it {largest}, against {rounded(cost.room / gb)} GB that can be used: it {verdict}."
+        f"Training {cost.preset.name} on {cost.gpus} {cost.kind}, {cost.batch} pictures"
+        f" at a time on each: {readable_hours(cost.hours)}. A bar of"
+        f" {rounded(cost.bytes / gb)} GB, most of it {largest}, against"
+        f" {rounded(cost.room / gb)} GB that can be used: it {verdict}."
     )
     return Picture(figure, alt)
 
 
 def readable_hours(hours: float) -> str:
     """A time to two digits that count, in hours, days or years."""
-    unit, size = next((unit, size) for unit, size in (("years", 24 * 365), ("days", 24), ("hours", 1)) if hours >= 2 * size or size == 1)
+    unit, size = next(
+        (unit, size)
+        for unit, size in (("years", 24 * 365), ("days", 24), ("hours", 1))
+        if hours >= 2 * size or size == 1
+    )
     return f"{rounded(hours / size)} {unit}"
 
 
@@ -150,8 +272,12 @@ def rounded(value: float) -> str:
 
 
 def full_run(run: Mapping[str, Any]) -> Picture:
-    """The loss of a stored training over its steps, on logarithmic axes: `run["log"]` = [[step, mean of the last losses, seconds], ...]."""
-    steps, losses, seconds = ([float(row[column]) for row in run["log"] if row[0] > 0] for column in range(3))
+    """The loss of a stored training over its steps, on logarithmic axes: `run["log"]` =
+    [[step, mean of the last losses, seconds], ...].
+    """
+    steps, losses, seconds = (
+        [float(row[column]) for row in run["log"] if row[0] > 0] for column in range(3)
+    )
     figure = Figure(figsize=(7.2, 2.9), layout="constrained")
     ax = figure.subplots()
     ax.plot(steps, losses, color=BLUE, linewidth=1.5)
@@ -159,10 +285,16 @@ def full_run(run: Mapping[str, Any]) -> Picture:
     _logarithmic(ax)
     ax.grid(color="#dddddd", linewidth=0.6)
     alt = (
-        f"The loss of a training of {steps[-1]:,.0f} steps and {seconds[-1] / 60:.0f} minutes, on logarithmic axes: "
-        f"from {losses[0]:.2g} at step {steps[0]:,.0f} it falls to {_at_half(steps, losses):.2g} half-way and {losses[-1]:.2g} at the end."
+        f"The loss of a training of {steps[-1]:,.0f} steps and {seconds[-1] / 60:.0f}"
+        f" minutes, on logarithmic axes: from {losses[0]:.2g} at step {steps[0]:,.0f}"
+        f" it falls to {_at_half(steps, losses):.2g} half-way and {losses[-1]:.2g} at"
+        " the end."
     )
-    peak, at = max((loss, step) for step, loss in zip(steps, losses, strict=True) if step >= steps[-1] / 10)
+    peak, at = max(
+        (loss, step)
+        for step, loss in zip(steps, losses, strict=True)
+        if step >= steps[-1] / 10
+    )
     if peak > 1.5 * _at_half(steps, losses):
         alt += f" On the way it jumps to {peak:.2g} at step {at:,.0f} and comes back."
     return Picture(figure, alt)
@@ -172,24 +304,57 @@ def _logarithmic(ax: Axes) -> None:
     """A logarithmic vertical axis of less than two decades, with plain numbers on it."""
     ax.set_yscale("log")
     low, high = ax.get_ylim()
-    ticks = [value for value in (0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0) if low <= value <= high]
+    ticks = [
+        value
+        for value in (
+            0.01,
+            0.015,
+            0.02,
+            0.03,
+            0.05,
+            0.07,
+            0.1,
+            0.15,
+            0.2,
+            0.3,
+            0.5,
+            0.7,
+            1.0,
+        )
+        if low <= value <= high
+    ]
     ax.set_yticks(ticks, [f"{value:g}" for value in ticks])
     ax.yaxis.set_minor_locator(NullLocator())
 
 
 def _at_half(steps: Sequence[float], losses: Sequence[float]) -> float:
-    return next(loss for step, loss in zip(steps, losses, strict=True) if step >= steps[-1] / 2)
+    return next(
+        loss for step, loss in zip(steps, losses, strict=True) if step >= steps[-1] / 2
+    )
 
 
 def stored(path: str | Path, alt: str, width: float = 7.4) -> Picture:
-    """A picture file in a figure `width` inches wide; one that is smaller keeps its pixels."""
+    """A picture file in a figure `width` inches wide; one that is smaller keeps its
+    pixels.
+    """
     with Image.open(path) as opened:
-        pixels = np.asarray(opened.convert("RGB")) & 0xFC  # 64 values a colour: the eye sees no difference, and the file is smaller
+        pixels = (
+            np.asarray(opened.convert("RGB")) & 0xFC
+        )  # 64 values a colour: the eye sees no difference, and the file is smaller
     height, across = pixels.shape[:2]
-    inches = min(width, across * max(1, int(width * DPI) // across) / DPI)  # a whole number of dots a pixel where it is small
+    inches = min(
+        width, across * max(1, int(width * DPI) // across) / DPI
+    )  # a whole number of dots a pixel where it is small
     high, edge = inches * height / across, 0.02
     figure = Figure(figsize=(inches + 2 * edge, high + 2 * edge))
-    ax = figure.add_axes((edge / (inches + 2 * edge), edge / (high + 2 * edge), inches / (inches + 2 * edge), high / (high + 2 * edge)))
+    ax = figure.add_axes(
+        (
+            edge / (inches + 2 * edge),
+            edge / (high + 2 * edge),
+            inches / (inches + 2 * edge),
+            high / (high + 2 * edge),
+        )
+    )
     ax.imshow(pixels, interpolation="antialiased", aspect="auto")
     ax.axis("off")
     return Picture(figure, alt)

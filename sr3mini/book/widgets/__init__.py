@@ -1,6 +1,8 @@
-r"""Things to play with: controls above a figure that is drawn anew whenever one of them moves.
+r"""Things to play with: controls above a figure that is drawn anew whenever one of them
+moves.
 
-`base` holds what all share; each other module holds what one chapter lets its readers play with.
+`base` holds what all share; each other module holds what one chapter lets its readers
+play with.
 """
 
 from .base import Playable

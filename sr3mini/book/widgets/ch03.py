@@ -8,5 +8,10 @@ from .base import Playable, slider
 
 
 def gamma_law_slider(schedule: NoiseSchedule, steps: int = 6) -> Playable:
-    """p(gamma) and its CDF while the number of steps T changes and the two ends stay: the staircase turns into a curve."""
-    return Playable(lambda T: gamma_law(schedule.respaced(T)), {"T": slider(steps, 1, 60, "steps T")})
+    """p(gamma) and its CDF while the number of steps T changes and the two ends stay:
+    the staircase turns into a curve.
+    """
+    return Playable(
+        lambda T: gamma_law(schedule.respaced(T)),
+        {"T": slider(steps, 1, 60, "steps T")},
+    )
