@@ -3,15 +3,42 @@ r"""Files that are never half written: beside their place first, then renamed.""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float
 from PIL import Image
+from safetensors import SafetensorError
 from torch import Tensor
 
 from .reading import to_bytes
+
+
+@contextlib.contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Where to write a file or a folder, beside its `path`: at the end of the block it
+    is renamed to `path`, so that there is never half of it.
+
+    OSError, in one sentence that names `path`, when the disk, torch or safetensors fails
+    to write; nothing is left beside it then, and what was there before still is.
+    """
+    path = Path(path)
+    beside = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        yield beside
+        beside.replace(path)
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch's is RuntimeError
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise OSError(f"{path} could not be written: {reason}") from error
+    finally:
+        if beside.is_dir():
+            shutil.rmtree(beside, ignore_errors=True)
+        with contextlib.suppress(
+            OSError
+        ):  # below a file that is no folder there is none
+            beside.unlink(missing_ok=True)
 
 
 def write_picture(image: Float[Tensor, "C H W"], path: str | Path) -> None:
@@ -26,7 +53,8 @@ def save_picture(picture: Image.Image, path: str | Path, **options: Any) -> None
     """Save a Pillow picture in the format its name asks for, with that format's
     options; written beside and renamed, so never half.
     """
-    _write_whole(Path(path), lambda beside: picture.save(beside, **options))
+    with atomic(path) as beside:
+        picture.save(beside, **options)
 
 
 def demand_free(paths: Iterable[Path], overwrite: bool = False) -> None:
@@ -47,20 +75,5 @@ def write_text(text: str, path: str | Path) -> None:
 
 def write_bytes(content: bytes, path: str | Path) -> None:
     """Write a file; written beside and renamed, so never half."""
-    _write_whole(Path(path), lambda beside: beside.write_bytes(content))
-
-
-def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    beside = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        write(beside)
-        beside.replace(path)
-    except OSError as error:
-        raise OSError(
-            f"{path} could not be written: {error.strerror or error}"
-        ) from error
-    finally:
-        with contextlib.suppress(
-            OSError
-        ):  # below a file that is no folder there is nothing to clear up, and no way to
-            beside.unlink(missing_ok=True)
+    with atomic(path) as beside:
+        beside.write_bytes(content)
