@@ -1,4 +1,4 @@
-r"""Names for the array shapes that signatures repeat, so that a printed one can be read.
+r"""Names for the array shapes that signatures repeat, so that one can be read.
 
     def diffuse(y_0: Images, gamma: Levels, eps: Images) -> Images
 

@@ -21,8 +21,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """Where to write a file or a folder, beside its `path`: at the end of the block it
     is renamed to `path`, so that there is never half of it.
 
-    OSError, in one sentence that names `path`, when the disk, torch or safetensors fails
-    to write; nothing is left beside it then, and what was there before still is.
+    OSError, in one sentence that names `path`, when the disk, torch or safetensors
+    fails to write; nothing is left beside it then, and what was there before still is.
     """
     path = Path(path)
     beside = path.with_name(f".{path.stem}.part{path.suffix}")
@@ -35,9 +35,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     finally:
         if beside.is_dir():
             shutil.rmtree(beside, ignore_errors=True)
-        with contextlib.suppress(
-            OSError
-        ):  # below a file that is no folder there is none
+        with contextlib.suppress(OSError):  # such as a path below a file
             beside.unlink(missing_ok=True)
 
 
