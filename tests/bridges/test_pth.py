@@ -54,6 +54,7 @@ def archive(
         for name, content in {
             "data.pkl": program,
             "data/0": numbers,
+            "version": b"3\n",
             **members,
         }.items():
             file.writestr(f"model/{name}", content)
@@ -207,7 +208,7 @@ def test_a_number_that_was_changed_on_the_way_is_noticed(tmp_path: Path) -> None
     tensor = torch.full((5_000_000,), 1.5)
     content = saved(tmp_path / "m.pth", {"a": tensor}).read_bytes()
     place = content.index(tensor[:1000].numpy().tobytes()) + 19_000_001
-    with pytest.raises(ValueError, match="Bad CRC-32"):
+    with pytest.raises(ValueError, match="the checksum of m/data/0 is another"):
         read_pth(
             _written(
                 tmp_path / "m.pth", content[:place] + b"\x01" + content[place + 1 :]
@@ -222,7 +223,6 @@ def test_a_hand_written_archive_is_read_like_torchs_own(tmp_path: Path) -> None:
         program((2, 2), 4),
         torch.arange(4.0).numpy().tobytes(),
         byteorder=b"little",
-        version=b"3\n",
     )
     same(read_pth(path), {"a": torch.arange(4.0).reshape(2, 2)})
     same(torch.load(path, weights_only=True), read_pth(path))
@@ -238,9 +238,11 @@ class Touch:
         return open, (str(self.path), "w")
 
 
-@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize(
+    ("protocol", "what"), [(2, r"asks for \S+ open, which"), (4, "pickle protocol 4")]
+)
 def test_a_pickle_that_wants_to_run_something_is_refused(
-    protocol: int, tmp_path: Path
+    protocol: int, what: str, tmp_path: Path
 ) -> None:
     touched = tmp_path / "touched"
     for payload in (
@@ -249,13 +251,7 @@ def test_a_pickle_that_wants_to_run_something_is_refused(
         {"a": torch.ones(1), "b": Touch(touched)},
     ):
         torch.save(payload, tmp_path / "m.pth", pickle_protocol=protocol)
-        with pytest.raises(
-            ValueError,
-            match=(
-                r"m.pth asks for \S+ open to be called, which no dictionary of tensors"
-                r" needs"
-            ),
-        ):
+        with pytest.raises(ValueError, match=f"m.pth (is in )?{what}"):
             read_pth(tmp_path / "m.pth")
     assert not touched.exists()
     torch.load(saved(tmp_path / "m.pth", Touch(touched)), weights_only=False).close()
@@ -264,59 +260,92 @@ def test_a_pickle_that_wants_to_run_something_is_refused(
 
 def test_a_pickle_that_builds_an_object_is_refused(tmp_path: Path) -> None:
     """NEWOBJ, which makes an instance without calling REDUCE."""
-    with pytest.raises(ValueError, match=r"more than describe tensors \(NEWOBJ\)"):
+    with pytest.raises(ValueError, match="asks for pathlib Path, which no tensor"):
         read_pth(archive(tmp_path / "m.pth", b"\x80\x02cpathlib\nPath\n)\x81."))
 
 
-def laughs() -> bytes:
-    """A dictionary with a key of tuples in tuples, 2^60 in all: to compute its hash
-    takes for ever.
-    """
-    return b"\x80\x02}K\x01" + b"q\x00h\x00\x86" * 60 + b"K\x02s."
+def test_a_checkpoint_of_a_big_endian_machine_is_read(tmp_path: Path) -> None:
+    numbers = torch.arange(4.0).numpy().astype(">f4").tobytes()
+    path = archive(tmp_path / "m.pth", program((4,), 4), numbers, byteorder=b"big")
+    same(read_pth(path), {"a": torch.arange(4.0)})
 
 
-HOSTILE = {
+def test_what_many_names_share_is_no_reason_to_refuse(tmp_path: Path) -> None:
+    """As the options of several groups of an optimizer."""
+    betas = (0.9, 0.999)
+    groups = [{"lr": 0.1, "betas": betas} for _ in range(12)]
+    path = saved(tmp_path / "m.pth", {"state_dict": KEPT, "groups": groups})
+    same(read_pth(path), KEPT)
+
+
+# What to hash or to print would take for ever, and any memory: tuples of tuples, 2^60
+# in all. torch.load hashes keys and prints what it is to call.
+LAUGHS = b"K\x01" + b"q\x00h\x00\x86" * 60
+LISTS = b"]q\x00" + b"]q\x01(h\x00h\x00e]q\x00(h\x01h\x01e" * 40
+EMPTY = b"\x80\x02}"
+NAMED = b"X\x01\x00\x00\x00a"
+DAMAGED = "no checkpoint that torch 1.6 or later wrote, or is damaged"
+
+
+def rebuilt(shape: tuple[Any, ...], numbers: int, **how: Any) -> Callable[[Path], Path]:
+    """An archive that declares this, with 4 numbers in it."""
+    return lambda path: archive(path, program(shape, numbers, **how), b"\0" * 16)
+
+
+HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "numbers missing": (
         lambda p: archive(p, program((2, 2), 4), b"\0" * 12),
-        "declares",
+        DAMAGED,
     ),
-    "a shape that its numbers do not fill": (
-        lambda p: archive(p, program((2, 3), 4), b"\0" * 16),
-        "declares",
-    ),
-    "a shape that fills the machine": (
-        lambda p: archive(p, program((10**9, 10**9), 4), b"\0" * 16),
+    "numbers of another member": (rebuilt((2, 3), 6), DAMAGED),
+    "a shape that its numbers do not fill": (rebuilt((2, 3), 4), DAMAGED),
+    "a shape that fills the machine": (rebuilt((10**9, 10**9), 4), DAMAGED),
+    "a number repeated a million million times": (
+        rebuilt((10**6, 10**6), 4, strides=(0, 0)),
         "declares more numbers than the file has",
     ),
-    "a number repeated a million million times": (
-        lambda p: archive(p, program((10**6, 10**6), 1, strides=(0, 0)), b"\0" * 4),
-        "more numbers than the file",
-    ),
-    "an offset behind the end": (
-        lambda p: archive(p, program((2, 2), 4, offset=3), b"\0" * 16),
-        "declares",
-    ),
-    "negative strides": (
-        lambda p: archive(p, program((2, 2), 4, strides=(-2, 1)), b"\0" * 16),
-        "damaged description",
-    ),
-    "a side that is no number": (
-        lambda p: archive(p, program(("2",), 4, strides=(1,)), b"\0" * 16),
-        "damaged description",
-    ),
-    "more sides than any tensor": (
-        lambda p: archive(p, program((1,) * 99, 1), b"\0" * 4),
-        "damaged description",
-    ),
+    "an offset behind the end": (rebuilt((2, 2), 4, offset=3), DAMAGED),
+    "negative strides": (rebuilt((2, 2), 4, strides=(-2, 1)), DAMAGED),
+    "a side that is no number": (rebuilt(("2",), 4, strides=(1,)), DAMAGED),
+    "more sides than any tensor": (rebuilt((1,) * 99, 4), "a tensor of 99 sides"),
     "a member outside the archive": (
-        lambda p: archive(p, program((2,), 2, member="../../etc/passwd"), b"\0" * 8),
-        "declares",
+        rebuilt((4,), 4, member="../../etc/passwd"),
+        DAMAGED,
     ),
     "a tensor that is named by no text": (
-        lambda p: archive(p, program((2,), 2, name=(1, 2)), b"\0" * 8),
+        rebuilt((4,), 4, name=(1, 2)),
+        "holds no dictionary of tensors",
+    ),
+    "a key that laughs": (
+        lambda p: archive(p, EMPTY + LAUGHS + b"K\x02s."),
+        "more than any model",
+    ),
+    "a function that laughs": (
+        lambda p: archive(p, EMPTY + NAMED + LAUGHS + b")Rs."),
+        "more than any model",
+    ),
+    "a function that is lists of lists": (
+        lambda p: archive(p, EMPTY + NAMED + LISTS + b")Rs."),
+        "more than any model",
+    ),
+    "a function that laughs behind a remark": (
+        lambda p: archive(
+            p, EMPTY + NAMED + LAUGHS.replace(b"q", b"\x80\x02q") + b")Rs."
+        ),
+        "more than any model",
+    ),
+    "one member under two names": (
+        rebuilt((4,), 4, member="0\0again"),
         "damaged description",
     ),
-    "laughs": (lambda p: archive(p, laughs()), "damaged description"),
+    "two descriptions": (
+        lambda p: archive(p, program((4,), 4), b"\0" * 16, **{"DATA.PKL": LAUGHS}),
+        "holds the member 'data.pkl'",
+    ),
+    "a member that torch finds under many names": (
+        lambda p: archive(p, program((4,), 4), b"\0" * 16, **{"data/a": b""}),
+        "holds the member 'data/a'",
+    ),
     "no tensors": (lambda p: saved(p, {"lr": 0.1}), "holds no dictionary of tensors"),
     "no dictionary": (
         lambda p: saved(p, [torch.ones(1)]),
@@ -328,19 +357,15 @@ HOSTILE = {
         ),
         "compressed",
     ),
-    "big-endian": (
-        lambda p: archive(p, program((1,), 1), b"\0" * 4, byteorder=b"big"),
-        "big-endian",
-    ),
-    "some zip": (lambda p: _without_program(p), "no data.pkl"),
-    "an empty pickle": (lambda p: archive(p, b""), "breaks off|is damaged"),
+    "some zip": (lambda p: _without_program(p), "without data.pkl"),
+    "an empty pickle": (lambda p: archive(p, b""), DAMAGED),
     "a pickle that breaks off": (
         lambda p: archive(p, program((2, 2), 4)[:-40], b"\0" * 16),
-        "is damaged|breaks off|damaged",
+        DAMAGED,
     ),
     "a pickle of too many bytes": (
         lambda p: archive(p, b"\x80\x02" + b"]0" * 2_000_000 + b"."),
-        "more than any model needs",
+        "more than any needs",
     ),
     "the format before torch 1.6": (lambda p: _legacy(p), "torch 1.6"),
     "no zip": (
