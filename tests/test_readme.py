@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from accelerate.state import AcceleratorState
 from PIL import Image
-from project import FIXTURE, ROOT
+from project import ROOT
+from public_code import write_checkpoint
 
 from sr3mini import cli
 from sr3mini.book.measured import measured
@@ -131,7 +132,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *(f"{place}/{n}.jpg" for place in ("photos", "clothing") for n in range(4)),
     ):
         Image.radial_gradient("L").resize((24, 20)).convert("RGB").save(folder / name)
-    shutil.copy(FIXTURE / "I10_E1_gen.pth", folder / "I640000_E37_gen.pth")
+    write_checkpoint(folder / "I640000_E37_gen.pth")
     return folder
 
 

@@ -15,6 +15,7 @@ import torch
 from accelerate.state import AcceleratorState
 from PIL import Image
 from project import FIXTURE, ROOT
+from public_code import write_checkpoint
 
 from sr3mini import cli
 
@@ -63,9 +64,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ):
             picture.save(place / "theirs" / name / f"{number:05}.png")
     crops[0].resize((24, 18)).save(place / "cat.jpg")
-    fixture = FIXTURE
-    shutil.copy(fixture / "I10_E1_gen.pth", place / "I640000_E37_gen.pth")
-    shutil.copy(fixture / "config.json", place / "sr_sr3_16_128.json")
+    write_checkpoint(place / "I640000_E37_gen.pth")
+    shutil.copy(FIXTURE / "config.json", place / "sr_sr3_16_128.json")
     return place
 
 

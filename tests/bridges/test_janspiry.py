@@ -17,6 +17,7 @@ import torch
 from checks import seeded
 from PIL import Image
 from project import FIXTURE
+from public_code import write_checkpoint
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -25,6 +26,7 @@ from sr3mini.bridges import janspiry
 from sr3mini.bridges.janspiry import export_checkpoint, import_checkpoint, their_name
 from sr3mini.bridges.pth import read_pth
 from sr3mini.model.checkpoint import card, load, save
+from sr3mini.model.network import build
 from sr3mini.model.preset import Preset
 from sr3mini.sampler import sample
 
@@ -63,12 +65,18 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That code's own file."""
+    return write_checkpoint(tmp_path_factory.mktemp("public"))
+
+
 def layout(**changes: Any) -> Any:
     """A network of this layout with random weights, the small bias and norm tensors
     among them.
     """
     fields = {name: getattr(TINY, name) for name in TINY.__dataclass_fields__} | changes
-    f = Preset(**fields).network().eval().requires_grad_(False)
+    f = build(Preset(**fields)).eval().requires_grad_(False)
     generator = seeded(0)
     for parameter in f.parameters():
         parameter.copy_(torch.randn(parameter.shape, generator=generator) / 4)
@@ -100,13 +108,13 @@ def refused(path: Path, config: Path | None = None) -> str:
 
 
 def test_a_folder_made_from_its_checkpoint_predicts_and_samples_what_it_did(
-    tmp_path: Path,
+    public: Path, tmp_path: Path
 ) -> None:
     """Through the verb and `load`, as a user goes."""
     cli.main(
         [
             "import",
-            str(FIXTURE / "I10_E1_gen.pth"),
+            str(public),
             "--config",
             str(FIXTURE / "config.json"),
             "--out",
@@ -132,14 +140,14 @@ def test_a_folder_made_from_its_checkpoint_predicts_and_samples_what_it_did(
 
 
 def test_what_is_exported_has_the_very_names_and_tables_of_its_own(
-    tmp_path: Path,
+    public: Path, tmp_path: Path
 ) -> None:
     """All 12 tables and all weights, bit by bit; and torch.load, with which that code
     reads them, reads them.
     """
-    f, _ = import_checkpoint(FIXTURE / "I10_E1_gen.pth", FIXTURE / "config.json")
+    f, _ = import_checkpoint(public, FIXTURE / "config.json")
     export_checkpoint(f, tmp_path / "I10_E1_gen.pth")
-    own = read_pth(FIXTURE / "I10_E1_gen.pth")
+    own = read_pth(public)
     assert len(own) == 12 + len(f.state_dict())
     assert identical(read_pth(tmp_path / "I10_E1_gen.pth"), own)
     assert identical(torch.load(tmp_path / "I10_E1_gen.pth", weights_only=True), own)
@@ -705,9 +713,9 @@ def test_an_imported_model_is_a_folder_like_any_and_upscales(
 
 
 def test_what_was_assumed_is_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    public: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cli.main(["import", str(FIXTURE / "I10_E1_gen.pth"), "--out", str(tmp_path)])
+    cli.main(["import", str(public), "--out", str(tmp_path)])
     said = (
         "not in the checkpoint, so assumed: groups = 32, size = 128, factor = 8,"
         " dropout = 0.0"
@@ -717,11 +725,11 @@ def test_what_was_assumed_is_said(
 
 
 def test_a_mistake_is_one_sentence_with_status_2_and_leaves_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    public: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "bad.pth").write_bytes(b"PK")
     (tmp_path / "file").touch()
-    good = str(FIXTURE / "I10_E1_gen.pth")
+    good = str(public)
     for arguments in (
         ("import", str(tmp_path / "bad.pth")),
         ("import", str(tmp_path / "none.pth")),
@@ -773,11 +781,11 @@ def run_refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     ],
 )
 def test_an_import_overwrites_a_model_or_a_training_only_when_asked_to(
-    there: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    there: str, public: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / there).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / there).write_text("mine")
-    command = ("import", FIXTURE / "I10_E1_gen.pth", "--out", tmp_path)
+    command = ("import", public, "--out", tmp_path)
     said = run_refused(capsys, *command)
     assert (
         said == f"sr3mini: {tmp_path / Path(there).parts[0]} is there already: choose"

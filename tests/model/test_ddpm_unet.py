@@ -234,7 +234,8 @@ def test_a_layout_that_cannot_be_built_is_refused_in_a_sentence() -> None:
 
 def test_the_fixture_is_where_the_checks_look_for_it() -> None:
     assert {p.name for p in FIXTURE.iterdir()} == {
-        "I10_E1_gen.pth",
+        "shapes.json",
+        "tables.safetensors",
         "config.json",
         "expected.safetensors",
     }
