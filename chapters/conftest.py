@@ -21,6 +21,7 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 
+import matplotlib.font_manager  # noqa: F401  or a cell builds its cache, and says so
 import pytest
 from nbval.plugin import IPyNbCell
 
@@ -57,9 +58,9 @@ def _split(text: str) -> tuple[list[str], list[str]]:
 def _allowed(old: str, new: str, tolerance: float, percent: bool) -> Decimal:
     if not percent and not re.search("[.eE]", old + new):
         return Decimal(0)
-    last_digit = min(_value(number).as_tuple().exponent for number in (old, new))
-    unit, share = Decimal((0, (1,), last_digit)), Decimal(str(tolerance))
-    return max(unit, share * abs(_value(old)))
+    places = [int(_value(number).as_tuple().exponent) for number in (old, new)]
+    share = Decimal(str(tolerance)) * abs(_value(old))
+    return max(Decimal(1).scaleb(min(places)), share)
 
 
 def _value(number: str) -> Decimal:
