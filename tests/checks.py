@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from PIL import Image
 from project import FIXTURE
+from public_code import weights
 from safetensors.torch import load_file
 from torch import Tensor
 
 from sr3mini.bridges.janspiry import their_name
-from sr3mini.bridges.pth import read_pth
 from sr3mini.degrade import degradation_matrix
 from sr3mini.oracle import ConditionalGaussianOracle, GaussianOracle
 from sr3mini.schedule import NoiseSchedule
@@ -958,7 +958,6 @@ def public_fixture(network: Function) -> tuple[Any, dict[str, Tensor]]:
     """A small network with the weights of a checkpoint that this code wrote, and what
     it returned for given inputs.
     """
-    folder = FIXTURE
     f = network(
         image_channels=3,
         condition_channels=3,
@@ -968,11 +967,9 @@ def public_fixture(network: Function) -> tuple[Any, dict[str, Tensor]]:
         attention=(1,),
         groups=32,
     )
-    weights = read_pth(folder / "I10_E1_gen.pth")
-    f.load_state_dict(
-        {name: weights[f"denoise_fn.{their_name(name)}"] for name in f.state_dict()}
-    )
-    return f.eval().requires_grad_(False), load_file(folder / "expected.safetensors")
+    theirs = weights()
+    f.load_state_dict({name: theirs[their_name(name)] for name in f.state_dict()})
+    return f.eval().requires_grad_(False), load_file(FIXTURE / "expected.safetensors")
 
 
 def check_the_ddpm_layout_is_that_codes(network: Function) -> None:
