@@ -1,13 +1,9 @@
-r"""f in other people's hands: the schedulers of `diffusers`, and `torch.export`.
+r"""f in the hands of `diffusers`: our sampler as its scheduler, and f as its network.
 
-    scheduler = to_diffusers(schedule, method="ddim")  the sampler, as diffusers writes
-                                                       it
-    model = at_timestep(f, x, schedule)                model(y_t, t), as diffusers calls
-                                                       a network
+    scheduler = to_diffusers(schedule, method="ddim")
+    model = at_timestep(f, x, schedule)
     for t in scheduler.timesteps:
       y_t = scheduler.step(model(y_t, t), t, y_t).prev_sample
-
-    export_program(f, "f.pt2")  for torch.export.load, without any code of ours
 
 diffusers counts t from 0: its t is our t - 1, and its alphas_cumprod[t] our
 gamma_{t+1}. Its tables are float32, ours float64.
@@ -41,8 +37,8 @@ def to_diffusers(
     """
     if method not in ("ancestral", "ddim"):
         raise ValueError(
-            f"method = {method!r}, but the schedulers of diffusers that are known here"
-            " are 'ancestral' and 'ddim'"
+            f"method = {method!r}, but diffusers is known here to do 'ancestral'"
+            " and 'ddim'"
         )
     try:
         from diffusers import DDIMScheduler, DDPMScheduler
@@ -56,12 +52,12 @@ def to_diffusers(
         "clip_sample": clip,
         "timestep_spacing": "leading",
     }
-    scheduler: Any = DDIMScheduler(**shared, set_alpha_to_one=True)
-    if method == "ancestral":
-        scheduler = DDPMScheduler(
-            **shared,
-            variance_type="fixed_large" if variance == "paper" else "fixed_small",
-        )
+    scheduler: Any
+    if method == "ddim":
+        scheduler = DDIMScheduler(**shared, set_alpha_to_one=True)
+    else:
+        kind = "fixed_large" if variance == "paper" else "fixed_small"
+        scheduler = DDPMScheduler(**shared, variance_type=kind)
     scheduler.set_timesteps(schedule.steps)
     return scheduler
 

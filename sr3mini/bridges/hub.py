@@ -31,6 +31,10 @@ except ImportError as error:
     ) from error
 
 
+FILES = ["model.safetensors", "model.json", "config.json", "README.md"]
+DOWNLOAD = {"revision", "cache_dir", "force_download", "local_files_only", "token"}
+
+
 class Model(
     Network,
     ModelHubMixin,
@@ -51,9 +55,8 @@ class Model(
     def _save_pretrained(self, save_directory: Path) -> None:
         save(save_directory / "model.safetensors", self.network)
         if self.about:
-            write_text(
-                json.dumps(self.about, indent=2) + "\n", save_directory / "model.json"
-            )
+            text = json.dumps(self.about, indent=2) + "\n"
+            write_text(text, save_directory / "model.json")
         describe(save_directory, self.preset)
 
     @classmethod
@@ -63,21 +66,8 @@ class Model(
         """The model of a local folder, or of a repository of which only the four files
         above are fetched.
         """
-        wanted = {
-            name: download[name]
-            for name in (
-                "revision",
-                "cache_dir",
-                "force_download",
-                "local_files_only",
-                "token",
-            )
-            if name in download
-        }
-        files = ["model.safetensors", "model.json", "config.json", "README.md"]
-        folder = (
-            Path(model_id)
-            if Path(model_id).is_dir()
-            else Path(snapshot_download(model_id, allow_patterns=files, **wanted))
-        )
+        folder = Path(model_id)
+        if not folder.is_dir():
+            wanted = {name: it for name, it in download.items() if name in DOWNLOAD}
+            folder = Path(snapshot_download(model_id, allow_patterns=FILES, **wanted))
         return cls(load(folder, device), card(folder))

@@ -14,7 +14,6 @@ clip=True)`.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..files.writing import write_text
+from ..files.writing import atomic, write_text
 from ..model.checkpoint import demand_finite
 from ..model.network import Network, build
 from ..model.preset import SCHEDULES, Preset
@@ -48,43 +47,28 @@ NAMES = (  # the beginning or the middle of a name: ours, and that code's
     (r"\.block\.skip", ".res_block.res_conv"),
     (r"\.attention\.", ".attn."),
 )
-PUBLISHED: dict[
-    tuple[Any, ...], dict[str, Any]
-    # by inner_channel, channel_multiplier, res_blocks: what else the configurations of
-    # that
-    # code say
-] = {
-    (64, (1, 2, 4, 8, 8), 2): {
-        "groups": 32,
-        "size": 128,
-        "factor": 8,
-        "dropout": 0.2,
-    },
-    (64, (1, 2, 4, 8, 16), 1): {
-        "groups": 16,
-        "size": 512,
-        "factor": 8,
-        "dropout": 0.0,
-    },
-    (32, (1, 2, 4, 8, 8, 16, 16), 2): {
-        "groups": 32,
-        "size": 512,
-        "factor": 8,
-        "dropout": 0.0,
-    },
+OTHERWISE = {"groups": 32, "size": 128, "factor": 8, "dropout": 0.0}
+# What else the configurations of that code say of the networks that it published, by
+# inner_channel, channel_multiplier, res_blocks.
+PUBLISHED: dict[tuple[Any, ...], dict[str, Any]] = {
+    (64, (1, 2, 4, 8, 8), 2): {**OTHERWISE, "dropout": 0.2},
+    (64, (1, 2, 4, 8, 16), 1): {**OTHERWISE, "groups": 16, "size": 512},
+    (32, (1, 2, 4, 8, 8, 16, 16), 2): {**OTHERWISE, "size": 512},
+}
+UNTOLD_SCHEDULE = {
+    "schedule": "linear",
+    "schedule_steps": 2000,
+    "schedule_start": 1e-6,
+    "schedule_end": 1e-2,
 }
 # our fields that the tensors tell, and the options of that code that they come from
 OPTIONS = {
-    **{
-        "image_channels": "out_channel",
-        "conditional": "in_channel",
-        "channels": "inner_channel",
-    },
-    **{
-        "multipliers": "channel_multiplier",
-        "blocks": "res_blocks",
-        "attention": "attn_res",
-    },
+    "image_channels": "out_channel",
+    "conditional": "in_channel",
+    "channels": "inner_channel",
+    "multipliers": "channel_multiplier",
+    "blocks": "res_blocks",
+    "attention": "attn_res",
 }
 
 
@@ -112,58 +96,43 @@ def import_checkpoint(
         if name.startswith(PREFIX)
     }
     betas = _betas_of(tensors, path)
-    fields = _layout_of(weights, path)
+    told = _layout_of(weights, path)
     demand_finite({PREFIX + name: tensor for name, tensor in weights.items()}, path)
-    assumed: dict[str, Any] = {}
+
+    assumed, command = {}, f"sr3mini import {path.name}"
     if config is None:
-        key = (fields["channels"], fields["multipliers"], fields["blocks"])
-        assumed = dict(
-            PUBLISHED.get(key, {"groups": 32, "size": 128, "factor": 8, "dropout": 0.0})
-        )
-        assumed["factor"] = assumed["factor"] if fields["conditional"] else 1
-        schedule = {} if betas is None else _schedule_of(betas, path)
-        assumed |= (
-            {}
-            if schedule
-            else {
-                "schedule": "linear",
-                "schedule_steps": 2000,
-                "schedule_start": 1e-6,
-                "schedule_end": 1e-2,
-            }
-        )
-        fields |= assumed | schedule
+        assumed = _assumed(told)
+        rest = assumed | ({} if betas is None else _schedule_of(betas, path))
+        hint = "; its configuration, given with --config, may tell what was assumed wrongly"
     else:
-        fields |= _checked(fields_of(config), fields, betas, config, path)
+        rest = _checked(fields_of(config), told, betas, config, path)
+        command, hint = f"{command} --config {Path(config).name}", ""
+    if betas is not None:
+        assumed = {name: it for name, it in assumed.items() if "schedule" not in name}
     try:
-        preset = Preset(
-            name=path.stem,
-            data="folder",
-            sampling_steps=min(100, fields["schedule_steps"]),
-            loss_power=1,
-            **fields,
-        )
-        f = _filled(preset, weights)
+        f = _filled(_preset(path.stem, told | rest), weights)
     except (ValueError, RuntimeError) as error:
-        hint = (
-            ""
-            if config
-            else (
-                "; its configuration, given with --config, may tell what was assumed"
-                " wrongly"
-            )
-        )
         raise ValueError(
             f"{path} does not hold the weights of a network that can be built"
             f" ({' '.join(str(error).split())}){hint}"
         ) from error
-    return f, {
-        "imported": (
-            f"sr3mini import {path.name}"
-            + (f" --config {Path(config).name}" if config else "")
-        ),
-        "assumed": assumed,
-    }
+    return f, {"imported": command, "assumed": assumed}
+
+
+def _assumed(told: dict[str, Any]) -> dict[str, Any]:
+    """What the tensors do not tell: as published, or as most of that code's networks
+    are.
+    """
+    key = (told["channels"], told["multipliers"], told["blocks"])
+    fields = PUBLISHED.get(key, OTHERWISE) | UNTOLD_SCHEDULE
+    return fields if told["conditional"] else fields | {"factor": 1}
+
+
+def _preset(name: str, fields: dict[str, Any]) -> Preset:
+    steps = min(100, fields["schedule_steps"])
+    return Preset(
+        name=name, data="folder", sampling_steps=steps, loss_power=1, **fields
+    )
 
 
 def export_checkpoint(f: Network, path: str | Path) -> Path:
@@ -174,51 +143,26 @@ def export_checkpoint(f: Network, path: str | Path) -> Path:
     written.
     """
     path, preset = Path(path), f.preset
-    if preset.layout != "ddpm" or preset.objective != "noise":
-        what = (
-            f"a network trained for {preset.objective}"
-            if preset.objective != "noise"
-            else f"the layout {preset.layout!r}"
-        )
+    problem, multiple = None, 2 ** (len(preset.multipliers) - 1)
+    if preset.objective != "noise":
+        problem = f"has no option for a network trained for {preset.objective}"
+    elif preset.layout != "ddpm":
+        problem = f"has no option for the layout {preset.layout!r}, only for 'ddpm'"
+    elif preset.size % multiple:
+        problem = f"fails at a size of {preset.size}: it is no multiple of {multiple}"
+    if problem is not None:
         raise ValueError(
-            f"{preset.name} cannot be written as a .pth of that code, which has no"
-            f" option for {what}; only the layout 'ddpm' fits"
-        )
-    multiple = 2 ** (len(preset.multipliers) - 1)
-    if preset.size % multiple:
-        raise ValueError(
-            f"{preset.name} cannot be written as a .pth of that code, which fails at a"
-            f" size of {preset.size}: it is no multiple of {multiple}"
+            f"{preset.name} cannot be written as a .pth of that code, which {problem}"
         )
     weights = {
         PREFIX + their_name(name): tensor.detach().cpu().contiguous()
         for name, tensor in f.state_dict().items()
     }
-    _write({**_buffers(preset.training_schedule()), **weights}, path)
+    with atomic(path) as beside:
+        torch.save({**_buffers(preset.training_schedule()), **weights}, beside)
     options = path.with_suffix(".json")
     write_text(json.dumps(configuration(preset, path), indent=4) + "\n", options)
     return options
-
-
-def _write(tensors: dict[str, Tensor], path: Path) -> None:
-    """torch.save, beside its place and renamed, so that there is never half a
-    checkpoint.
-    """
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        torch.save(tensors, beside)
-        beside.replace(path)
-    except (
-        OSError,
-        RuntimeError,
-    ) as error:  # torch reports a full disk as a RuntimeError
-        raise OSError(
-            f"{path} could not be written:"
-            f" {getattr(error, 'strerror', None) or ' '.join(str(error).split())}"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
 
 
 def their_name(name: str) -> str:
@@ -235,19 +179,18 @@ def _filled(preset: Preset, weights: dict[str, Tensor]) -> Network:
     """The preset's network with these tensors, which are renamed and not copied."""
     with torch.device("meta"):
         f = build(preset)
-    names = {their_name(name): name for name in f.state_dict()}
+    wanted, names = f.state_dict(), {their_name(name): name for name in f.state_dict()}
     renamed = {names.get(name, name): tensor for name, tensor in weights.items()}
-    wrong = [
-        name
-        for name, tensor in f.state_dict().items()
-        if name not in renamed or renamed[name].shape != tensor.shape
-    ]
-    for name in wrong or sorted(renamed.keys() - names.values()):
-        found = tuple(renamed[name].shape) if name in renamed else "missing"
-        raise ValueError(
-            f"{PREFIX}{their_name(name)} is {found}, wanted"
-            f" {tuple(f.state_dict()[name].shape) if name in wrong else 'nothing of that name'}"
+    for name in [*wanted, *renamed]:
+        there, here = (
+            tuple(tensors[name].shape) if name in tensors else None
+            for tensors in (renamed, wanted)
         )
+        if there != here:
+            raise ValueError(
+                f"{PREFIX}{their_name(name)} is {there or 'missing'}, wanted"
+                f" {here or 'nothing of that name'}"
+            )
     f.load_state_dict(renamed, assign=True)
     return f.eval().requires_grad_(False)
 
@@ -264,28 +207,7 @@ def _layout_of(weights: dict[str, Tensor], path: Path) -> dict[str, Any]:
     try:
         stem, head = weights["downs.0.weight"], weights["final_conv.block.3.weight"]
         channels, inputs, outputs = len(stem), stem.shape[1], len(head)
-        depths: list[list[tuple[int, bool, bool]]] = [[]]
-        for n in range(
-            1
-            + max(
-                int(name.split(".")[1]) for name in weights if name.startswith("ups.")
-            )
-        ):
-            if f"ups.{n}.conv.weight" in weights:
-                depths.append([])
-                continue
-            convolution, level = (
-                weights[f"ups.{n}.res_block.block1.block.3.weight"],
-                weights[f"ups.{n}.res_block.noise_func.noise_func.0.weight"],
-            )
-            depths[-1].append(
-                (
-                    len(convolution),
-                    f"ups.{n}.attn.qkv.weight" in weights,
-                    len(level) == 2 * len(convolution),
-                )
-            )
-        depths.reverse()
+        depths = _way_up(weights)[::-1]
         blocks = {len(stages) - 1 for stages in depths}
         widths = [{width for width, _, _ in stages} for stages in depths]
         multipliers = tuple(
@@ -296,28 +218,38 @@ def _layout_of(weights: dict[str, Tensor], path: Path) -> dict[str, Any]:
             f"{path} holds tensors, but not those of that code's network; a file that"
             f" ends in _gen.pth does ({error})"
         ) from error
-    if (
-        len(blocks) > 1
-        or len(multipliers) < len(depths)
-        or inputs not in (outputs, 2 * outputs)
-    ):
+    regular = len(blocks) == 1 and len(multipliers) == len(depths)
+    if not regular or inputs not in (outputs, 2 * outputs):
         raise ValueError(
             f"{path} holds a network that no option of that code describes: {inputs}"
             f" channels in, {outputs} out, stages {depths}"
         )
     return {
-        **{
-            "image_channels": outputs,
-            "conditional": inputs == 2 * outputs,
-            "channels": channels,
-            "multipliers": multipliers,
-            "blocks": blocks.pop(),
-        },
-        "attention": tuple(
-            depth for depth, stages in enumerate(depths) if stages[0][1]
-        ),
+        "image_channels": outputs,
+        "conditional": inputs == 2 * outputs,
+        "channels": channels,
+        "multipliers": multipliers,
+        "blocks": blocks.pop(),
+        "attention": tuple(n for n, stages in enumerate(depths) if stages[0][1]),
         "layout": "ddpm_affine" if depths[0][0][2] else "ddpm",
     }
+
+
+def _way_up(weights: dict[str, Tensor]) -> list[list[tuple[int, bool, bool]]]:
+    """For every depth, the deepest first, its stages: how wide, whether with attention,
+    whether the level scales as well as shifts.
+    """
+    depths: list[list[tuple[int, bool, bool]]] = [[]]
+    numbers = {int(name.split(".")[1]) for name in weights if name.startswith("ups.")}
+    for n in range(1 + max(numbers)):
+        if f"ups.{n}.conv.weight" in weights:
+            depths.append([])
+            continue
+        width = len(weights[f"ups.{n}.res_block.block1.block.3.weight"])
+        level = len(weights[f"ups.{n}.res_block.noise_func.noise_func.0.weight"])
+        attention = f"ups.{n}.attn.qkv.weight" in weights
+        depths[-1].append((width, attention, level == 2 * width))
+    return depths
 
 
 def _betas_of(tensors: dict[str, Tensor], path: Path) -> Tensor | None:
@@ -333,23 +265,14 @@ def _betas_of(tensors: dict[str, Tensor], path: Path) -> Tensor | None:
 
 def _schedule_of(betas: Tensor, path: Path) -> dict[str, Any]:
     """The fields of the preset that describe a checkpoint's table of beta."""
-    steps, first, last = (
-        len(betas),
-        float(f"{betas[0].item():.6g}"),
-        float(f"{betas[-1].item():.6g}"),
-    )
+    start, end = (float(f"{beta:.6g}") for beta in (betas[0], betas[-1]))
+    ends = {"schedule_steps": len(betas), "schedule_start": start, "schedule_end": end}
     for kind in SCHEDULES:
-        fields = {
-            "schedule": kind,
-            "schedule_steps": steps,
-            "schedule_start": first,
-            "schedule_end": last,
-        }
-        if _is_schedule(betas, fields):
-            return fields
+        if _is_schedule(betas, {"schedule": kind, **ends}):
+            return {"schedule": kind, **ends}
     raise ValueError(
-        f"{path} holds a table of {steps} betas from {first:g} to {last:g} that is none"
-        f" of {', '.join(SCHEDULES)}; say with --config which it is"
+        f"{path} holds a table of {len(betas)} betas from {start:g} to {end:g} that is"
+        f" none of {', '.join(SCHEDULES)}; say with --config which it is"
     )
 
 
@@ -359,26 +282,17 @@ def _is_schedule(betas: Tensor, fields: dict[str, Any]) -> bool:
     """
     if fields["schedule_steps"] != len(betas):
         return False
+    family = SCHEDULES[fields["schedule"]]
     try:
-        made = (
-            1
-            - SCHEDULES[fields["schedule"]](
-                *(fields[f"schedule_{name}"] for name in ("steps", "start", "end"))
-            ).alphas[1:]
+        made = family(
+            fields["schedule_steps"], fields["schedule_start"], fields["schedule_end"]
         )
     except ValueError:
         return False
-    kind = torch.finfo(
-        betas.dtype
-        # 2: not only the table was rounded to it, but also a start and an end that were
-        # taken from the table
-    )
-    return torch.allclose(
-        made,
-        betas.double(),
-        rtol=max(1e-4, 2 * kind.eps),
-        atol=max(1e-9, 2 * kind.tiny * kind.eps),
-    )
+    # 2: the table was rounded, and so were a start and an end that were taken from it
+    kind = torch.finfo(betas.dtype)
+    rtol, atol = max(1e-4, 2 * kind.eps), max(1e-9, 2 * kind.tiny * kind.eps)
+    return torch.allclose(1 - made.alphas[1:], betas.double(), rtol=rtol, atol=atol)
 
 
 def _checked(
@@ -403,21 +317,16 @@ def _checked(
             f"{config} describes a schedule of {schedules[0]['schedule_steps']} steps,"
             f" but the {len(betas)} betas of {path} are another's"
         )
-    return {
-        **{field: value for field, value in fields.items() if field not in OPTIONS},
-        **schedules[0],
-    }
+    untold = {name: value for name, value in fields.items() if name not in OPTIONS}
+    return untold | schedules[0]
 
 
 def _buffers(schedule: NoiseSchedule) -> dict[str, Tensor]:
     """The 12 tables that a checkpoint of that code carries, float32, with entry 0 for t
     = 1.
     """
-    alphas, gammas, before = (
-        schedule.alphas[1:],
-        schedule.gammas[1:],
-        schedule.gammas[:-1],
-    )
+    alphas, gammas = schedule.alphas[1:], schedule.gammas[1:]
+    before = schedule.gammas[:-1]
     variance = (1 - alphas) * (1 - before) / (1 - gammas)
     tables = {
         "betas": 1 - alphas,

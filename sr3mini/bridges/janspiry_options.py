@@ -21,10 +21,10 @@ THEIR_SCHEDULES = {
     "constant": "const",
     "cosine": "cosine",
 }
-WHOLE = (  # options that count something
+WHOLE = {  # options that count something
     *("in_channel", "out_channel", "inner_channel", "norm_groups", "res_blocks"),
     *("image_size", "l_resolution", "r_resolution", "n_timestep"),
-)
+}
 
 
 def fields_of(config: str | Path) -> dict[str, Any]:
@@ -42,63 +42,16 @@ def fields_of(config: str | Path) -> dict[str, Any]:
                 f"which_model_G is {model['which_model_G']!r}, and only 'sr3' can be"
                 " imported"
             )
-        unet, diffusion, betas = (
-            model["unet"],
-            model.get("diffusion", {}),
-            model["beta_schedule"],
-        )
-        _demand_whole(unet, diffusion)
-        image_size = (
-            diffusion["image_size"] if "image_size" in diffusion else unet["image_size"]
-        )
-        multipliers = tuple(
-            unet["channel_multiplier"]
-            if "channel_multiplier" in unet
-            else unet["channel_mults"]
-        )
-        sizes: dict[str, Any] = next(
-            (
-                each
-                for each in options.get("datasets", {}).values()
-                if {"l_resolution", "r_resolution"} <= each.keys()
-            ),
-            {},
-        )
-        _demand_whole(sizes)
-        size, outputs = sizes.get("r_resolution", image_size), unet["out_channel"]
-        conditional = diffusion.get("conditional", unet["in_channel"] > outputs)
-        if unet["in_channel"] != outputs * (1 + conditional):
-            raise ValueError(
-                f"in_channel = {unet['in_channel']} and out_channel = {outputs} do not"
-                f" fit conditional = {json.dumps(conditional)}"
-            )
-        factor = size // sizes.get("l_resolution", size // 8 or 1) if conditional else 1
+        unet, diffusion = model["unet"], model.get("diffusion", {})
+        _demand_whole(unet)
+        _demand_whole(diffusion)
+        image_size = {**unet, **diffusion}["image_size"]
+        conditional = _conditional(unet, diffusion)
         return {
-            **{
-                "image_channels": outputs,
-                "conditional": conditional,
-                "channels": unet["inner_channel"],
-            },
-            **{"multipliers": multipliers, "blocks": unet["res_blocks"]},
-            "attention": tuple(
-                depth
-                for depth in range(len(multipliers))
-                if image_size // 2**depth in unet["attn_res"]
-            ),
-            **{
-                "groups": unet.get("norm_groups") or 32,
-                "dropout": float(unet["dropout"]),
-                "size": size,
-                "factor": factor,
-            },
-            "schedules": (
-                [
-                    _schedule_fields(betas[phase])
-                    for phase in ("train", "val")
-                    if phase in betas
-                ]
-                or [_schedule_fields(betas)]
-            ),
+            **_network_fields(unet, image_size),
+            "conditional": conditional,
+            **_sizes(options, image_size, conditional),
+            "schedules": _schedules(model["beta_schedule"]),
         }
     except KeyError as error:
         raise ValueError(
@@ -110,38 +63,77 @@ def fields_of(config: str | Path) -> dict[str, Any]:
         ) from error
 
 
-def _demand_whole(*sections: Any) -> None:
+def _demand_whole(section: Any) -> None:
     """ValueError where one of the options `WHOLE` is no whole number. norm_groups may
     be null, which stands for 32.
     """
-    for name, value in (
-        each for section in sections for each in section.items() if each[0] in WHOLE
-    ):
+    for name in WHOLE & section.keys():
+        value = section[name]
         if type(value) is not int and (name, value) != ("norm_groups", None):
             raise ValueError(
                 f"{name} = {json.dumps(value)}, but it must be a whole number"
             )
 
 
-def _schedule_fields(betas: dict[str, Any]) -> dict[str, Any]:
-    """A section of beta_schedule in our words. "jsd" is the one without: it ends at
-    gamma = 0, where that code divides by 0.
+def _conditional(unet: Any, diffusion: Any) -> bool:
+    inputs, outputs = unet["in_channel"], unet["out_channel"]
+    conditional = diffusion.get("conditional", inputs > outputs)
+    if inputs != outputs * (1 + conditional):
+        raise ValueError(
+            f"in_channel = {inputs} and out_channel = {outputs} do not fit conditional"
+            f" = {json.dumps(conditional)}"
+        )
+    return conditional
+
+
+def _network_fields(unet: Any, image_size: int) -> dict[str, Any]:
+    """Attention is told by the sides of the pictures that it looks at."""
+    name = "channel_multiplier" if "channel_multiplier" in unet else "channel_mults"
+    multipliers = tuple(unet[name])
+    depths = range(len(multipliers))
+    return {
+        "image_channels": unet["out_channel"],
+        "channels": unet["inner_channel"],
+        "multipliers": multipliers,
+        "blocks": unet["res_blocks"],
+        "attention": tuple(n for n in depths if image_size // 2**n in unet["attn_res"]),
+        "groups": unet.get("norm_groups") or 32,
+        "dropout": float(unet["dropout"]),
+    }
+
+
+def _sizes(options: Any, size: int, conditional: bool) -> dict[str, int]:
+    """By the first data set that says them, or of that code's usual factor 8."""
+    low = size // 8 or 1
+    for each in options.get("datasets", {}).values():
+        if {"l_resolution", "r_resolution"} <= each.keys():
+            _demand_whole(each)
+            low, size = each["l_resolution"], each["r_resolution"]
+            break
+    return {"size": size, "factor": size // low if conditional else 1}
+
+
+def _schedules(betas: Any) -> list[dict[str, Any]]:
+    """The sections of beta_schedule in our words, or the only one. "jsd" is the one
+    without: it ends at gamma = 0, where that code divides by 0.
     """
     ours = {theirs: ours for ours, theirs in THEIR_SCHEDULES.items()}
-    if betas["schedule"] not in ours:
-        raise ValueError(
-            f"the schedule {betas['schedule']!r} is none of {', '.join(ours)}"
-        )
-    _demand_whole(betas)
-    numbers = {
-        "schedule_start": float(betas["linear_start"]),
-        "schedule_end": float(betas["linear_end"]),
-    }
-    return {
-        "schedule": ours[betas["schedule"]],
-        "schedule_steps": betas["n_timestep"],
-        **numbers,
-    }
+    sections = [betas[phase] for phase in ("train", "val") if phase in betas] or [betas]
+    found = []
+    for each in sections:
+        if each["schedule"] not in ours:
+            raise ValueError(
+                f"the schedule {each['schedule']!r} is none of {', '.join(ours)}"
+            )
+        _demand_whole(each)
+        schedule = {
+            "schedule": ours[each["schedule"]],
+            "schedule_steps": each["n_timestep"],
+            "schedule_start": float(each["linear_start"]),
+            "schedule_end": float(each["linear_end"]),
+        }
+        found.append(schedule)
+    return found
 
 
 def _options(config: str | Path) -> dict[str, Any]:
@@ -169,11 +161,9 @@ def configuration(preset: Preset, path: Path) -> dict[str, Any]:
     named as its own preparation names them.
     """
     low, high = preset.size // preset.factor, preset.size
-    betas = {
-        "schedule": THEIR_SCHEDULES[preset.schedule],
-        "n_timestep": preset.schedule_steps,
-    }
-    betas |= {"linear_start": preset.schedule_start, "linear_end": preset.schedule_end}
+    resume = str(path.resolve()).removesuffix(".pth").removesuffix("_gen")
+    folders = {"log": "logs", "tb_logger": "tb_logger", "results": "results"}
+    folders |= {"checkpoint": "checkpoint", "resume_state": resume}
     pictures = {
         "name": preset.name,
         "dataroot": f"dataset/pictures_{low}_{high}",
@@ -182,69 +172,51 @@ def configuration(preset: Preset, path: Path) -> dict[str, Any]:
         "r_resolution": high,
         "data_len": -1,
     }
+    loader = {"batch_size": 4, "num_workers": 8, "use_shuffle": True}
+    betas = {
+        "schedule": THEIR_SCHEDULES[preset.schedule],
+        "n_timestep": preset.schedule_steps,
+        "linear_start": preset.schedule_start,
+        "linear_end": preset.schedule_end,
+    }
     unet = {
-        **{
-            "in_channel": preset.image_channels * (1 + preset.conditional),
-            "out_channel": preset.image_channels,
-            "inner_channel": preset.channels,
-        },
-        **{
-            "norm_groups": preset.groups,
-            "channel_multiplier": list(preset.multipliers),
-            "res_blocks": preset.blocks,
-            "dropout": preset.dropout,
-        },
-        "attn_res": [preset.size // 2**depth for depth in preset.attention],
+        "in_channel": preset.image_channels * (1 + preset.conditional),
+        "out_channel": preset.image_channels,
+        "inner_channel": preset.channels,
+        "norm_groups": preset.groups,
+        "channel_multiplier": list(preset.multipliers),
+        "res_blocks": preset.blocks,
+        "dropout": preset.dropout,
+        "attn_res": [high // 2**depth for depth in preset.attention],
     }
-    resume = str(path.resolve()).removesuffix(".pth").removesuffix("_gen")
-    folders = {
-        "log": "logs",
-        "tb_logger": "tb_logger",
-        "results": "results",
-        "checkpoint": "checkpoint",
+    diffusion = {
+        "image_size": high,
+        "channels": preset.image_channels,
+        "conditional": preset.conditional,
     }
+    ema = {"step_start_ema": 5000, "update_ema_every": 1, "ema_decay": preset.ema_decay}
     return {
-        **{
-            "name": preset.name,
-            "phase": "val",
-            "gpu_ids": [0],
-            "path": {**folders, "resume_state": resume},
-        },
+        "name": preset.name,
+        "phase": "val",
+        "gpu_ids": [0],
+        "path": folders,
         "datasets": {
-            "train": {
-                **pictures,
-                "mode": "HR",
-                "batch_size": 4,
-                "num_workers": 8,
-                "use_shuffle": True,
-            },
+            "train": {**pictures, "mode": "HR", **loader},
             "val": {**pictures, "mode": "LRHR", "data_len": 50},
         },
         "model": {
-            **{
-                "which_model_G": "sr3",
-                "finetune_norm": False,
-                "unet": unet,
-                "beta_schedule": {"train": betas, "val": betas},
-            },
-            "diffusion": {
-                "image_size": high,
-                "channels": preset.image_channels,
-                "conditional": preset.conditional,
-            },
+            "which_model_G": "sr3",
+            "finetune_norm": False,
+            "unet": unet,
+            "beta_schedule": {"train": betas, "val": betas},
+            "diffusion": diffusion,
         },
         "train": {
-            **{
-                "n_iter": preset.train_steps,
-                "val_freq": 10_000,
-                "save_checkpoint_freq": 10_000,
-                "print_freq": 200,
-            },
+            "n_iter": preset.train_steps,
+            "val_freq": 10_000,
+            "save_checkpoint_freq": 10_000,
+            "print_freq": 200,
             "optimizer": {"type": "adam", "lr": preset.learning_rate},
-            "ema_scheduler": {
-                "step_start_ema": 5000,
-                "update_ema_every": 1,
-                "ema_decay": preset.ema_decay,
-            },
+            "ema_scheduler": ema,
         },
     }

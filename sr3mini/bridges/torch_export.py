@@ -5,13 +5,13 @@ export_program(f, "f.pt2")
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ..files.writing import atomic
 from ..model.network import Network
 
 
@@ -23,38 +23,25 @@ def export_program(f: Network, path: str | Path) -> float:
     read back and compared with f on a batch of another size before it gets its place:
     the largest difference is returned, and above 1e-4 a ValueError is raised.
     """
-    path, beside = Path(path), Path(path).with_name(f".{Path(path).name}.part.pt2")
+    path = Path(path)
     if not path.parent.is_dir():
         raise OSError(f"{path} could not be written: there is no folder {path.parent}")
-    f = copy.deepcopy(f).eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    f = copy.deepcopy(f).eval()
+    f.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     batch = torch.export.Dim("batch", min=1, max=65535)
-    try:
-        with torch.no_grad():
-            program = torch.export.export(
-                f, example(f, 2), dynamic_shapes=({0: batch},) * 3, strict=False
-            )
-            torch.export.save(program, beside)
-            inputs = example(f, 3)
-            difference = (
-                (torch.export.load(beside).module()(*inputs) - f(*inputs))
-                .abs()
-                .max()
-                .item()
-            )
+    inputs = example(f, 3)
+    with atomic(path) as beside, torch.no_grad():
+        program = torch.export.export(
+            f, example(f, 2), dynamic_shapes=({0: batch},) * 3, strict=False
+        )
+        torch.export.save(program, beside)
+        read = torch.export.load(beside).module()
+        difference = (read(*inputs) - f(*inputs)).abs().max().item()
         if not difference <= 1e-4:
             raise ValueError(
                 f"the exported program is {difference:.1e} away from {f.preset.name},"
                 f" so {path} was not written"
             )
-        beside.replace(path)
-    except (OSError, RuntimeError) as error:
-        raise OSError(
-            f"{path} could not be written:"
-            f" {getattr(error, 'strerror', None) or ' '.join(str(error).split())}"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
     return difference
 
 

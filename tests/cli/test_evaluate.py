@@ -23,7 +23,7 @@ from sr3mini.model.network import build
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    checkpoint.save(tmp_path / "tiny.safetensors", build(tiny))
+    checkpoint.save(tmp_path / "tiny.safetensors", build(tiny.TINY))
     return tmp_path / "tiny.safetensors"
 
 
