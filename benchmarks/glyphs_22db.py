@@ -27,7 +27,7 @@ from train_step import accelerated
 
 from sr3mini import downsample
 from sr3mini.data import batches, glyphs
-from sr3mini.evaluation.evaluate import held_out
+from sr3mini.evaluation.samples import held_out
 from sr3mini.metrics import measure
 from sr3mini.model.network import Network, build
 from sr3mini.model.presets import PRESETS

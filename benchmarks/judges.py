@@ -23,7 +23,12 @@ from typing import Any
 from torch import Tensor
 
 from sr3mini import downsample, upsample
-from sr3mini.evaluation.evaluate import JUDGES, error_of_means, evaluate, held_out
+from sr3mini.evaluation.samples import (
+    JUDGES,
+    error_of_means,
+    held_out,
+    measured_samples,
+)
 from sr3mini.metrics import fool_rate, sharpness
 from sr3mini.model.checkpoint import load
 from sr3mini.training.train import machine
@@ -56,7 +61,7 @@ def main() -> None:
     f, rival = load(options.model), load(options.rival)
     y, _ = held_out("glyphs", f, options.count, options.seed)
     x = downsample(y, f.preset.factor)
-    _, drawn = evaluate(f, y, samples=options.samples, progress=True)
+    _, drawn = measured_samples(f, y, samples=options.samples, progress=True)
     counts = [k for k in (1, 2, 4, 8, 16) if k <= options.samples]
     rows = {
         "bicubic": row(upsample(x, f.preset.factor).clamp(-1, 1), y),

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from sr3mini import downsample, upsample
 from sr3mini.data import write_picture
-from sr3mini.evaluation.evaluate import evaluate, held_out
+from sr3mini.evaluation.samples import held_out, measured_samples
 from sr3mini.metrics import measure, sharpness
 from sr3mini.model.checkpoint import load
 from sr3mini.training.train import machine
@@ -62,7 +62,7 @@ def main() -> None:
     f = load(options.model)
     y, _ = held_out(options.data, f, options.count, options.seed)
     x = downsample(y, f.preset.factor)
-    _, drawn = evaluate(f, y, samples=options.samples, progress=True)
+    _, drawn = measured_samples(f, y, samples=options.samples, progress=True)
     answers = {
         "bicubic": upsample(x, f.preset.factor).clamp(-1, 1),
         "SR3": drawn[0],

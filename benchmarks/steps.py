@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from sr3mini import NoiseSchedule, downsample
-from sr3mini.evaluation.evaluate import held_out
+from sr3mini.evaluation.samples import held_out
 from sr3mini.metrics import diversity, measure
 from sr3mini.model.checkpoint import load
 from sr3mini.model.network import Network

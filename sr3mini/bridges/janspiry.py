@@ -103,7 +103,7 @@ def import_checkpoint(
     if config is None:
         assumed = _assumed(told)
         rest = assumed | ({} if betas is None else _schedule_of(betas, path))
-        hint = "; its configuration, given with --config, may tell what was assumed wrongly"
+        hint = "; its configuration, given with --config, may tell what is wrong"
     else:
         rest = _checked(fields_of(config), told, betas, config, path)
         command, hint = f"{command} --config {Path(config).name}", ""

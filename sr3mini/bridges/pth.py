@@ -96,7 +96,8 @@ def _demand_harmless(program: bytes) -> None:
     to print.
     """
     several, shared, before = set(), 0, ""
-    for opcode, argument, _ in pickletools.genops(program):
+    for opcode, given, _ in pickletools.genops(program):
+        argument: Any = given
         match opcode.name:
             case "PROTO" if argument != 2:
                 raise Refused(f"is in pickle protocol {argument}, not in torch's 2")

@@ -1,4 +1,4 @@
-r"""The command line: one module a verb. A user's mistake is one sentence and status 2."""
+r"""The command line: one module a verb. A mistake is one sentence and status 2."""
 
 from __future__ import annotations
 
@@ -51,24 +51,14 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror is not None:
-        return (
-            error.strerror
-            if error.filename is None
-            else f"{error.filename}: {error.strerror}"
-        )
+        where = "" if error.filename is None else f"{error.filename}: "
+        return where + error.strerror
     if isinstance(error, ImportError):
-        return (
-            str(error)
-            if "pip install" in str(error)
-            else (
-                f"{error}; install what this needs with pip install"
-                " 'sr3mini[book,train]'"
-            )
-        )
+        advice = "; install what this needs with pip install 'sr3mini[book,train]'"
+        return str(error) + ("" if "pip install" in str(error) else advice)
     return " ".join(str(error.args[0]).split()) if error.args else type(error).__name__
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    tqdm.write(
-        f"sr3mini: {message}", file=sys.stderr
-    )  # on a line of its own, not behind a progress bar
+    # on a line of its own, not behind a progress bar
+    tqdm.write(f"sr3mini: {message}", file=sys.stderr)

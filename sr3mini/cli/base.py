@@ -51,12 +51,8 @@ def network_calls(f: Network, steps: int | None) -> int:
                 " called once a picture: leave --steps out"
             )
         return 1
-    return between(
-        "steps",
-        f.preset.sampling_steps if steps is None else steps,
-        1,
-        f.preset.schedule_steps,
-    )
+    steps = f.preset.sampling_steps if steps is None else steps
+    return between("steps", steps, 1, f.preset.schedule_steps)
 
 
 def pick_device(name: str) -> torch.device:
@@ -66,21 +62,13 @@ def pick_device(name: str) -> torch.device:
     import torch
 
     if name == "auto":
-        name = (
-            "cuda"
-            if torch.cuda.is_available()
-            else "mps"
-            if torch.backends.mps.is_available()
-            else "cpu"
-        )
+        name = "mps" if torch.backends.mps.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else name
     try:
         number = torch.zeros((), device=name)
         number.item()  # the device "meta" has shapes and no numbers
         return number.device
-    except (
-        RuntimeError,
-        AssertionError,
-    ) as error:  # what torch raises depends on how it was built
+    except (RuntimeError, AssertionError) as error:  # depends on how torch was built
         raise ValueError(
             f"device = {name!r}, but this machine does not have it"
             f" ({str(error).splitlines()[0].rstrip('.')})"

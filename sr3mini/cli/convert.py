@@ -7,14 +7,8 @@ from typing import Annotated
 
 import tyro
 
-MODEL_FOLDER = (
-    "model.safetensors",
-    "config.json",
-    "model.json",
-    "README.md",
-    "metrics.jsonl",
-    "state",
-)  # the last two are a training's
+WEIGHTS_AND_CARD = ("model.safetensors", "config.json", "model.json", "README.md")
+TRAINING = ("metrics.jsonl", "state")
 
 
 def import_(
@@ -43,7 +37,7 @@ def import_(
     from ..model.card import describe
     from ..model.checkpoint import save
 
-    demand_free((out / name for name in MODEL_FOLDER), overwrite)
+    demand_free((out / name for name in WEIGHTS_AND_CARD + TRAINING), overwrite)
     f, about = import_checkpoint(checkpoint, config)
     about |= {
         "preset": dataclasses.asdict(f.preset),
@@ -53,18 +47,13 @@ def import_(
     save(out / "model.safetensors", f)
     write_text(json.dumps(about, indent=2) + "\n", out / "model.json")
     describe(out, f.preset)
-    what = (
-        f"{f.preset.size // f.preset.factor} -> {f.preset.size}"
-        if f.preset.conditional
-        else f"unconditional, {f.preset.size}"
-    )
+    what = f"{f.preset.size // f.preset.factor} -> {f.preset.size}"
+    if not f.preset.conditional:
+        what = f"unconditional, {f.preset.size}"
     print(f"wrote {out}: {what}, {about['parameters'] / 1e6:.1f} million parameters")
     if about["assumed"]:
-        print(
-            "not in the checkpoint, so assumed: "
-            + ", ".join(f"{name} = {value}" for name, value in about["assumed"].items())
-            + "; pass --config to be sure"
-        )
+        listed = ", ".join(f"{name} = {it}" for name, it in about["assumed"].items())
+        print(f"not in the checkpoint, so assumed: {listed}; pass --config to be sure")
 
 
 def export(
@@ -93,11 +82,10 @@ def export(
         raise ValueError(
             f"{out} ends neither in .pth nor in .pt2, so it is not clear what to write"
         )
-    demand_free(
-        [out, out.with_suffix(".json")] if out.suffix == ".pth" else [out], overwrite
-    )
+    public = out.suffix == ".pth"
+    demand_free([out, out.with_suffix(".json")] if public else [out], overwrite)
     f = load(model)
-    if out.suffix == ".pth":
+    if public:
         print(f"wrote {out} and {export_checkpoint(f, out)}")
     else:
         print(f"wrote {out}; at most {export_program(f, out):.1e} from {model}")

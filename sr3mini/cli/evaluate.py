@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import tyro
 
@@ -14,8 +15,18 @@ from .base import DEFAULT_MODEL, between, known_figures, network_calls, pick_dev
 if TYPE_CHECKING:
     from PIL import Image
 
+    from ..evaluation.compare import Case, Comparison
     from ..evaluation.pairing import Pair
+    from ..evaluation.table import Table
     from ..model.network import Network
+
+
+class Cases(NamedTuple):
+    """What is measured: picture by picture, how many, and what to say of them."""
+
+    each: Iterator[Case]
+    total: int
+    about: str
 
 
 def evaluate(
@@ -71,14 +82,11 @@ def evaluate(
         sheet: also draw the first 16 pictures into this picture file: input, bicubic,
             result and reference.
     """
-    from tqdm.auto import tqdm
-
     from ..evaluation import perceptual
-    from ..evaluation.compare import Comparison, drawn_cases, folder_cases
-    from ..evaluation.evaluate import chosen, holds_out
-    from ..evaluation.report import ROWS, stacked, strip, to_csv, to_markdown
+    from ..evaluation.compare import Comparison
+    from ..evaluation.report import to_csv, to_markdown
     from ..evaluation.table import format_table
-    from ..files.writing import save_picture, write_text
+    from ..files.writing import write_text
 
     for name, value, least in (
         ("count", count, 1),
@@ -91,89 +99,107 @@ def evaluate(
     if model is None and references is None:
         model = "glyphs_8_32" if data == "glyphs" else DEFAULT_MODEL
     _one_of_two_ways(model, data, references, results, bicubic)
-    known = (
-        {} if out is None else known_figures(out)
-    )  # before the long part, so that a wrong path or a missing package costs nothing
+    # before the long part, so that a wrong path or a missing package costs nothing
+    known = {} if out is None else known_figures(out)
     _check_places(csv, markdown, sheet)
-    comparison = Comparison(
-        border=border,
-        on_luma=y_channel,
-        lpips=perceptual.lpips() if lpips else None,
-        fid=fid,
-    )
+    distance = perceptual.lpips() if lpips else None
+    comparison = Comparison(border=border, on_luma=y_channel, lpips=distance, fid=fid)
     f, steps = _model(model, steps, device)
+
     if references is None:
         assert f is not None
         samples = samples or 8
-        pictures, order = chosen(data, f, count or 1024, seed)
-        cases, total = (
-            drawn_cases(f, pictures, order, steps=steps, samples=samples),
-            len(order),
-        )
-        about = (
-            f"{total} {'held-out ' * holds_out(data)}pictures of {data},"
-            f" {f.preset.size // f.preset.factor} -> {f.preset.size}"
-        )
-        options: dict[str, object] = {"model": model, "data": data, "count": total}
+        cases = _of_data(f, data, count or 1024, samples, steps, seed)
+        count = cases.total
     else:
         samples = samples or 1
         paired = _pairs(references, results, count, seed)
         factor = _factor(f, bicubic)
-        cases, total = (
-            folder_cases(
-                paired, factor=factor, f=f, steps=steps, seed=seed, samples=samples
-            ),
-            len(paired),
-        )
-        about = f"{total} pictures of {references}" + (f", x{factor}" if factor else "")
-        options = {
-            "references": references,
-            "results": results,
-            "model": model,
-            "bicubic": bicubic,
-            "count": count,
-        }
-    options |= (
-        {"samples": samples, "steps": steps, "seed": seed} if f is not None else {}
-    )
-    if f is not None:
-        about += (
-            ", 1 network call a picture"
-            if steps == 1
-            else f", {steps} network calls a picture"
-        )
-    strips: list[Image.Image] = []
-    for case in tqdm(cases, total=total, desc="evaluating", unit="picture"):
-        values = comparison.add(case)
-        if sheet is not None and len(strips) < ROWS:
-            strips.append(strip(case, values))
+        cases = _of_references(f, references, paired, factor, samples, steps, seed)
+    _measure(comparison, cases, sheet)
     table = comparison.means()
-    if references is None and f is not None:
-        _add_legibility(table, data, f, steps, samples)
-    options |= {
-        "border": border or None,
-        "y-channel": y_channel,
-        "lpips": lpips,
-        "fid": fid,
+    if references is None and data == "glyphs":
+        _add_legibility(table, f, steps, samples)
+
+    options = {
+        "references": references,
+        "results": results,
+        "model": model,
+        "data": data if references is None else None,
+        "bicubic": bicubic,
+        "count": count,
     }
-    about += (", PSNR and SSIM of Y" if y_channel else "") + (
-        f", {border} pixels of border left out" if border else ""
-    )
-    command = _command(options)
+    if f is not None:
+        options |= {"samples": samples, "steps": steps, "seed": seed}
+    options |= {"border": border or None, "y-channel": y_channel}
+    command = _command({**options, "lpips": lpips, "fid": fid})
+    about = cases.about + _told(f, steps, y_channel, border)
     print(about)
     print(format_table(table))
     if out is not None:
-        write_text(
-            json.dumps({**known, "evaluated": command, "metrics": table}, indent=2)
-            + "\n",
-            out,
-        )
+        figures = {**known, "evaluated": command, "metrics": table}
+        write_text(json.dumps(figures, indent=2) + "\n", out)
     if csv is not None:
         write_text(to_csv(comparison.rows, table), csv)
     if markdown is not None:
         write_text(to_markdown(table, f"{about}: `{command}`"), markdown)
+
+
+def _of_data(
+    f: Network, data: str, count: int, samples: int, steps: int | None, seed: int
+) -> Cases:
+    """Pictures of a data set, cut to the size that f was made for."""
+    from ..evaluation.compare import drawn_cases
+    from ..evaluation.samples import chosen, holds_out
+
+    pictures, order = chosen(data, f, count, seed)
+    each = drawn_cases(f, pictures, order, steps=steps, samples=samples)
+    sizes = f"{f.preset.size // f.preset.factor} -> {f.preset.size}"
+    about = f"{len(order)} {'held-out ' * holds_out(data)}pictures of {data}, {sizes}"
+    return Cases(each, len(order), about)
+
+
+def _of_references(
+    f: Network | None,
+    references: Path,
+    paired: list[Pair],
+    factor: int | None,
+    samples: int,
+    steps: int | None,
+    seed: int,
+) -> Cases:
+    """Whole pictures with what was made of them elsewhere, or by f."""
+    from ..evaluation.compare import folder_cases
+
+    each = folder_cases(
+        paired, factor=factor, f=f, steps=steps, seed=seed, samples=samples
+    )
+    about = f"{len(paired)} pictures of {references}"
+    return Cases(each, len(paired), about + (f", x{factor}" if factor else ""))
+
+
+def _measure(comparison: Comparison, cases: Cases, sheet: Path | None) -> None:
+    """All pictures into the comparison, and the first of them onto the sheet."""
+    from tqdm.auto import tqdm
+
+    from ..evaluation.report import ROWS, stacked, strip
+    from ..files.writing import save_picture
+
+    strips: list[Image.Image] = []
+    for case in tqdm(cases.each, total=cases.total, desc="evaluating", unit="picture"):
+        values = comparison.add(case)
+        if sheet is not None and len(strips) < ROWS:
+            strips.append(strip(case, values))
     if sheet is not None:
         save_picture(stacked(strips), sheet)
+
+
+def _told(f: Network | None, steps: int | None, y_channel: bool, border: int) -> str:
+    """How it was measured, to follow what was."""
+    told = "" if f is None else f", {steps} network call{'s' * (steps != 1)} a picture"
+    if y_channel:
+        told += ", PSNR and SSIM of Y"
+    return told + (f", {border} pixels of border left out" if border else "")
 
 
 def _one_of_two_ways(
@@ -205,10 +231,11 @@ def _check_places(csv: Path | None, markdown: Path | None, sheet: Path | None) -
     from ..data.folder import SUFFIXES
 
     for path in (csv, markdown, sheet):
-        if path is not None and (path.is_dir() or not path.parent.is_dir()):
+        if path is not None and path.is_dir():
+            raise ValueError(f"{path} cannot be written: it is a folder")
+        if path is not None and not path.parent.is_dir():
             raise ValueError(
-                f"{path} cannot be written:"
-                f" {'it is a folder' if path.is_dir() else f'there is no folder {path.parent}'}"
+                f"{path} cannot be written: there is no folder {path.parent}"
             )
     if sheet is not None and sheet.suffix.lower() not in SUFFIXES:
         raise ValueError(f"{sheet} is no name for a picture: end it in .png")
@@ -241,25 +268,16 @@ def _pairs(
     """All references with their results, or `count` of them in the order that the seed
     draws.
     """
-    import torch
-
     from ..evaluation.pairing import Pair, pairs, pictures_below
+    from ..evaluation.samples import shuffled
 
-    found = (
-        [Pair(path, []) for path in pictures_below(references)]
-        if results is None
-        else pairs(results, references)
-    )
-    return (
-        found
-        if count is None
-        else [
-            found[i]
-            for i in torch.randperm(
-                len(found), generator=torch.Generator().manual_seed(seed)
-            )[:count]
-        ]
-    )
+    if results is None:
+        found = [Pair(path, []) for path in pictures_below(references)]
+    else:
+        found = pairs(results, references)
+    if count is None:
+        return found
+    return [found[i] for i in shuffled(len(found), seed)[:count]]
 
 
 def _factor(f: Network | None, bicubic: int | None) -> int | None:
@@ -272,27 +290,21 @@ def _factor(f: Network | None, bicubic: int | None) -> int | None:
 
 
 def _add_legibility(
-    table: dict[str, dict[str, float]],
-    data: str,
-    f: Network,
-    steps: int | None,
-    samples: int,
+    table: Table, f: Network | None, steps: int | None, samples: int
 ) -> None:
-    from ..evaluation.evaluate import alphabet_legibility
+    from ..evaluation.samples import alphabet_legibility
 
-    if data == "glyphs":
-        for name, share in alphabet_legibility(f, steps=steps, samples=samples).items():
-            table[name]["legibility"] = share
+    assert f is not None
+    for name, share in alphabet_legibility(f, steps=steps, samples=samples).items():
+        table[name]["legibility"] = share
 
 
 def _command(options: dict[str, object]) -> str:
     """What to type for the same figures."""
-    given = {
-        name: value
-        for name, value in options.items()
-        if value is not None and value is not False
-    }
-    return "sr3mini evaluate " + " ".join(
-        f"--{name}" if value is True else f"--{name} {shlex.quote(str(value))}"
-        for name, value in given.items()
-    )
+    words = ["sr3mini evaluate"]
+    for name, value in options.items():
+        if value is True:
+            words.append(f"--{name}")
+        elif value is not None and value is not False:
+            words.append(f"--{name} {shlex.quote(str(value))}")
+    return " ".join(words)

@@ -35,9 +35,7 @@ from .pairing import Pair
 from .perceptual import FID, Distance
 from .table import COLUMNS, Row, Table
 
-BATCH_PIXELS = (
-    2**17
-)  # of the pictures that are drawn together: 128 of 32x32, 8 of 128x128
+BATCH_PIXELS = 2**17  # drawn together: 128 pictures of 32x32, or 8 of 128x128
 
 
 class Case(NamedTuple):
@@ -80,15 +78,11 @@ def folder_cases(
             made["bicubic"] = as_file(upsample(x[None], factor))
         if f is not None:
             assert x is not None
-            made |= _with_mean(
-                f.preset.label,
-                as_file(upscale(f, x, steps=steps, seed=seed, samples=samples)),
-            )
+            drawn = upscale(f, x, steps=steps, seed=seed, samples=samples)
+            made |= _with_mean(f.preset.label, as_file(drawn))
         if results:
-            made |= _with_mean(
-                "results",
-                torch.stack([_of_size(path, y, reference) for path in results]),
-            )
+            read = [_of_size(path, y, reference) for path in results]
+            made |= _with_mean("results", torch.stack(read))
         yield Case(reference.name, y, x, made)
 
 
@@ -110,29 +104,30 @@ def drawn_cases(
         rows = order[start : start + batch]
         y = torch.stack([pictures[i] for i in rows])
         x = conditions(pictures, rows, y, f.preset.factor)
-        bicubic = upsample(x, f.preset.factor).clamp(-1, 1)
-        drawn = draw(f, x, steps=steps, seeds=range(samples))
+        made = answers(f, x, steps=steps, samples=samples)
         for k, i in enumerate(rows):
-            yield Case(
-                _title(pictures, i),
-                y[k],
-                x[k],
-                {
-                    "bicubic": bicubic[k : k + 1],
-                    **_with_mean(f.preset.label, drawn[:, k]),
-                },
-            )
+            of_one = {name: several[:, k] for name, several in made.items()}
+            yield Case(_title(pictures, i), y[k], x[k], of_one)
 
 
-def _with_mean(name: str, answers: Float[Tensor, "K C H W"]) -> dict[str, Tensor]:
+def answers(
+    f: Network, x: Float[Tensor, "N C h w"], *, steps: int | None, samples: int
+) -> dict[str, Tensor]:
+    """What is made of x, (K, N, C, H, W) a method: "bicubic", `samples` answers of `f`,
+    and their mean.
+    """
+    bicubic = upsample(x, f.preset.factor).clamp(-1, 1)
+    drawn = draw(f, x, steps=steps, seeds=range(samples))
+    return {"bicubic": bicubic[None], **_with_mean(f.preset.label, drawn)}
+
+
+def _with_mean(name: str, several: Float[Tensor, "K ..."]) -> dict[str, Tensor]:
     """The answers, and their mean where they may differ: a regression's are all the
     same.
     """
-    return (
-        {name: answers}
-        if len(answers) == 1 or name == "regression"
-        else {name: answers, f"mean of {len(answers)}": answers.mean(0, keepdim=True)}
-    )
+    if len(several) == 1 or name == "regression":
+        return {name: several}
+    return {name: several, f"mean of {len(several)}": several.mean(0, keepdim=True)}
 
 
 def _title(pictures: Glyphs | Folder, i: int) -> str:
@@ -181,10 +176,8 @@ def luma(image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 1 H W"]:
     """
     levels = to_bytes(image).double().expand(-1, 3, -1, -1)
     weights = levels.new_tensor([65.481, 128.553, 24.966]) / 255
-    return (
-        ((levels * weights[:, None, None]).sum(1, keepdim=True) + 16).round() / 127.5
-        - 1
-    ).to(image)
+    luma = ((levels * weights[:, None, None]).sum(1, keepdim=True) + 16).round()
+    return (luma / 127.5 - 1).to(image)
 
 
 def without_border(
@@ -194,11 +187,7 @@ def without_border(
     SSIM can look at.
     """
     height, width = (side - 2 * border for side in image.shape[-2:])
-    if (
-        min(height, width) < 6
-        # its windows of 11x11 pixels are mirrored at the edge, which 5 pixels do not
-        # suffice for
-    ):
+    if min(height, width) < 6:  # SSIM mirrors 5 pixels at each edge
         raise ValueError(
             f"of a picture of {image.shape[-1]}x{image.shape[-2]} pixels, {border} left"
             " out at each side, SSIM needs 6x6 to be left"
@@ -217,10 +206,9 @@ def scores(
     channels.
     """
     values = {}
-    for name, answers in case.made.items():
-        y, reference = (
-            without_border(image, border) for image in (answers[:1], case.y[None])
-        )
+    for name, several in case.made.items():
+        y = without_border(several[:1], border)
+        reference = without_border(case.y[None], border)
         a, b, mark = (luma(y), luma(reference), "-Y") if on_luma else (y, reference, "")
         values[name] = {
             f"PSNR{mark}": psnr(a, b).item(),
@@ -229,9 +217,9 @@ def scores(
         if lpips is not None:
             values[name]["LPIPS"] = lpips(y, reference).item()
         if case.x is not None:
-            values[name]["consistency"] = consistency(answers[:1], case.x[None]).item()
-        if len(answers) > 1:
-            values[name]["diversity"] = diversity(answers[:, None]).item()
+            values[name]["consistency"] = consistency(several[:1], case.x[None]).item()
+        if len(several) > 1:
+            values[name]["diversity"] = diversity(several[:, None]).item()
     return values
 
 
@@ -249,9 +237,8 @@ class Comparison:
         fid: bool = False,
     ) -> None:
         self.border, self.on_luma, self.lpips = border, on_luma, lpips
-        self.fids = (
-            {"bicubic": FID()} if fid else None
-        )  # one to begin with, so that a missing package is said at once
+        # one to begin with, so that a missing package is said at once
+        self.fids = {"bicubic": FID()} if fid else None
         self.rows: list[Row] = []
 
     def add(self, case: Case) -> dict[str, dict[str, float]]:
@@ -261,8 +248,8 @@ class Comparison:
         )
         self.rows += [Row(case.name, name, row) for name, row in values.items()]
         if self.fids is not None:
-            for name, answers in case.made.items():
-                self.fids.setdefault(name, FID()).add(answers[:1], case.y[None])
+            for name, several in case.made.items():
+                self.fids.setdefault(name, FID()).add(several[:1], case.y[None])
         return values
 
     def means(self) -> Table:
@@ -272,22 +259,12 @@ class Comparison:
         table: Table = {}
         for name in dict.fromkeys(row.method for row in self.rows):
             of_method = [row.values for row in self.rows if row.method == name]
-            known = [
-                metric
-                for metric in COLUMNS
-                if any(metric in values for values in of_method)
-            ]
-            table[name] = {
-                metric: _mean(
-                    [values[metric] for values in of_method if metric in values]
-                )
-                for metric in known
-            }
+            table[name] = {}
+            for metric in COLUMNS:
+                known = [values[metric] for values in of_method if metric in values]
+                if known:
+                    table[name][metric] = sum(known) / len(known)
         for name, fid in (self.fids or {}).items():
             if name in table:
                 table[name]["FID"] = fid.value()
         return table
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..files.reading import to_bytes
 from .compare import Case
-from .table import COLUMNS, Row, Table
+from .table import COLUMNS, Row, Table, measured
 
 PANEL = 256  # pixels of the longer side of a panel, at most
 ROWS = 16  # pictures on a sheet, at most
@@ -26,43 +26,25 @@ def to_csv(rows: Sequence[Row], means: Table) -> str:
     metric was not measured.
     """
     lines = [*rows, *(Row("mean", name, values) for name, values in means.items())]
-    metrics = [
-        metric for metric in COLUMNS if any(metric in row.values for row in lines)
-    ]
+    metrics = measured(row.values for row in lines)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["picture", "method", *metrics])
-    for row in lines:
-        writer.writerow(
-            [
-                row.picture,
-                row.method,
-                *(
-                    f"{row.values[metric]:.6g}" if metric in row.values else ""
-                    for metric in metrics
-                ),
-            ]
-        )
+    for picture, method, values in lines:
+        cells = [f"{values[each]:.6g}" if each in values else "" for each in metrics]
+        writer.writerow([picture, method, *cells])
     return text.getvalue()
 
 
 def to_markdown(means: Table, about: str) -> str:
     """A sentence on what was measured and the table of means."""
-    columns = {
-        name: digits
-        for name, digits in COLUMNS.items()
-        if any(name in row for row in means.values())
-    }
+    columns = measured(means.values())
     lines = [f"| | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
     for name, row in means.items():
-        lines.append(
-            f"| {name} | "
-            + " | ".join(
-                f"{row[column]:.{digits}f}" if column in row else "–"
-                for column, digits in columns.items()
-            )
-            + " |"
-        )
+        cells = [
+            f"{row[each]:.{COLUMNS[each]}f}" if each in row else "–" for each in columns
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return f"{about}\n\n" + "\n".join(lines) + "\n"
 
 

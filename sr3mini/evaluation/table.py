@@ -2,6 +2,7 @@ r"""The table of what was measured: a row a method, a column a metric."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 Table = dict[str, dict[str, float]]
@@ -20,23 +21,22 @@ COLUMNS = {
 """Every metric that a table may have, in its order, with the digits after the point."""
 
 
+def measured(rows: Iterable[dict[str, float]]) -> list[str]:
+    """The metrics that some of the rows have, in their order."""
+    rows = list(rows)
+    return [name for name in COLUMNS if any(name in row for row in rows)]
+
+
 def format_table(table: Table) -> str:
     """The table as text, a row a method; "-" where a metric makes no sense."""
-    columns = {
-        name: digits
-        for name, digits in COLUMNS.items()
-        if any(name in row for row in table.values())
-    }
+    columns = measured(table.values())
     width = max(10, *(len(name) + 1 for name in table))
     lines = [" " * width + "".join(f"{name:>13}" for name in columns)]
     for method, row in table.items():
-        lines.append(
-            f"{method:{width}}"
-            + "".join(
-                f"{row[name]:13.{digits}f}" if name in row else f"{'-':>13}"
-                for name, digits in columns.items()
-            )
-        )
+        cells = [
+            f"{row[name]:.{COLUMNS[name]}f}" if name in row else "-" for name in columns
+        ]
+        lines.append(f"{method:{width}}" + "".join(f"{cell:>13}" for cell in cells))
     return "\n".join(lines)
 
 

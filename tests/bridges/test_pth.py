@@ -431,4 +431,5 @@ def test_whatever_byte_of_the_pickle_is_changed_it_is_read_or_refused(
                 )
             )
         except ValueError as refused:
-            assert "m.pth" in str(refused)
+            if "m.pth" not in str(refused):
+                raise

@@ -23,7 +23,7 @@ from sr3mini.data.folder import folder_kind
 from sr3mini.data.pairs import Pairs, conditions
 from sr3mini.degrade import downsample
 from sr3mini.evaluation.compare import drawn_cases
-from sr3mini.evaluation.evaluate import chosen
+from sr3mini.evaluation.samples import chosen
 
 NAMES = ("00000", "00001", "cat", "cat.a", "ä b", "x" * 200)
 SIZES = {"hr_16": 16, "lr_4": 4, "sr_4_16": 16}

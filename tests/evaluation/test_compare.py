@@ -29,8 +29,8 @@ from sr3mini.evaluation.compare import (
     scores,
     without_border,
 )
-from sr3mini.evaluation.evaluate import chosen, evaluate
 from sr3mini.evaluation.pairing import Pair, pairs, pictures_below
+from sr3mini.evaluation.samples import chosen, measured_samples
 from sr3mini.metrics import consistency, diversity, psnr, ssim
 from sr3mini.upscaling.upscale import upscale
 
@@ -396,7 +396,7 @@ def test_drawn_cases_are_what_evaluate_draws(
     folder, f = pictures(tmp_path / "own", 5), network()
     opened, order = chosen(str(folder), f, None)
     y = torch.stack([opened[i] for i in order])
-    table, _ = evaluate(f, y, samples=3)
+    table, _ = measured_samples(f, y, samples=3)
     monkeypatch.setattr(compare, "BATCH_PIXELS", 2 * 16 * 16)  # two at a time
     comparison = Comparison()
     for case in drawn_cases(f, opened, order, samples=3):

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 from sr3mini import downsample
-from sr3mini.evaluation.evaluate import evaluate, held_out
+from sr3mini.evaluation.samples import measured_samples, held_out
 from sr3mini.model import checkpoint
 from sr3mini.model.checkpoint import WEIGHTS, card, load, save
 from sr3mini.model.network import Network, build
@@ -204,7 +204,7 @@ def test_the_shipped_weights_are_small_and_keep_what_their_card_promises() -> No
     assert metrics["SR3"]["legibility"] > metrics["bicubic"]["legibility"]
     f = load("glyphs_8_32")
     y, _ = held_out("glyphs", f, 32, seed=5)
-    table, drawn = evaluate(f, y, steps=8, samples=2)
+    table, drawn = measured_samples(f, y, steps=8, samples=2)
     assert table["SR3"]["PSNR"] > table["bicubic"]["PSNR"] + 4
     assert table["SR3"]["consistency"] < 0.1 * table["bicubic"]["consistency"]
     assert (drawn[0] - drawn[1]).abs().amax(

@@ -21,7 +21,7 @@ from ..data.pairs import Pairs
 from ..degrade import downsample, upsample
 from ..metrics import diversity, legibility, measure, sharpness
 from ..model.network import Network
-from ..upscaling.draw import draw
+from .compare import answers
 from .table import Table
 
 JUDGES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -57,12 +57,13 @@ def chosen(
         whole = Pairs if folder_kind(Path(data)) == "pairs" else Folder
         pictures = whole(data, preset.size, preset.image_channels)
     assert isinstance(pictures, Glyphs | Folder)
-    return (
-        pictures,
-        torch.randperm(len(pictures), generator=torch.Generator().manual_seed(seed))[
-            :count
-        ].tolist(),
-    )
+    return pictures, shuffled(len(pictures), seed)[:count]
+
+
+def shuffled(n: int, seed: int) -> list[int]:
+    """0..n-1 in an order drawn from the seed."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randperm(n, generator=generator).tolist()
 
 
 def held_out(
@@ -70,15 +71,13 @@ def held_out(
 ) -> tuple[Float[Tensor, "N C H W"], list[str] | None]:
     """The pictures of `chosen`, with their characters, or, of a folder, with None."""
     pictures, order = chosen(data, f, count, seed)
-    characters = (
-        [pictures.characters[i] for i in order]
-        if isinstance(pictures, Glyphs)
-        else None
-    )
-    return torch.stack([pictures[i] for i in order]), characters
+    y = torch.stack([pictures[i] for i in order])
+    if isinstance(pictures, Glyphs):
+        return y, [pictures.characters[i] for i in order]
+    return y, None
 
 
-def evaluate(
+def measured_samples(
     f: Network,
     y: Float[Tensor, "N C H W"],
     *,
@@ -94,18 +93,12 @@ def evaluate(
     """
     x = downsample(y, f.preset.factor)
     chunks = tqdm(x.split(batch), disable=not progress, desc="evaluating", unit="batch")
-    drawn = torch.cat(
-        [draw(f, chunk, steps=steps, seeds=range(samples)) for chunk in chunks], dim=1
-    )
-    name = f.preset.label
-    table = {
-        "bicubic": measure(upsample(x, f.preset.factor).clamp(-1, 1), y, x),
-        name: measure(drawn[0], y, x),
-    }
+    parts = [answers(f, chunk, steps=steps, samples=samples) for chunk in chunks]
+    made = {name: torch.cat([part[name] for part in parts], dim=1) for name in parts[0]}
+    table = {name: measure(several[0], y, x) for name, several in made.items()}
+    drawn = made[f.preset.label]
     if samples > 1:
-        table[name]["diversity"] = diversity(drawn).mean().item()
-    if samples > 1 and name == "SR3":
-        table[f"mean of {samples}"] = measure(drawn.mean(0), y, x)
+        table[f.preset.label]["diversity"] = diversity(drawn).mean().item()
     return table, drawn
 
 
@@ -115,9 +108,8 @@ def error_of_means(
     """Squared error of the mean of k samples, averaged over the K // k groups of
     different samples and over the pictures (tag 9.8).
     """
-    means = torch.stack(
-        [group.mean(0) for group in drawn[: len(drawn) // k * k].split(k)]
-    )
+    groups = drawn[: len(drawn) // k * k].split(k)
+    means = torch.stack([group.mean(0) for group in groups])
     return (means - y).square().mean().item()
 
 
@@ -125,18 +117,16 @@ def alphabet_legibility(
     f: Network, *, steps: int | None = None, samples: int = 1, style: str = "DejaVuSans"
 ) -> dict[str, float]:
     """Share of the 62 held-out letters and digits of one style that are still read
-    right, for each row of `evaluate`'s table.
+    right, for each row of `measured_samples`' table.
     """
     pictures = glyphs("test", f.preset.size)
-    known = pictures.batch([pictures.find(c, style) for c in ALPHABET]).expand(
-        -1, f.preset.image_channels, -1, -1
-    )  # black on white: colours would tell
+    known = pictures.batch([pictures.find(c, style) for c in ALPHABET])
+    known = known.expand(-1, f.preset.image_channels, -1, -1)  # colours would tell
     x = downsample(known, f.preset.factor)
     letters = list(ALPHABET)
-    drawn = draw(f, x, steps=steps, seeds=range(samples))
-    read = {"bicubic": upsample(x, f.preset.factor), f.preset.label: drawn[0]}
-    if samples > 1 and f.preset.label == "SR3":
-        read[f"mean of {samples}"] = drawn.mean(0)
+    made = answers(f, x, steps=steps, samples=samples)
+    read = {name: several[0] for name, several in made.items()}
+    read["bicubic"] = upsample(x, f.preset.factor)
     return {
         name: legibility(image, letters, known, letters).mean().item()
         for name, image in read.items()

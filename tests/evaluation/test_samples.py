@@ -16,13 +16,13 @@ from torch import Tensor
 
 from sr3mini.data import ALPHABET, Folder, glyphs
 from sr3mini.degrade import downsample, upsample
-from sr3mini.evaluation.evaluate import (
+from sr3mini.evaluation.samples import (
     JUDGES,
     alphabet_legibility,
     chosen,
     error_of_means,
-    evaluate,
     held_out,
+    measured_samples,
 )
 from sr3mini.evaluation.table import format_table
 from sr3mini.loss import regress
@@ -193,7 +193,7 @@ def test_measure_on_values_known_in_advance() -> None:
 
 def test_the_table_of_a_network_that_knows_the_answer() -> None:
     y = noise(4, 1, 16, 16)
-    table, drawn = evaluate(Clairvoyant(TINY, y), y, samples=3, steps=20)
+    table, drawn = measured_samples(Clairvoyant(TINY, y), y, samples=3, steps=20)
     assert list(table) == ["bicubic", "SR3", "mean of 3"]
     assert drawn.shape == (3, 4, 1, 16, 16)
     assert table["SR3"]["PSNR"] > 60
@@ -205,8 +205,8 @@ def test_the_table_of_a_network_that_knows_the_answer() -> None:
 def test_the_batch_size_of_an_evaluation_changes_nothing() -> None:
     y, f = noise(5, 1, 16, 16), network()
     torch.testing.assert_close(
-        evaluate(f, y, samples=2, batch=2)[1],
-        evaluate(f, y, samples=2, batch=5)[1],
+        measured_samples(f, y, samples=2, batch=2)[1],
+        measured_samples(f, y, samples=2, batch=5)[1],
         rtol=0,
         atol=1e-5,
     )
@@ -214,7 +214,7 @@ def test_the_batch_size_of_an_evaluation_changes_nothing() -> None:
 
 def test_each_row_is_measured_on_what_its_name_says() -> None:
     y = noise(3, 1, 16, 16)
-    table, drawn = evaluate(network(), y, samples=2)
+    table, drawn = measured_samples(network(), y, samples=2)
     x = downsample(y, 4)
     assert table["mean of 2"] == measure(drawn.mean(0), y, x)
     assert table["SR3"] == {
@@ -225,7 +225,7 @@ def test_each_row_is_measured_on_what_its_name_says() -> None:
 
 
 def test_of_one_sample_there_is_no_mean_and_no_diversity() -> None:
-    table, _ = evaluate(network(), noise(2, 1, 16, 16), samples=1)
+    table, _ = measured_samples(network(), noise(2, 1, 16, 16), samples=1)
     assert list(table) == ["bicubic", "SR3"]
     assert "diversity" not in table["SR3"]
 
@@ -234,7 +234,7 @@ def test_the_table_of_a_regression_network_has_its_name_no_diversity_and_no_mean
     None
 ):
     y, f = noise(3, 1, 16, 16), network(REGRESSION)
-    table, drawn = evaluate(f, y, samples=4)
+    table, drawn = measured_samples(f, y, samples=4)
     x = downsample(y, 4)
     assert (f.preset.label, network().preset.label) == ("regression", "SR3")
     assert list(table) == ["bicubic", "regression"]
