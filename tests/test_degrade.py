@@ -140,7 +140,7 @@ def test_a_picture_one_pixel_wide_is_resized_like_any_other(
 def test_upsample_is_linear_and_does_not_undo_downsample(
     low: tuple[int, int], high: tuple[int, int]
 ) -> None:
-    """(4.2): U(a x + b x') = a U x + b U x', and shrinking U x again does not give x."""
+    """(4.2): U(a x + b x') = a U x + b U x'; shrinking U x again does not give x."""
     x, other = randn(2, 1, *low), 5 * randn(2, 1, *low, seed=1)
     close(
         upsample(2 * x - 3 * other, size=high),

@@ -280,7 +280,7 @@ def test_pictures_come_in_the_size_and_the_channels_asked_for(shards: Path) -> N
 def test_a_set_of_the_hub_is_asked_for_by_its_name(
     shards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The Hub itself is not needed: what would be asked of it is answered from a file."""
+    """The Hub itself is not needed: what would be asked of it comes from a file."""
     asked = []
     load = datasets.load_dataset
 
