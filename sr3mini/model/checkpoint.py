@@ -61,7 +61,8 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Network:
     try:
         with safe_open(path, framework="pt") as file:
             written = (file.metadata() or {}).get("preset")
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}
+            names = file.keys()
+            tensors = {name: file.get_tensor(name).float() for name in names}
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is no readable safetensors file ({error})") from error
     if written is None:

@@ -39,37 +39,39 @@ def learn(
     `y`: this process's rows `share` of each batch, from that of step `start` on.
     """
     preset, accelerator, f, network, averaged, optimizer = learner
-    schedule, size = preset.training_schedule(), preset.batch_size
+    device, size = accelerator.device, preset.batch_size
+    # Apple's GPUs have no float64
+    exact = torch.float32 if device.type == "mps" else torch.float64
+    schedule = preset.training_schedule()
     micro_batches = accelerator.gradient_accumulation_steps
     for step, y_0 in enumerate(y, start):
-        y_0 = y_0.to(accelerator.device, non_blocking=True)
+        # line 2: (x, y_0) ~ p(x, y)
+        y_0 = y_0.to(device, non_blocking=True)
         own = torch.Generator().manual_seed(seed_of(seed, step))
-        u = torch.rand(2, size, generator=own)[:, share]
-        x = condition(y_0, preset, u)  # line 2: (x, y_0) ~ p(x, y)
-        gamma = sample_gamma(schedule, (size,), generator=own)[share]  # line 3
-        gamma = gamma.to(accelerator.device, exact(accelerator.device))
-        eps = noise(y_0, [seed_of(seed, step, row) for row in range(size)[share]])  # 4
-        torch.manual_seed(
-            seed_of(seed, step, -1 - accelerator.process_index)
-        )  # dropout
+        x = condition(y_0, preset, torch.rand(2, size, generator=own)[:, share])
+        # line 3: gamma ~ p(gamma)
+        gamma = sample_gamma(schedule, (size,), generator=own)[share].to(device, exact)
+        # line 4: eps ~ N(0, I)
+        eps = noise(y_0, [seed_of(seed, step, row) for row in range(size)[share]])
 
+        # line 5: a gradient step on the loss; dropout draws by a seed a process
+        torch.manual_seed(seed_of(seed, step, -1 - accelerator.process_index))
         optimizer.param_groups[0]["lr"] = learning_rate(preset, step)
         optimizer.zero_grad()
         losses = []
         parts = [each.chunk(micro_batches) for each in (x, y_0, gamma, eps)]
         for part in zip(*parts, strict=True):
-            with accelerator.accumulate(f):  # in the last, processes share gradients
+            with accelerator.accumulate(f):  # after the last, gradients meet
                 with accelerator.autocast():
-                    loss = loss_of(f, preset, *part)
-                accelerator.backward(loss)  # line 5: a gradient step on the mean loss
-                losses.append(loss.detach())
+                    losses.append(loss_of(f, preset, *part))
+                accelerator.backward(losses[-1])  # over the number of parts
         norm = whole(accelerator.clip_grad_norm_(f.parameters(), 1.0))
         optimizer.step()
-
         average = get_ema_multi_avg_fn(ema_decay(preset, step))
-        average(list(averaged.parameters()), list(network.parameters()), step)
-        loss = torch.stack(losses).mean()
+        average([*averaged.parameters()], [*network.parameters()], step)
+
         # a gradient that is no number has spoilt the weights, whatever the loss
+        loss = torch.stack(losses).detach().mean()
         yield torch.where(loss.isfinite() & ~norm.isfinite(), norm, loss)
 
 
@@ -125,8 +127,3 @@ def seed_of(*numbers: int) -> int:
     """
     name = " ".join(map(str, numbers)).encode()
     return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest()) >> 1
-
-
-def exact(device: torch.device) -> torch.dtype:
-    """float64 where there is one: Apple's GPUs have none."""
-    return torch.float32 if device.type == "mps" else torch.float64

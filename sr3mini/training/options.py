@@ -5,6 +5,7 @@ whose --help prints what stands below each name.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -66,7 +67,7 @@ _LEAST = {
 }
 
 
-def command(program: str, flags: dict[str, object]) -> str:
+def command(program: str, flags: Mapping[str, object]) -> str:
     """A line for the shell; flags that are None or False are left out."""
     said = [program]
     for name, value in flags.items():

@@ -20,13 +20,11 @@ from typing import Any
 
 import torch
 from accelerate.utils import gather_object
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
-    get_model_state_dict,
-    get_optimizer_state_dict,
-    set_model_state_dict,
-    set_optimizer_state_dict,
+    get_state_dict,
+    set_state_dict,
 )
 
 from ..model.preset import Preset
@@ -206,15 +204,11 @@ def _tensors(learner: Learner) -> dict[str, Tensor]:
     """Every tensor of a training by name, whole, on the CPU: in the first process,
     which writes them. The others lend their shares, and get {}.
     """
-    network, averaged, optimizer = learner.network, learner.averaged, learner.optimizer
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    weights = get_model_state_dict(network, options=options)
-    averages = get_model_state_dict(averaged, options=options)
-    moments = get_optimizer_state_dict(network, optimizer, options=options)
-    tensors = {f"weight {name}": tensor for name, tensor in weights.items()}
-    tensors |= {f"average {name}": tensor for name, tensor in averages.items()}
+    found: Any = get_state_dict(_weights(learner), learner.optimizer, options=options)
+    tensors, moments = found
     for name, kinds in moments.get("state", {}).items():
-        tensors |= {f"{kind} {name}": tensor for kind, tensor in kinds.items()}
+        tensors |= {f"{name}.{kind}": tensor for kind, tensor in kinds.items()}
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
@@ -223,37 +217,37 @@ def _restore(learner: Learner, state: State) -> None:
     """Put every tensor of a state in its place. ValueError when one is missing, is left
     over, or has another shape or type.
     """
-    network, optimizer, tensors = learner.network, learner.optimizer, state.tensors
-    shapes = {name: p.shape for name, p in network.named_parameters()}
-    _demand_tensors(state, shapes)
-    options = StateDictOptions(full_state_dict=True)
-    for kind, of in (("weight", network), ("average", learner.averaged)):
-        values = {name: tensors[f"{kind} {name}"] for name in shapes}
-        set_model_state_dict(of, values, options=options)
-    moments: dict[str, Any] = {"param_groups": [{**optimizer.param_groups[0]}]}
-    moments["param_groups"][0]["params"] = list(shapes)
+    weights, optimizer, tensors = _weights(learner), learner.optimizer, state.tensors
+    shapes = {name: p.shape for name, p in weights.named_parameters()}
+    trained = [name for name in shapes if name.startswith("weight.")]
+    wanted = dict(shapes)
+    for name in trained:
+        for kind in MOMENTS:
+            shape = torch.Size() if kind == "step" else shapes[name]
+            wanted[f"{name}.{kind}"] = shape
+    for name in [*wanted, *tensors]:
+        value = tensors.get(name, torch.empty(0))
+        if value.shape != wanted.get(name) or value.dtype != torch.float32:
+            raise ValueError(
+                f"{state.path} does not hold the training of this preset: {name} is"
+                " missing, left over, or has another shape or type"
+            )
+
+    moments: Any = {"param_groups": [{**optimizer.param_groups[0], "params": trained}]}
     moments["state"] = {
-        name: {kind: tensors[f"{kind} {name}"] for kind in MOMENTS} for name in shapes
+        name: {kind: tensors[f"{name}.{kind}"] for kind in MOMENTS} for name in trained
     }
-    set_optimizer_state_dict(network, optimizer, moments, options=options)
+    set_state_dict(
+        weights,
+        optimizer,
+        model_state_dict={name: tensors[name] for name in shapes},
+        optim_state_dict=moments,
+        options=StateDictOptions(full_state_dict=True),
+    )
     for p, kinds in optimizer.state.items():  # which fused AdamW takes to lie as p does
-        for kind in ("exp_avg", "exp_avg_sq"):
+        for kind in MOMENTS[1:]:
             kinds[kind] = torch.empty_like(p).copy_(kinds[kind])
 
 
-def _demand_tensors(state: State, shapes: Mapping[str, torch.Size]) -> None:
-    left = dict(state.tensors)
-    for name, shape in shapes.items():
-        for kind in ("weight", "average", *MOMENTS):
-            value = left.pop(f"{kind} {name}", None)
-            wanted = () if kind == "step" else shape
-            if value is None or value.shape != wanted or value.dtype != torch.float32:
-                raise ValueError(
-                    f"{state.path} does not hold the training of this preset: its"
-                    f" {kind} of {name} is missing, or has another shape or type"
-                )
-    if left:
-        raise ValueError(
-            f"{state.path} does not hold the training of this preset: it has a tensor"
-            f" too many, {next(iter(left))!r}"
-        )
+def _weights(learner: Learner) -> nn.ModuleDict:
+    return nn.ModuleDict({"weight": learner.network, "average": learner.averaged})

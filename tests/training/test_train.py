@@ -413,7 +413,7 @@ def test_held_out_pictures_are_looked_at_and_the_best_is_kept(
     }
     best, last = load(tmp_path / "best.safetensors"), load(tmp_path)
     average = load_file(tmp_path / "state" / "step_00000014" / "state.safetensors")[
-        "average stem.weight"
+        "average.stem.weight"
     ]
     torch.testing.assert_close(best.stem.weight, average, rtol=2**-10, atol=1e-6)
     assert not torch.equal(best.stem.weight, last.stem.weight)
@@ -606,25 +606,25 @@ def test_a_state_with_the_right_checksum_and_the_wrong_tensors_is_refused_in_a_s
     tensors = whole.tensors
     wrong: list[tuple[dict[str, Tensor], dict[str, Any], str]] = [
         (
-            {**tensors, "exp_avg stem.weight": torch.zeros(3)},
+            {**tensors, "weight.stem.weight.exp_avg": torch.zeros(3)},
             {},
-            "its exp_avg of stem.weight is missing, or has another shape or type",
+            "this preset: weight.stem.weight.exp_avg is missing, left over, or has",
         ),
         (
-            {**tensors, "weight stem.weight": tensors["weight stem.weight"].half()},
+            {**tensors, "weight.stem.weight": tensors["weight.stem.weight"].half()},
             {},
-            "its weight of stem.weight is missing, or has another shape or type",
+            "this preset: weight.stem.weight is missing, left over, or has another",
         ),
         (
             {
                 name: tensor
                 for name, tensor in tensors.items()
-                if name != "average head.bias"
+                if name != "average.head.bias"
             },
             {},
-            "its average of head.bias is missing",
+            "this preset: average.head.bias is missing, left over",
         ),
-        ({**tensors, "more": torch.zeros(1)}, {}, "it has a tensor too many, 'more'"),
+        ({**tensors, "more": torch.zeros(1)}, {}, "this preset: more is missing, left"),
         (tensors, {"losses": ["low"]}, "was not written by this version of sr3mini"),
         (tensors, {"best": {}}, "was not written by this version of sr3mini"),
         (
