@@ -124,8 +124,8 @@ def _resize(image: Tensor, size: tuple[int, int] | None, mode: Mode) -> Tensor:
         raise ValueError(EITHER)
     if image.shape[-2:] == size:
         return image
-    # torch 2.13 reads wrong pixels of a picture that is one pixel wide (not: high)
-    if image.shape[-1] == 1 < image.shape[-2]:
+    # torch 2.13 reads wrong pixels where a picture is, or becomes, one pixel wide
+    if 1 in (image.shape[-1], size[1]) and 1 not in (image.shape[-2], size[0]):
         return _resize(image.mT, size[::-1], mode).mT
     return F.interpolate(
         image, size=size, mode=mode, antialias=True, align_corners=False
