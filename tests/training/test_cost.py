@@ -5,7 +5,6 @@ tensors.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import pytest
 import torch
