@@ -28,22 +28,20 @@ from .learner import Learner, whole
 
 
 def learn(
-    learner: Learner,
-    y: Iterator[Tensor],
-    *,
-    seed: int = 0,
-    start: int = 0,
-    share: slice = slice(None),
+    learner: Learner, y: Iterator[Tensor], *, seed: int = 0, start: int = 0
 ) -> Iterator[Scalar]:
     """Algorithm 1: a gradient step each time the next loss is asked for, without end.
-    `y`: this process's rows `share` of each batch, from that of step `start` on.
+    `y`: this process's rows, `share`, of each batch, from that of step `start` on.
     """
     preset, accelerator, f, network, averaged, optimizer = learner
-    device, size = accelerator.device, preset.batch_size
+    rank, device = accelerator.process_index, accelerator.device
     # Apple's GPUs have no float64
     exact = torch.float32 if device.type == "mps" else torch.float64
-    schedule = preset.training_schedule()
+    schedule, size = preset.training_schedule(), preset.batch_size
+    rows = size // accelerator.num_processes
+    share = slice(rank * rows, (rank + 1) * rows)
     micro_batches = accelerator.gradient_accumulation_steps
+
     for step, y_0 in enumerate(y, start):
         # line 2: (x, y_0) ~ p(x, y)
         y_0 = y_0.to(device, non_blocking=True)
@@ -55,7 +53,7 @@ def learn(
         eps = noise(y_0, [seed_of(seed, step, row) for row in range(size)[share]])
 
         # line 5: a gradient step on the loss; dropout draws by a seed a process
-        torch.manual_seed(seed_of(seed, step, -1 - accelerator.process_index))
+        torch.manual_seed(seed_of(seed, step, -1 - rank))
         optimizer.param_groups[0]["lr"] = learning_rate(preset, step)
         optimizer.zero_grad()
         losses = []

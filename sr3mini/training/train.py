@@ -149,17 +149,12 @@ def begin(preset: Preset, out: Path, options: Options) -> Run:
 def loop(run: Run, asked: list[signal.Signals], bar: tqdm) -> None:
     """Step after step, until the last one or until somebody asks to stop."""
     preset, options, accelerator = run.preset, run.options, run.learner.accelerator
-    start, size = run.done.step, preset.batch_size // accelerator.num_processes
-    share = slice(
-        accelerator.process_index * size, (accelerator.process_index + 1) * size
-    )
-    steps = learn(run.learner, run.y, seed=options.seed, start=start, share=share)
-    read_every = (
-        1 if accelerator.device.type == "cpu" else 10
-    )  # reading waits for a GPU
+    steps = learn(run.learner, run.y, seed=options.seed, start=run.done.step)
+    # to read a loss is to wait for the GPU
+    read_every = 1 if accelerator.device.type == "cpu" else 10
     losses: list[Tensor] = []
 
-    for step in range(start + 1, preset.train_steps + 1):
+    for step in range(run.done.step + 1, preset.train_steps + 1):
         losses.append(next(steps))
         bar.update(preset.batch_size)
         last = step == preset.train_steps
@@ -177,14 +172,8 @@ def loop(run: Run, asked: list[signal.Signals], bar: tqdm) -> None:
         if validates:
             saves |= _look(run)
         if saves or stopping:
-            keep(
-                run.learner,
-                run.out,
-                run.done,
-                run.told,
-                run.y.state(),
-                options.keep_every,
-            )
+            stream, every = run.y.state(), options.keep_every
+            keep(run.learner, run.out, run.done, run.told, stream, every)
         if stopping:
             break
 
@@ -271,7 +260,9 @@ def _demand_finite(run: Run, losses: list[float]) -> None:
     )
     if isinstance(run.pictures, Folder):
         files, folder = run.pictures.files, run.pictures.path
-        taken = rows(len(files), preset.batch_size, run.options.seed, step).tolist()
+        taken = rows(
+            len(run.pictures), preset.batch_size, run.options.seed, step
+        ).tolist()
         names = ", ".join(str(files[row].relative_to(folder)) for row in taken[:8])
         more = f" and {len(taken) - 8} more" if len(taken) > 8 else ""
         said += f"; its pictures were {names}{more}"
