@@ -210,7 +210,7 @@ def test_the_gradient_of_a_batch_is_the_mean_of_the_gradients_of_its_equal_parts
     None
 ):
     """(11.9): for 1, 2 and 4 parts of 8 pictures, in float64."""
-    f = build(tiny).double().requires_grad_(True)
+    f = tiny.network().double().requires_grad_(True)
     x, y_0, eps = (
         downsample(randn(8, 1, 16, 16, seed=1), 4),
         randn(8, 1, 16, 16, seed=1),
