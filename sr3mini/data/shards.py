@@ -4,7 +4,8 @@ files and sets of the Hugging Face Hub, read in passing.
 The order is a function of (seed, epoch): the shards are permuted, and what is read from
 them is permuted block by block. A place in it is (epoch, shard, place in the shard,
 pictures taken from the block), so a stream goes on exactly where it was left: at the
-start of its block, which is read once more.
+start of its block, which is read once more. (The shuffling buffer of `datasets` is
+not part of its state: what lay in it is lost where a stream goes on.)
 """
 
 from __future__ import annotations
@@ -15,19 +16,17 @@ import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from ..files.reading import read_square
-from .folder import HELD_OUT, Split, permutation
-from .workers import Batches, Dealt, ahead
+from .folder import HELD_OUT, Split, mark
+from .workers import Batches, Dealt, floats_ahead, permutation
 
-BLOCK, BLOCK_BYTES = (
-    1024,
-    2**26,
-)  # a block ends at so many pictures, or at so many bytes
+# a block ends at so many pictures, or at so many bytes
+BLOCK, BLOCK_BYTES = 1024, 2**26
 CHUNK = 32  # pictures read at once: a place in a shard is known to so many
 HUB = "hf://"
 
@@ -37,10 +36,27 @@ class Place(TypedDict):
 
     epoch: int
     shard: int  # of its own shards in the order of the epoch
-    inside: (
-        dict[str, Any] | None
-    )  # where in it the block starts, in the words of `datasets`
+    # where in it the block starts, in the words of `datasets`
+    inside: dict[str, Any] | None
     taken: int  # pictures of the block
+
+
+class State(TypedDict):
+    """Where the readers of one rank are."""
+
+    seed: int
+    ranks: int
+    readers: int
+    dealt: int  # batches
+    places: list[Place]  # of each reader
+
+
+class Chunk(NamedTuple):
+    """Pictures that were read together."""
+
+    wanted: Block
+    count: int  # how many were read for them
+    behind: Place
 
 
 START = Place(epoch=0, shard=0, inside=None, taken=0)
@@ -65,9 +81,7 @@ class Stream:
 
         self.data, self.size, self.channels, self.split = data, size, channels, split
         features = source.features or {}
-        columns = [
-            name for name, feature in features.items() if isinstance(feature, Image)
-        ]
+        columns = [name for name in features if isinstance(features[name], Image)]
         if not columns:
             raise ValueError(
                 f"no column of {data} holds pictures; its columns are"
@@ -84,178 +98,134 @@ class Stream:
         block starts).
         """
         while True:
-            from_its_beginning, empty, read = start["inside"] is None, True, 0
+            whole_epoch, read, yielded = start["inside"] is None, 0, False
             block: Block = []
-            for chunk, count, behind in self._chunks(seed, reader, readers, start):
-                block += chunk
-                read += count
-                if (
-                    len(block) >= BLOCK
-                    or sum(len(content) for _, content in block) >= BLOCK_BYTES
-                ):
+            for chunk in self._chunks(seed, reader, readers, start):
+                block += chunk.wanted
+                read += chunk.count
+                size = sum(len(content) for _, content in block)
+                if len(block) >= BLOCK or size >= BLOCK_BYTES:
                     yield block, start
-                    block, start, empty = [], behind, False
+                    block, start, yielded = [], chunk.behind, True
             if block:
                 yield block, start
-            elif from_its_beginning and empty:
+            elif whole_epoch and not yielded:
                 raise ValueError(self._nothing_found(read, readers))
             start = {**START, "epoch": start["epoch"] + 1}
 
     def _nothing_found(self, read: int, readers: int) -> str:
+        found = f"none of the {read} read is for {self.split}ing"
         if readers > 1:
             return (
-                f"a reader of {self.data} found no picture for {self.split}ing among"
-                f" the {read} that it read; use fewer processes and workers than"
-                f" {readers}"
+                f"a reader of {self.data} found no picture ({found}); use fewer"
+                f" processes and workers than {readers}"
             )
-        held_out = f"one in {HELD_OUT} is held out, by a hash of what it holds"
-        advice = (
-            "add pictures, or unpack them into a folder, of which at least one is"
-            " held out"
-        )
         return (
-            f"too few pictures in {self.data}: none of the {read} read is for"
-            f" {self.split}ing ({held_out}); {advice}"
+            f"too few pictures in {self.data}: {found} (one in {HELD_OUT} is held out,"
+            " by a hash of what it holds); add pictures, or unpack them into a folder,"
+            " of which at least one is held out"
         )
 
     def _chunks(
         self, seed: int, reader: int, readers: int, start: Place
-    ) -> Iterator[tuple[Block, int, Place]]:
-        """What is left of an epoch, chunk by chunk: (pictures, how many were read for
-        them, the place behind). More readers than shards share a shard.
-        """
+    ) -> Iterator[Chunk]:
+        """What is left of an epoch. More readers than shards share a shard."""
         order = permutation(self.shards, seed, start["epoch"]).tolist()
         mine = order[reader::readers] or [order[reader % self.shards]]
-        sharing = (
-            len(range(reader % self.shards, readers, self.shards))
-            if readers > self.shards
-            else 1
+        sharing = len(
+            range(reader % self.shards, max(readers, self.shards), self.shards)
         )
+        turn = reader // self.shards % sharing
         for position in range(start["shard"], len(mine)):
             shard = self.source.shard(num_shards=self.shards, index=mine[position])
             if position == start["shard"] and start["inside"] is not None:
                 shard.load_state_dict(start["inside"])
             try:
-                for chunk in shard.iter(
-                    CHUNK
-                ):  # not iter(shard), which would share it among the workers once more
+                # not iter(shard), which would share it among the workers once more
+                for chunk in shard.iter(CHUNK):
                     read = list(self._pictures(chunk))
-                    kept = [
-                        picture
-                        for picture in read
-                        if self._is_wanted(picture[1], reader // self.shards, sharing)
+                    wanted = [
+                        each for each in read if self._is_mine(each, turn, sharing)
                     ]
-                    yield (
-                        kept,
-                        len(read),
-                        Place(
-                            epoch=start["epoch"],
-                            shard=position,
-                            inside=shard.state_dict(),
-                            taken=0,
-                        ),
-                    )
+                    inside = shard.state_dict()
+                    behind = {**START, "shard": position, "inside": inside}
+                    yield Chunk(wanted, len(read), {**behind, "epoch": start["epoch"]})
             except Exception as error:  # the errors of a dozen libraries below
-                reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
                 raise ValueError(
                     f"shard {mine[position]} of {self.data} could not be read to its"
-                    f" end ({reason}); mend it or leave it out"
+                    f" end ({type(error).__name__}: {_brief(error)}); mend it or leave"
+                    " it out"
                 ) from error
 
     def _pictures(self, chunk: dict[str, list[Any]]) -> Iterator[tuple[str, bytes]]:
         for row, picture in enumerate(chunk[self.column]):
             if picture is None:
                 continue
-            content = (
-                picture["bytes"]
-                if picture["bytes"] is not None
-                else Path(picture["path"]).read_bytes()
-            )
-            name = picture["path"] or str(
-                chunk["__key__"][row]
-                if "__key__" in chunk
-                else hashlib.sha256(content).hexdigest()[:16]
-            )
+            path, content = picture["path"], picture["bytes"]
+            if content is None:
+                content = Path(path).read_bytes()
+            if not path and "__key__" in chunk:
+                path = chunk["__key__"][row]
+            name = path or hashlib.sha256(content).hexdigest()[:16]
             yield f"{name} of {self.data}", content
 
-    def _is_wanted(self, content: bytes, turn: int, sharing: int) -> bool:
-        mark = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
-        return (mark % HELD_OUT == 0) == (
-            self.split == "test"
-        ) and mark // HELD_OUT % sharing == turn % sharing
+    def _is_mine(self, picture: tuple[str, bytes], turn: int, sharing: int) -> bool:
+        group, in_group = divmod(mark(picture[1]), HELD_OUT)
+        held_out = in_group == 0
+        return held_out == (self.split == "test") and group % sharing == turn
 
 
-class _Readers(IterableDataset[Dealt]):
+class _Readers(IterableDataset[Dealt | ValueError]):
     """One rank's readers: worker w of this process deals the batches number `dealt` +
     w, + w + workers, ...
     """
 
-    def __init__(
-        self,
-        stream: Stream,
-        batch: int,
-        seed: int,
-        rank: int,
-        ranks: int,
-        workers: int,
-        dealt: int,
-        places: list[Place],
-    ) -> None:
-        self.stream, self.batch, self.seed, self.rank, self.ranks = (
-            stream,
-            batch,
-            seed,
-            rank,
-            ranks,
-        )
-        self.workers, self.dealt, self.places = workers, dealt, places
+    def __init__(self, stream: Stream, batch: int, rank: int, state: State) -> None:
+        self.stream, self.batch, self.rank, self.state = stream, batch, rank, state
 
-    def __iter__(self) -> Iterator[Dealt]:
-        info = get_worker_info()
-        if info is not None:
+    def __iter__(self) -> Iterator[Dealt | ValueError]:
+        worker = get_worker_info()
+        if worker is not None:
             from fsspec.asyn import reset_lock  # type: ignore[import-untyped]
 
             reset_lock()  # its thread did not follow into this process
-        own = (self.dealt + (0 if info is None else info.id)) % self.workers
+        dealt = self.state["dealt"] + (worker.id if worker else 0)
         try:
-            yield from self._deal(self.rank * self.workers + own, self.places[own])
+            yield from self._deal(dealt % self.state["readers"])
         except ValueError as error:
-            yield Dealt(None, [], str(error))
+            yield error
 
-    def _deal(self, reader: int, start: Place) -> Iterator[Dealt]:
+    def _deal(self, own: int) -> Iterator[Dealt]:
         pictures: list[torch.Tensor] = []
         skipped: list[str] = []
         bad_in_a_row = 0
-        for block, begin in self.stream.blocks(
-            self.seed, reader, self.ranks * self.workers, start
-        ):
-            order = permutation(
-                len(block), self.seed, reader, begin["epoch"], begin["shard"]
-            ).tolist()
+        for name, content, place in self._in_order(own):
+            try:
+                size, channels = self.stream.size, self.stream.channels
+                pictures.append(read_square(content, size, channels, name))
+                bad_in_a_row = 0
+            except ValueError as error:
+                skipped.append(str(error))
+                bad_in_a_row += 1
+                if bad_in_a_row > BLOCK:
+                    raise ValueError(
+                        f"{BLOCK} pictures of {self.stream.data} in a row could not be"
+                        f" read; the last: {error}"
+                    ) from error
+            if len(pictures) == self.batch:
+                yield Dealt(torch.stack(pictures), skipped, place)
+                pictures, skipped = [], []
+
+    def _in_order(self, own: int) -> Iterator[tuple[str, bytes, Place]]:
+        """(name, content, the place behind it) of the pictures of one reader."""
+        seed, readers = self.state["seed"], self.state["readers"]
+        reader, start = self.rank * readers + own, self.state["places"][own]
+        everybody = self.state["ranks"] * readers
+        for block, begin in self.stream.blocks(seed, reader, everybody, start):
+            key = (seed, reader, begin["epoch"], begin["shard"])
+            order = permutation(len(block), *key).tolist()
             for taken in range(begin["taken"], len(block)):
-                name, content = block[order[taken]]
-                try:
-                    pictures.append(
-                        read_square(
-                            content, self.stream.size, self.stream.channels, name
-                        )
-                    )
-                    bad_in_a_row = 0
-                except ValueError as error:
-                    skipped.append(str(error))
-                    bad_in_a_row += 1
-                    if bad_in_a_row > BLOCK:
-                        raise ValueError(
-                            f"{BLOCK} pictures of {self.stream.data} in a row could not"
-                            f" be read; the last: {error}"
-                        ) from error
-                if len(pictures) == self.batch:
-                    yield Dealt(
-                        torch.stack(pictures),
-                        skipped,
-                        place={**begin, "taken": taken + 1},
-                    )
-                    pictures, skipped = [], []
+                yield *block[order[taken]], {**begin, "taken": taken + 1}
 
 
 def stream_batches(
@@ -265,44 +235,36 @@ def stream_batches(
     rank: int,
     ranks: int,
     workers: int,
-    state: dict[str, Any] | None,
+    left: dict[str, Any] | None,
 ) -> Batches:
     """Batches of `batch` pictures for this rank, read by max(1, workers) readers.
-    `state`: where this rank's stream was left.
+    `left`: the state in which this rank's stream was left.
     """
     readers = max(1, workers)
+    state = State(
+        seed=seed, ranks=ranks, readers=readers, dealt=0, places=[START] * readers
+    )
     shape = {"seed": seed, "ranks": ranks, "readers": readers}
-    dealt, places = 0, [START] * readers
-    if state and {key: state[key] for key in shape} == shape:
-        dealt, places = state["dealt"], list(state["places"])
-    elif state:
-        epoch = 1 + max(place["epoch"] for place in state["places"])
+    if left and left.items() >= shape.items():
+        state["dealt"], state["places"] = left["dealt"], list(left["places"])
+    elif left:
+        epoch = 1 + max(place["epoch"] for place in left["places"])
         warnings.warn(
-            f"{stream.data} was left with {state} but goes on with {shape}: its order"
+            f"{stream.data} was left with {left} but goes on with {shape}: its order"
             f" starts anew with epoch {epoch}",
             stacklevel=3,
         )
-        places = [{**START, "epoch": epoch}] * readers
-    now: dict[str, Any] = {**shape, "dealt": dealt, "places": places}
+        state["places"] = [{**START, "epoch": epoch}] * readers
 
     def tensors() -> Iterator[torch.Tensor]:
-        for number, (pictures, place) in enumerate(
-            ahead(
-                _Readers(
-                    stream, batch, seed, rank, ranks, readers, dealt, list(places)
-                ),
-                workers,
-            ),
-            dealt,
-        ):
-            now["places"] = [
-                place if own == number % readers else other
-                for own, other in enumerate(now["places"])
-            ]
-            now["dealt"] = number + 1
+        begin: State = {**state, "places": list(state["places"])}
+        dealt = floats_ahead(_Readers(stream, batch, rank, begin), workers)
+        for number, (pictures, place) in enumerate(dealt, begin["dealt"]):
+            state["places"][number % readers] = place
+            state["dealt"] = number + 1
             yield pictures
 
-    return Batches(tensors(), lambda: dict(now))
+    return Batches(tensors(), lambda: {**state, "places": list(state["places"])})
 
 
 def is_stream(data: str) -> bool:
@@ -316,47 +278,39 @@ def _open(data: str) -> Any:
         from datasets import load_dataset
     except ImportError as error:
         raise ImportError(
-            f"{data} is a stream, which the package datasets reads: pip install"
-            " 'sr3mini[stream]'"
+            f"{data} is a stream: pip install 'sr3mini[stream]'"
         ) from error
+    which: dict[str, Any]
     if data.startswith(HUB):
-        owner, name, *configuration = [*data.removeprefix(HUB).split("/"), ""][:4]
+        owner, name, configuration, *_ = [*data[len(HUB) :].split("/"), "", ""]
         if not owner or not name:
             raise ValueError(f"{data} names no set of the Hub; write hf://owner/name")
-        arguments: dict[str, Any] = {
-            "path": f"{owner}/{name}",
-            "name": (configuration or [""])[0] or None,
-        }
+        which = {"path": f"{owner}/{name}", "name": configuration or None}
     else:
-        files = _shards(data)
-        arguments = {
-            "path": "webdataset" if data.endswith(".tar") else "parquet",
-            "data_files": {"train": files},
-        }
+        kind = "webdataset" if data.endswith(".tar") else "parquet"
+        which = {"path": kind, "data_files": {"train": _shards(data)}}
     try:
-        return load_dataset(split="train", streaming=True, **arguments)
+        return load_dataset(split="train", streaming=True, **which)
     except Exception as error:  # the errors of a dozen libraries below
         raise OSError(
-            f"{data} could not be opened as a stream"
-            f" ({' '.join(str(error).split())[:300]})"
+            f"{data} could not be opened as a stream ({_brief(error)})"
         ) from error
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def _shards(pattern: str) -> list[str]:
     """The files that a pattern with *, ? and {000..099} names, sorted."""
-    match = re.search(r"\{(\d+)\.\.(\d+)\}", pattern)
-    if match:
+    if match := re.search(r"\{(\d+)\.\.(\d+)\}", pattern):
         first, last = match.groups()
-        numbers = (
-            str(number).zfill(len(first)) for number in range(int(first), int(last) + 1)
-        )
-        return [
-            file
+        numbers = range(int(first), int(last) + 1)
+        one_each = [
+            pattern.replace(match[0], f"{number:0{len(first)}}", 1)
             for number in numbers
-            for file in _shards(
-                pattern[: match.start()] + number + pattern[match.end() :]
-            )
         ]
+        return [file for each in one_each for file in _shards(each)]
     files = sorted(glob.glob(pattern, recursive=True))
     if not files:
         raise ValueError(f"no shard fits {pattern}")
