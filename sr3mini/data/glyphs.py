@@ -73,10 +73,9 @@ class Glyphs(Dataset[Tensor]):
         """The index of a character in a style; KeyError, with what to do, when this
         split does not hold it.
         """
-        wanted = (character, STYLES.index(style))
-        for index, each in enumerate(zip(self.characters, self.styles, strict=True)):
-            if each == wanted:
-                return index
+        shown = list(zip(self.characters, self.styles, strict=True))
+        if (wanted := (character, STYLES.index(style))) in shown:
+            return shown.index(wanted)
         raise KeyError(
             f"{character!r} in {style} is not in this split of the glyphs; try the"
             " other split, or another character"
@@ -194,21 +193,22 @@ def _held_out(images: np.ndarray, code_points: np.ndarray) -> np.ndarray:
     """Which rows belong to the test split, (N,) bool: whole groups of code points that
     share any picture.
     """
-    leader = {c: c for c in code_points.tolist()}
+    digests = [
+        hashlib.sha1(image, usedforsecurity=False).hexdigest() for image in images
+    ]
+    pictures = np.unique(digests, return_inverse=True)[1]
+    group = code_points  # at the end, the least of each group
+    while (group != (group := _least(_least(group, pictures), code_points))).any():
+        pass
+    alphabet = group[np.isin(code_points, [ord(c) for c in ALPHABET])]
+    return np.isin(group, alphabet) | np.array([_tenth(c) for c in group.tolist()])
 
-    def find(c: int) -> int:
-        while leader[c] != c:
-            leader[c] = c = leader[leader[c]]
-        return c
 
-    first_with: dict[bytes, int] = {}
-    for image, c in zip(images, code_points.tolist(), strict=True):
-        picture = hashlib.sha1(image.tobytes(), usedforsecurity=False).digest()
-        a, b = sorted((find(first_with.setdefault(picture, c)), find(c)))
-        leader[b] = a
-    alphabet = {find(ord(c)) for c in ALPHABET}
-    chosen = {c: find(c) in alphabet or _tenth(find(c)) for c in leader}
-    return np.array([chosen[c] for c in code_points.tolist()])
+def _least(values: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """For each row, the least of the values that have the same key."""
+    least = np.full(keys.max() + 1, values.max())
+    np.minimum.at(least, keys, values)
+    return least[keys]
 
 
 def _tenth(code_point: int) -> bool:

@@ -20,7 +20,7 @@ import contextlib
 import json
 import os
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 from PIL import Image
 from torch.utils.data import Dataset
@@ -61,7 +61,7 @@ def prepared(
     if not (record.get("complete") and text):
         raise ValueError(
             f"the preparation of {path} was interrupted; run the same sr3mini prepare"
-            " again, it goes on where it stopped"
+            " again"
         )
     held = record["size"]
     if held < size:
@@ -130,8 +130,8 @@ def _check(source: Path, out: Path, size: int) -> None:
     demand_folder(source)
     if folder_kind(source) == "pairs":
         raise ValueError(
-            f"{source} was prepared by other SR3 code: train and evaluate take it as it"
-            " is; for another size give its folder hr_... alone"
+            f"{source} was prepared by other SR3 code, and is ready: for another size"
+            " give its folder hr_... alone"
         )
     if not out.exists():
         return
@@ -165,30 +165,29 @@ def _write_record(path: Path, record: dict[str, Any]) -> None:
     write_text(json.dumps(record, indent=1) + "\n", path / RECORD)
 
 
-class _Made(NamedTuple):
-    """What came of a list of rows."""
-
-    skipped: dict[str, str]  # {name: reason}
-    sides: list[int]  # of the pictures that were made, before they were resized
+Made = tuple[dict[str, str], list[int]]
 
 
-class _Maker(Dataset[_Made | OSError]):
-    """Makes the pictures of a list of rows."""
+class _Maker(Dataset[Made | OSError]):
+    """Makes the pictures of a list of rows: ({name: reason} of what was skipped, the
+    sides that the others had before they were resized).
+    """
 
     def __init__(self, names: Names, out: Path, size: int) -> None:
         self.names, self.out, self.size = names, out, size
 
-    def __getitem__(self, rows: range) -> _Made | OSError:
-        made = _Made({}, [])
+    def __getitem__(self, rows: range) -> Made | OSError:
+        skipped: dict[str, str] = {}
+        sides: list[int] = []
         for row in rows:
             name, file = self.names.name(row), self.names[row]
             try:
-                made.sides.extend(self._make(file, self.out / (name + SUFFIX)))
+                sides += self._make(file, self.out / (name + SUFFIX))
             except ValueError as error:
-                made.skipped[name] = str(error).removeprefix(f"{file} ")
+                skipped[name] = str(error).removeprefix(f"{file} ")
             except OSError as error:  # such as a full disk
                 return OSError(str(error))
-        return made
+        return skipped, sides
 
     def _make(self, file: Path, target: Path) -> list[int]:
         """Make one square: [the side that it had in the picture], or [] where it is
@@ -196,20 +195,20 @@ class _Maker(Dataset[_Made | OSError]):
         """
         if len(os.fsencode(file.name)) > LONGEST:
             raise ValueError(f"has a name of more than {LONGEST} bytes")
-        if target.is_file() and file.exists() and not _younger(file, target):
+        there = file.exists() and target.is_file()
+        if there and target.stat().st_mtime >= file.stat().st_mtime:
             return []
         if file.with_name(target.name).is_dir():
             raise ValueError(
-                f"would become {target.name}, as a folder beside it is called; rename"
-                " one of them"
+                f"would become {target.name}, a folder beside it; rename it"
             )
         square, side = read_square_and_side(file, self.size)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise OSError(
-                f"{target.parent} could not be made a folder: a file of an earlier run"
-                " is in its way; remove it"
+                f"a file of an earlier run is in the way of the folder {target.parent};"
+                " remove it"
             ) from error
         picture = Image.fromarray(square.permute(1, 2, 0).squeeze(2).numpy())
         save_picture(picture, target, lossless=True, method=0)
@@ -222,17 +221,12 @@ def _make_all(
     """({name: reason} of what was skipped, how many were made, and enlarged)."""
     n = len(maker.names)
     rows = [range(i, min(i + CHUNK, n)) for i in range(0, n, CHUNK)]
-    bar = tqdm(total=n, disable=not progress, desc=f"preparing {maker.out}")
     skipped: dict[str, str] = {}
     made = enlarged = 0
-    with bar:
+    with tqdm(total=n, disable=not progress, desc=f"preparing {maker.out}") as bar:
         for reasons, sides in ahead(maker, jobs if jobs > 1 else 0, rows):
             skipped |= reasons
             made += len(sides)
             enlarged += sum(side < maker.size for side in sides)
             bar.update(min(CHUNK, n - bar.n))
     return skipped, made, enlarged
-
-
-def _younger(file: Path, target: Path) -> bool:
-    return file.stat().st_mtime > target.stat().st_mtime

@@ -6,12 +6,10 @@ fetch("clothing", folder)     download, check, unpack
 
 from __future__ import annotations
 
-import re
-import shutil
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tqdm.auto import tqdm
 
@@ -19,10 +17,6 @@ from ..files.writing import atomic, write_text
 from .folder import SUFFIXES
 
 ATTEMPTS = 6
-TIMEOUT = 30.0  # seconds without a byte, after which a connection counts as stalled
-LATER = (408, 425, 429)  # refusals that may be others a little later
-# out of the folder it is unpacked in: from the root, upwards, with a drive's letter
-LEADS_OUT = re.compile(r"^/|\\|(^|/)(\.\.(/|$)|[A-Za-z]:)")
 
 
 class Public(NamedTuple):
@@ -99,7 +93,7 @@ def fetch(name: str, folder: str | Path) -> str:
     if folder.exists():
         raise ValueError(
             f"{folder} is there already, and was not downloaded by sr3mini prepare;"
-            " move it away, or prepare it as a folder"
+            " move it away, or prepare it"
         )
     if not chosen.address:
         raise ValueError(
@@ -135,25 +129,28 @@ def download(address: str, file: Path, sha256: str | None = None) -> str:
         retry_if_failed=ATTEMPTS - 1,
     )
     try:
-        store.fetch(file.name, downloader=_receive)
+        store.fetch(file.name, progressbar=True)
     except (OSError, ValueError) as error:
-        raise OSError(f"{address} could not be downloaded: {_cause(error)}") from error
+        cause: BaseException = error
+        while cause.__context__ is not None:  # pooch and requests wrap what happened
+            cause = cause.__context__
+        reason = " ".join(str(cause).split())
+        raise OSError(f"{address} could not be downloaded: {reason}") from error
     return str(pooch.file_hash(str(file)))
 
 
-def unpack(archive: Path, folder: Path, inside: str, sha256: str = "") -> None:
+def unpack(archive: Path, folder: Path, inside: str, sha256: str) -> None:
     """The pictures of a ZIP file that lie in a folder called `inside`, with their paths
     below it, into `folder`, which is there whole or not at all.
 
     OSError when the file is damaged (it is removed, to be downloaded anew), holds no
-    such picture, or unpacks to more than the disk holds.
+    such picture, or the disk is full.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
             members = _members(opened, inside)
             if not members:
                 raise OSError(f"{archive} holds no picture in a folder called {inside}")
-            _demand_room(archive, sum(member.file_size for member in members))
             with atomic(folder) as beside:
                 for member in tqdm(members, desc="unpacking", unit="file"):
                     opened.extract(member, beside)
@@ -167,45 +164,13 @@ def unpack(archive: Path, folder: Path, inside: str, sha256: str = "") -> None:
 
 
 def _members(opened: zipfile.ZipFile, inside: str) -> list[zipfile.ZipInfo]:
-    """The pictures below a folder of an archive, under their names below it; without
-    those that lead out of it.
+    """The pictures below a folder of an archive, under their names below it. (Where a
+    name leads out of it, `extract` leaves out what leads there: .., a root, a drive.)
     """
     members = []
     for member in opened.infolist():
         _, found, below = f"/{member.filename}".partition(f"/{inside}/")
-        picture = found and below.lower().endswith(SUFFIXES)
-        if picture and not LEADS_OUT.search(member.filename):
+        if found and below.lower().endswith(SUFFIXES):
             member.filename = below
             members.append(member)
     return members
-
-
-def _demand_room(archive: Path, needed: int) -> None:
-    if needed > shutil.disk_usage(archive.parent).free:
-        raise OSError(
-            f"{archive} unpacks to {needed / 1e9:.1f} GB, and less is free in"
-            f" {archive.parent.absolute()}"
-        )
-
-
-def _receive(address: str, file: str, store: Any) -> None:
-    """One attempt. A refusal that stays one is no requests.RequestException, at which
-    pooch would try again.
-    """
-    import pooch
-    from requests import HTTPError
-
-    receive = pooch.HTTPDownloader(progressbar=True, chunk_size=2**16, timeout=TIMEOUT)
-    try:
-        receive(address, file, store)
-    except HTTPError as error:
-        if error.response.status_code < 500 and error.response.status_code not in LATER:
-            raise OSError(str(error)) from None
-        raise
-
-
-def _cause(error: BaseException) -> str:
-    """What lies at the bottom of an error, in one line."""
-    while error.__context__ is not None and not error.__suppress_context__:
-        error = error.__context__
-    return " ".join(str(error).split())

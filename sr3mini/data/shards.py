@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import itertools
 import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any
 
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
@@ -31,36 +32,11 @@ CHUNK = 32  # pictures read at once: a place in a shard is known to so many
 HUB = "hf://"
 
 
-class Place(TypedDict):
-    """How far a reader has come."""
-
-    epoch: int
-    shard: int  # of its own shards in the order of the epoch
-    # where in it the block starts, in the words of `datasets`
-    inside: dict[str, Any] | None
-    taken: int  # pictures of the block
-
-
-class State(TypedDict):
-    """Where the readers of one rank are."""
-
-    seed: int
-    ranks: int
-    readers: int
-    dealt: int  # batches
-    places: list[Place]  # of each reader
-
-
-class Chunk(NamedTuple):
-    """Pictures that were read together."""
-
-    wanted: Block
-    count: int  # how many were read for them
-    behind: Place
-
-
-START = Place(epoch=0, shard=0, inside=None, taken=0)
-Block = list[tuple[str, bytes]]
+# How far a reader has come: the epoch; which of its own shards, in the order of the
+# epoch; where in it the block starts, in the words of `datasets`; pictures of the block
+Place = dict[str, Any]
+START: Place = {"epoch": 0, "shard": 0, "inside": None, "taken": 0}
+Block = list[tuple[str, bytes]]  # names and contents
 
 
 class Stream:
@@ -98,81 +74,64 @@ class Stream:
         block starts).
         """
         while True:
-            whole_epoch, read, yielded = start["inside"] is None, 0, False
-            block: Block = []
-            for chunk in self._chunks(seed, reader, readers, start):
-                block += chunk.wanted
-                read += chunk.count
+            found, block = start["inside"] is not None, []
+            for wanted, behind in self._chunks(seed, reader, readers, start):
+                block += wanted
                 size = sum(len(content) for _, content in block)
                 if len(block) >= BLOCK or size >= BLOCK_BYTES:
                     yield block, start
-                    block, start, yielded = [], chunk.behind, True
+                    found, block, start = True, [], behind
             if block:
                 yield block, start
-            elif whole_epoch and not yielded:
-                raise ValueError(self._nothing_found(read, readers))
+            elif not found:
+                raise ValueError(
+                    f"too few pictures in {self.data}: a reader of {readers} found none"
+                    f" for {self.split}ing (one in {HELD_OUT} is held out); add some,"
+                    " use fewer processes and workers, or unpack them into a folder"
+                )
             start = {**START, "epoch": start["epoch"] + 1}
-
-    def _nothing_found(self, read: int, readers: int) -> str:
-        found = f"none of the {read} read is for {self.split}ing"
-        if readers > 1:
-            return (
-                f"a reader of {self.data} found no picture ({found}); use fewer"
-                f" processes and workers than {readers}"
-            )
-        return (
-            f"too few pictures in {self.data}: {found} (one in {HELD_OUT} is held out,"
-            " by a hash of what it holds); add pictures, or unpack them into a folder,"
-            " of which at least one is held out"
-        )
 
     def _chunks(
         self, seed: int, reader: int, readers: int, start: Place
-    ) -> Iterator[Chunk]:
-        """What is left of an epoch. More readers than shards share a shard."""
+    ) -> Iterator[tuple[Block, Place]]:
+        """What is left of an epoch, chunk by chunk: (pictures, the place behind). More
+        readers than shards share a shard.
+        """
         order = permutation(self.shards, seed, start["epoch"]).tolist()
         mine = order[reader::readers] or [order[reader % self.shards]]
-        sharing = len(
-            range(reader % self.shards, max(readers, self.shards), self.shards)
-        )
-        turn = reader // self.shards % sharing
+        sharing = len(range(reader % self.shards, readers, self.shards))
         for position in range(start["shard"], len(mine)):
             shard = self.source.shard(num_shards=self.shards, index=mine[position])
-            if position == start["shard"] and start["inside"] is not None:
+            if position == start["shard"] and start["inside"]:
                 shard.load_state_dict(start["inside"])
             try:
                 # not iter(shard), which would share it among the workers once more
                 for chunk in shard.iter(CHUNK):
-                    read = list(self._pictures(chunk))
                     wanted = [
-                        each for each in read if self._is_mine(each, turn, sharing)
+                        (name, content)
+                        for name, content in self._pictures(chunk)
+                        if self._is_mine(content, reader // self.shards, sharing)
                     ]
-                    inside = shard.state_dict()
-                    behind = {**START, "shard": position, "inside": inside}
-                    yield Chunk(wanted, len(read), {**behind, "epoch": start["epoch"]})
+                    place = {"shard": position, "inside": shard.state_dict()}
+                    yield wanted, {**START, "epoch": start["epoch"], **place}
             except Exception as error:  # the errors of a dozen libraries below
                 raise ValueError(
                     f"shard {mine[position]} of {self.data} could not be read to its"
-                    f" end ({type(error).__name__}: {_brief(error)}); mend it or leave"
-                    " it out"
+                    f" end ({_brief(error)}); mend it or leave it out"
                 ) from error
 
     def _pictures(self, chunk: dict[str, list[Any]]) -> Iterator[tuple[str, bytes]]:
-        for row, picture in enumerate(chunk[self.column]):
-            if picture is None:
-                continue
+        for picture in filter(None, chunk[self.column]):
             path, content = picture["path"], picture["bytes"]
             if content is None:
                 content = Path(path).read_bytes()
-            if not path and "__key__" in chunk:
-                path = chunk["__key__"][row]
             name = path or hashlib.sha256(content).hexdigest()[:16]
             yield f"{name} of {self.data}", content
 
-    def _is_mine(self, picture: tuple[str, bytes], turn: int, sharing: int) -> bool:
-        group, in_group = divmod(mark(picture[1]), HELD_OUT)
-        held_out = in_group == 0
-        return held_out == (self.split == "test") and group % sharing == turn
+    def _is_mine(self, content: bytes, turn: int, sharing: int) -> bool:
+        group, held_out = divmod(mark(content), HELD_OUT)
+        is_part = (held_out == 0) == (self.split == "test")
+        return is_part and group % sharing == turn % sharing
 
 
 class _Readers(IterableDataset[Dealt | ValueError]):
@@ -180,7 +139,9 @@ class _Readers(IterableDataset[Dealt | ValueError]):
     w, + w + workers, ...
     """
 
-    def __init__(self, stream: Stream, batch: int, rank: int, state: State) -> None:
+    def __init__(
+        self, stream: Stream, batch: int, rank: int, state: dict[str, Any]
+    ) -> None:
         self.stream, self.batch, self.rank, self.state = stream, batch, rank, state
 
     def __iter__(self) -> Iterator[Dealt | ValueError]:
@@ -196,21 +157,19 @@ class _Readers(IterableDataset[Dealt | ValueError]):
             yield error
 
     def _deal(self, own: int) -> Iterator[Dealt]:
+        stream = self.stream
         pictures: list[torch.Tensor] = []
         skipped: list[str] = []
-        bad_in_a_row = 0
         for name, content, place in self._in_order(own):
             try:
-                size, channels = self.stream.size, self.stream.channels
-                pictures.append(read_square(content, size, channels, name))
-                bad_in_a_row = 0
+                square = read_square(content, stream.size, stream.channels, name)
+                pictures.append(square)
             except ValueError as error:
                 skipped.append(str(error))
-                bad_in_a_row += 1
-                if bad_in_a_row > BLOCK:
+                if len(skipped) > BLOCK:
                     raise ValueError(
-                        f"{BLOCK} pictures of {self.stream.data} in a row could not be"
-                        f" read; the last: {error}"
+                        f"more than {BLOCK} pictures of {stream.data} could not be read"
+                        f" for one batch; the last: {error}"
                     ) from error
             if len(pictures) == self.batch:
                 yield Dealt(torch.stack(pictures), skipped, place)
@@ -220,8 +179,8 @@ class _Readers(IterableDataset[Dealt | ValueError]):
         """(name, content, the place behind it) of the pictures of one reader."""
         seed, readers = self.state["seed"], self.state["readers"]
         reader, start = self.rank * readers + own, self.state["places"][own]
-        everybody = self.state["ranks"] * readers
-        for block, begin in self.stream.blocks(seed, reader, everybody, start):
+        all_readers = self.state["ranks"] * readers
+        for block, begin in self.stream.blocks(seed, reader, all_readers, start):
             key = (seed, reader, begin["epoch"], begin["shard"])
             order = permutation(len(block), *key).tolist()
             for taken in range(begin["taken"], len(block)):
@@ -241,30 +200,28 @@ def stream_batches(
     `left`: the state in which this rank's stream was left.
     """
     readers = max(1, workers)
-    state = State(
-        seed=seed, ranks=ranks, readers=readers, dealt=0, places=[START] * readers
-    )
     shape = {"seed": seed, "ranks": ranks, "readers": readers}
+    state: dict[str, Any] = {**shape, "dealt": 0, "places": [START] * readers}
     if left and left.items() >= shape.items():
-        state["dealt"], state["places"] = left["dealt"], list(left["places"])
+        state = dict(left)
     elif left:
         epoch = 1 + max(place["epoch"] for place in left["places"])
+        state["places"] = [{**START, "epoch": epoch}] * readers
         warnings.warn(
             f"{stream.data} was left with {left} but goes on with {shape}: its order"
             f" starts anew with epoch {epoch}",
             stacklevel=3,
         )
-        state["places"] = [{**START, "epoch": epoch}] * readers
 
     def tensors() -> Iterator[torch.Tensor]:
-        begin: State = {**state, "places": list(state["places"])}
-        dealt = floats_ahead(_Readers(stream, batch, rank, begin), workers)
-        for number, (pictures, place) in enumerate(dealt, begin["dealt"]):
-            state["places"][number % readers] = place
-            state["dealt"] = number + 1
+        dealt = floats_ahead(_Readers(stream, batch, rank, dict(state)), workers)
+        for number, (pictures, place) in enumerate(dealt, state["dealt"]):
+            places = list(state["places"])
+            places[number % readers] = place
+            state.update(dealt=number + 1, places=places)
             yield pictures
 
-    return Batches(tensors(), lambda: {**state, "places": list(state["places"])})
+    return Batches(tensors(), lambda: dict(state))
 
 
 def is_stream(data: str) -> bool:
@@ -284,13 +241,13 @@ def _open(data: str) -> Any:
     if data.startswith(HUB):
         owner, name, configuration, *_ = [*data[len(HUB) :].split("/"), "", ""]
         if not owner or not name:
-            raise ValueError(f"{data} names no set of the Hub; write hf://owner/name")
-        which = {"path": f"{owner}/{name}", "name": configuration or None}
+            raise ValueError(f"{data} names no set of the Hub: write hf://owner/name")
+        path, which = f"{owner}/{name}", {"name": configuration or None}
     else:
-        kind = "webdataset" if data.endswith(".tar") else "parquet"
-        which = {"path": kind, "data_files": {"train": _shards(data)}}
+        path = "webdataset" if data.endswith(".tar") else "parquet"
+        which = {"data_files": {"train": _shards(data)}}
     try:
-        return load_dataset(split="train", streaming=True, **which)
+        return load_dataset(path, split="train", streaming=True, **which)
     except Exception as error:  # the errors of a dozen libraries below
         raise OSError(
             f"{data} could not be opened as a stream ({_brief(error)})"
@@ -298,19 +255,16 @@ def _open(data: str) -> Any:
 
 
 def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def _shards(pattern: str) -> list[str]:
     """The files that a pattern with *, ? and {000..099} names, sorted."""
     if match := re.search(r"\{(\d+)\.\.(\d+)\}", pattern):
         first, last = match.groups()
-        numbers = range(int(first), int(last) + 1)
-        one_each = [
-            pattern.replace(match[0], f"{number:0{len(first)}}", 1)
-            for number in numbers
-        ]
-        return [file for each in one_each for file in _shards(each)]
+        numbers = [f"{n:0{len(first)}}" for n in range(int(first), int(last) + 1)]
+        each = (pattern.replace(match[0], number, 1) for number in numbers)
+        return list(itertools.chain.from_iterable(map(_shards, each)))
     files = sorted(glob.glob(pattern, recursive=True))
     if not files:
         raise ValueError(f"no shard fits {pattern}")

@@ -360,7 +360,7 @@ def test_mistakes_are_told_in_a_sentence(
         ),
         (
             (tmp_path / "theirs", "--out", tmp_path / "new"),
-            "prepared by other SR3 code: .* its folder hr_... alone",
+            "prepared by other SR3 code, .* its folder hr_... alone",
         ),
         ((source, "--out", source), "holds your pictures themselves"),
         ((source, "--out", source / "deep"), "holds other files; name another folder"),
@@ -449,9 +449,7 @@ def test_a_file_whose_square_would_be_called_as_a_folder_is_skipped_and_named(
         Image.new("RGB", (4, 4)).save(source / name, "png")
     made = prepare.prepare(source, out, 4, jobs=jobs, progress=False)
     assert made["skipped"] == {
-        "dog": (
-            "would become dog.webp, as a folder beside it is called; rename one of them"
-        )
+        "dog": ("would become dog.webp, a folder beside it; rename it")
     }
     assert names(out, "train") | names(out, "test") == {
         "cat.png.webp",
@@ -473,8 +471,8 @@ def test_a_square_of_an_earlier_run_in_the_way_of_a_folder_is_named(
     with pytest.raises(
         OSError,
         match=(
-            r"dog\.webp/deep could not be made a folder: a file of an earlier run is in"
-            r" its way; remove it$"
+            r"a file of an earlier run is in the way of the folder \S+dog\.webp/deep;"
+            r" remove it$"
         ),
     ):
         prepare.prepare(source, out, 4, progress=False)
