@@ -1,12 +1,14 @@
-"""The same architecture in `diffusers`: training step and sampler, ours over theirs,
+r"""The same architecture in `diffusers`: training step and sampler, ours over theirs,
 turn by turn in one process.
 
-    python benchmarks/against_diffusers.py [--layout small] [--batch 16] [--rounds 5]
-    [--calls 5] [--json FILE]
-    python benchmarks/against_diffusers.py --layout public --batch 4 --calls 3 --json
-    data/runs/against_diffusers.json
+    python benchmarks/against_diffusers.py [--layout small] [--batch 16]
+        [--rounds 5] [--calls 5] [--json FILE]
+    python benchmarks/against_diffusers.py --layout public --batch 4 --calls 3 \
+        --json data/runs/against_diffusers.json
 
-On a GPU:  python benchmarks/against_diffusers.py --layout public --batch 32 --calls 25
+On a GPU:
+
+    python benchmarks/against_diffusers.py --layout public --batch 32 --calls 25
 
 Both networks have the same widths, residual blocks, attentions (one head), groups, and
 the level enters both as scale and shift. Both are trained by the same loop (train.py's,

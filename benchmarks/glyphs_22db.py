@@ -2,7 +2,7 @@
 back at 22 dB.
 
     python benchmarks/glyphs_22db.py [--goal 22] [--steps 1800] [--every 200]
-    [--precision bf16] [--seed 0] [--json FILE]
+        [--precision bf16] [--seed 0] [--json FILE]
 
 Preset glyphs_8_32 with a shorter schedule, and starting from a Gaussian around the
 enlarged x (`detail`). Every so many steps one sample is drawn of each of 128 glyphs of

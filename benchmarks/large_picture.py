@@ -1,13 +1,14 @@
 """How much memory `sr3mini upscale` takes for pictures of growing size, the network
 aside: a stand-in that is nearly free answers in its place.
 
-    python benchmarks/large_picture.py [--sizes 750x500 1500x1000] [--steps 2] [--json
-    FILE]
+    python benchmarks/large_picture.py [--sizes 750x500 1500x1000] [--steps 2]
+        [--json FILE]
 
 Every size is upscaled 4 times in a process of its own, from a PNG file to a PNG file. A
-network adds what its own windows take, which is the same for all sizes. `python
-benchmarks/large_picture.py --sizes 1500x1000 3000x2000 6000x4000` takes about five
-minutes.
+network adds what its own windows take, which is the same for all sizes. This takes
+about five minutes:
+
+    python benchmarks/large_picture.py --sizes 1500x1000 3000x2000 6000x4000
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Whether pictures are ready before the training step wants them: the loader's images/s
 beside the step's, measured turn by turn.
 
-    python benchmarks/loader.py [--preset photos_16_64] [--data FOLDER] [--workers 0 1
-    2] [--batch 16] [--rounds 3] [--json FILE]
+    python benchmarks/loader.py [--preset photos_16_64] [--data FOLDER]
+        [--workers 0 1 2] [--batch 16] [--rounds 3] [--json FILE]
 
 Without --data, pictures of 400 x 300 are made up. Each way of keeping them is read with
 each number of workers: the folder as it is, what `sr3mini prepare` makes of it, and
@@ -150,7 +150,8 @@ def main() -> None:
     print(f"{'loader':24}{'images/s':>10}{'x the step':>12}")
     for name, each in rates.items():
         print(
-            f"{name:24}{statistics.median(each):10.0f}{statistics.median(each) / wanted:12.1f}"
+            f"{name:24}{statistics.median(each):10.0f}"
+            f"{statistics.median(each) / wanted:12.1f}"
         )
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")

@@ -1,8 +1,8 @@
-"""How the shipped network for photographs does on pictures that it was not trained on:
+r"""How the shipped network for photographs does on pictures that it was not trained on:
 closeness, consistency, sharpness, colour.
 
-    python benchmarks/photographs.py --data DIR [--count 300] [--samples 4] [--model
-    photos_16_64] [--json FILE] [--picture FILE.png]
+    python benchmarks/photographs.py --data DIR [--count 300] [--samples 4]
+        [--model photos_16_64] [--json FILE] [--picture FILE.png]
 
 DIR is a folder of pictures, or what `sr3mini prepare` wrote (then its held-out part).
 "cast" is the largest difference between the means of a channel, over all pictures, of
@@ -10,8 +10,8 @@ the result and of the enlarged input, in 255ths; "sharper" is sharpness, that of
 being 1. The figures stored with the weights:
 
     sr3mini prepare SRC --size 64 --out clothing
-    python benchmarks/photographs.py --data clothing --json data/runs/photos_16_64.json
-    --picture data/runs/photos_16_64.png
+    python benchmarks/photographs.py --data clothing \
+        --json data/runs/photos_16_64.json --picture data/runs/photos_16_64.png
 """
 
 from __future__ import annotations

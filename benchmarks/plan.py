@@ -1,11 +1,13 @@
-"""What `sr3mini plan` predicts against what is measured here: memory in a process of
+r"""What `sr3mini plan` predicts against what is measured here: memory in a process of
 its own, seconds of a step beside a matrix product.
 
     python benchmarks/plan.py [--presets glyphs_8_32 glyphs_16_64] [--batch 64]
-    [--precisions no bf16] [--rounds 5] [--json FILE]
+        [--precisions no bf16] [--rounds 5] [--json FILE]
 
-On a GPU:  python benchmarks/plan.py --presets faces_16_128_small public_16_128 --batch
-32 --precisions bf16 no
+On a GPU:
+
+    python benchmarks/plan.py --presets faces_16_128_small public_16_128 \
+        --batch 32 --precisions bf16 no
 
 The prediction of the time is given what was measured of the machine, turn by turn with
 the steps: the rate of a large matrix product and the bandwidth of a long

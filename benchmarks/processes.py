@@ -2,7 +2,7 @@
 same batch, turn by turn.
 
     python benchmarks/processes.py [--preset glyphs_8_32] [--batch 64] [--steps 5]
-    [--rounds 3] [--threads 1] [--json FILE]
+        [--rounds 3] [--threads 1] [--json FILE]
 
 Every process has `--threads` threads, so that two have twice the processor of one; 2.0
 would be perfect. Each run is a launch of its own (torchrun), whose first step is not

@@ -1,7 +1,7 @@
 """How long a start takes: `import sr3mini` over `import torch`, and the command line's
 first word, each in a fresh process, turn by turn.
 
-python benchmarks/startup.py [--rounds 5] [--json FILE]
+    python benchmarks/startup.py [--rounds 5] [--json FILE]
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Quality against the number of network calls: four ways to take a step, on two lists
+r"""Quality against the number of network calls: four ways to take a step, on two lists
 of levels, on the same held-out glyphs.
 
     python benchmarks/steps.py [--count 16] [--samples 2] [--calls 5 10 25] [--seed 8]
-    [--json FILE]
+        [--json FILE]
 
 The table that chapter 8 reads, about half an hour on one core:
 
-    python benchmarks/steps.py --count 32 --calls 5 10 25 50 100 2000 --json
-    data/runs/steps_glyphs_8_32.json
+    python benchmarks/steps.py --count 32 --calls 5 10 25 50 100 2000 \
+        --json data/runs/steps_glyphs_8_32.json
 
 Sample s of picture i starts from a generator seeded with 1000 s + i, so all rows start
 from the same noise. ŷ_0 is clipped. "respaced" levels are taken evenly from the

@@ -1,8 +1,8 @@
-"""How much of the processor or GPU a training step uses: its arithmetic rate over that
+r"""How much of the processor or GPU a training step uses: its arithmetic rate over that
 of a large matrix product, measured turn by turn.
 
     python benchmarks/train_step.py [--preset glyphs_8_32] [--batch 32] [--precision no]
-    [--ways usual] [--rounds 7] [--json FILE]
+        [--ways usual] [--rounds 7] [--json FILE]
 
 The step is a whole one, of train.py's loop: degrading, drawing levels, forward,
 backward, clipping, AdamW, average. Its FLOPs are those of forward and backward pass on
@@ -12,10 +12,10 @@ product, ...) in one process, so a machine that speeds up or slows down does so 
 On a GPU the 16 -> 128 step in the layout of the best-known public SR3 code, in three
 ways (the first compiled step takes minutes):
 
-    python benchmarks/train_step.py --preset public_16_128 --batch 64 --precision bf16
-    --ways contiguous usual compiled
-    python benchmarks/train_step.py --preset faces_16_128 --batch 32 --precision bf16
-    --ways usual compiled
+    python benchmarks/train_step.py --preset public_16_128 --batch 64 --precision bf16 \
+        --ways contiguous usual compiled
+    python benchmarks/train_step.py --preset faces_16_128 --batch 32 --precision bf16 \
+        --ways usual compiled
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def seconds(action: Callable[[], object], repeats: int = 1) -> float:
 def alternate(
     actions: Mapping[str, Callable[[], object]], rounds: int, repeats: int = 1
 ) -> dict[str, list[float]]:
-    """Seconds of every action in every round, after a call of each that is not counted."""
+    """Seconds of every action in every round, after an uncounted call of each."""
     for action in actions.values():
         action()
     taken: dict[str, list[float]] = {name: [] for name in actions}

@@ -45,7 +45,7 @@ def f64(*values: float) -> Tensor:
 
 
 def close(actual: Tensor, wanted: Tensor, tolerance: float, what: str) -> None:
-    """Every element within `tolerance`. NaN is never close, and nothing is broadcast."""
+    """Every element within `tolerance`. NaN is never close; nothing is broadcast."""
     assert actual.shape == wanted.shape, (
         f"{what}: shape {tuple(actual.shape)}, not {tuple(wanted.shape)}"
     )
@@ -382,7 +382,7 @@ def flow_order(
 
 
 def check_ddim_has_order_1(sample: Function) -> None:
-    """From one y_T, the distance of DDIM to the exact probability flow falls like 1/T."""
+    """From one y_T, DDIM's distance to the exact probability flow falls like 1/T."""
     found = flow_order(sample, "ddim", curve, [50, 100, 200, 400])
     assert abs(found - 1) < 0.05, f"DDIM's error falls with order {found:.2f}, not 1"
 
@@ -446,7 +446,9 @@ def sigma_q(t):
 
 def denoise(x_t, t, noise):
     i = t - 1
-    mu = (x_t - betas[i] / torch.sqrt(1 - alpha_bars[i]) * eps_theta(x_t, t)) / torch.sqrt(alphas[i])
+    mu = (
+        x_t - betas[i] / torch.sqrt(1 - alpha_bars[i]) * eps_theta(x_t, t)
+    ) / torch.sqrt(alphas[i])
     return mu + sigma_q(t) * noise
 """
 
@@ -490,7 +492,7 @@ def posterior_deviations(to_sr3: Function, t: int) -> tuple[Tensor, Tensor]:
 
 
 def check_translated_code_computes_the_same(to_sr3: Function) -> None:
-    """A whole reverse step, mean, deviation and network call, at every step from 2 on."""
+    """A whole reverse step (mean, deviation, network call) at every step from 2 on."""
     ddpm, sr3 = both_versions(to_sr3)
     x_t, noise = randn(5), randn(5, seed=1)
     for t in (2, 3, 10, 500, 999, 1000):
@@ -743,7 +745,7 @@ def check_the_oracle_knows_median_and_mean(oracle: Function) -> None:
 
 
 def mixture() -> tuple[Tensor, Tensor, Tensor]:
-    """Weights, means (3 of them in the plane) and variances, one of them a point mass."""
+    """Weights, means (3 in the plane) and variances, one of them a point mass."""
     return (
         f64(0.5, 0.3, 0.2),
         f64(1.0, 0.0, -1.0, 0.5, 0.2, -2.0).reshape(3, 2),

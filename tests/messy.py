@@ -25,7 +25,8 @@ def messy(folder: Path, good: int, broken: int = 50) -> tuple[set[str], set[str]
     names = _odd(folder)
     generator = np.random.default_rng(0)
     for number in range(good - len(names)):
-        name = f"{number % 7}/deep/{number // 100}/{number:06d}.{('jpg', 'png')[number % 2]}"
+        suffix = ("jpg", "png")[number % 2]
+        name = f"{number % 7}/deep/{number // 100}/{number:06d}.{suffix}"
         _write(_photo(generator), folder / name)
         names.add(name)
     skipped = {"notes.txt", "deep/labels.csv", "bomb.png", "self", "gone"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -136,11 +137,27 @@ def test_a_picture_one_pixel_wide_is_resized_like_any_other(
     )
 
 
+SIDES = (1, 2, 3, 5, 8, 17)
+
+
+@pytest.mark.parametrize("size", list(itertools.product(SIDES, SIDES)), ids=str)
+def test_every_small_size_is_resized_to_every_other_as_pillow_does(
+    size: tuple[int, int],
+) -> None:
+    """Torch by itself reads wrong pixels where a result is one pixel wide."""
+    y = randn(1, 1, *size).float()
+    picture = Image.fromarray(y[0, 0].numpy())
+    for target in itertools.product(SIDES, SIDES):
+        pillow = np.array(picture.resize(target[::-1], Image.Resampling.BICUBIC))
+        ours = downsample(y, size=target)[0, 0]
+        close(ours, torch.from_numpy(pillow), 1e-5, f"{size} to {target}")
+
+
 @pytest.mark.parametrize(("low", "high"), [((8, 8), (32, 32)), ((5, 7), (10, 21))])
 def test_upsample_is_linear_and_does_not_undo_downsample(
     low: tuple[int, int], high: tuple[int, int]
 ) -> None:
-    """(4.2): U(a x + b x') = a U x + b U x', and shrinking U x again does not give x."""
+    """(4.2): U(a x + b x') = a U x + b U x'; shrinking U x again does not give x."""
     x, other = randn(2, 1, *low), 5 * randn(2, 1, *low, seed=1)
     close(
         upsample(2 * x - 3 * other, size=high),

@@ -1,4 +1,4 @@
-"""Six numbers for an upscaled picture, on pictures where each is known in closed form."""
+"""Six numbers for an upscaled picture, where each is known in closed form."""
 
 from __future__ import annotations
 

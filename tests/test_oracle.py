@@ -92,7 +92,7 @@ def noised_pair(
 def test_check_4_the_gaussian_oracle_is_the_conditional_law_of_the_noise(
     gamma: float,
 ) -> None:
-    """Check 4: mean, covariance and both floors, by conditioning the pair (eps, y_t)."""
+    """Check 4: mean, covariance and both floors, by conditioning (eps, y_t)."""
     check_the_gaussian_oracle_is_the_conditional_law(GaussianOracle, gamma)
 
 

@@ -264,7 +264,7 @@ def test_what_is_no_schedule_is_refused_in_one_sentence(
 
 @pytest.mark.parametrize("shape", [(0,), (2, 2), ()])
 def test_a_table_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
-    """In the room as users have it: in the tests, the shape checks would speak first."""
+    """In the room as users have it: in the tests, shape checks would speak first."""
     with pytest.raises(
         ValueError,
         match=r"^a schedule needs a table of shape \(T,\), T >= 1, .* got shape \(",

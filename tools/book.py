@@ -42,17 +42,17 @@ REGISTRY = Path(__file__).resolve().with_name("equations.toml")
 ADDRESS = ""  # where the project is published, as git knows it: https://…/sr3mini.git
 
 SETUP = """\
-# For Colab and other bare environments: installs sr3mini. Does nothing where it is installed.
-import importlib, os, subprocess, sys
-from importlib.util import find_spec
-
-if not find_spec("sr3mini"):
-    address = os.path.expanduser(os.environ.get("SR3MINI_ADDRESS") or "ADDRESS").removeprefix("git+")
-    if not address:
-        raise RuntimeError("sr3mini is not installed: clone its repository and run `make lab`, "
-                           "or set SR3MINI_ADDRESS to its address or to a local clone.")
-    wanted = f"{os.path.abspath(address)}[book]" if os.path.isdir(address) else f"sr3mini[book] @ git+{address}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", wanted], check=True)
+# Installs sr3mini in Colab and other bare environments, and does nothing elsewhere.
+import importlib.util, os, subprocess, sys
+if not importlib.util.find_spec("sr3mini"):
+    place = os.path.expanduser(os.environ.get("SR3MINI_ADDRESS") or "ADDRESS")
+    if not (place := place.removeprefix("git+")):
+        raise RuntimeError("sr3mini is not installed: clone its repository and run "
+            "`make lab`, or set SR3MINI_ADDRESS to its address or to a local clone.")
+    local = os.path.isdir(place) and f"{os.path.abspath(place)}[book]"
+    wanted = local or f"sr3mini[book] @ git+{place}"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", wanted]
+    subprocess.run(pip, check=True)
     importlib.invalidate_caches()"""
 
 SHARED = {"nav", "setup"}
@@ -111,7 +111,7 @@ def pages(folder: Path = CHAPTERS) -> list[Path]:
 
 
 def assemble(text: Path) -> NotebookNode:
-    """The notebook that a text stands for, with the shared cells and without outputs."""
+    """The notebook that a text stands for, with shared cells and without outputs."""
     cells = [
         cell
         for cell in jupytext.read(text, fmt="md:myst").cells
@@ -537,7 +537,7 @@ def check_references(
 
 
 def broken_links(words: str, folder: Path) -> Iterator[str]:
-    """The links between files of the book that lead to no file, or to no heading of it."""
+    """The links between files of the book that lead to no file or no heading of it."""
     for target in re.findall(r"\]\(([^)\s]+)\)", words):
         file, _, place = target.partition("#")
         if re.match(r"https?://|mailto:", target):

@@ -78,8 +78,8 @@ def build(out: Path, places: int | None = None) -> None:
             )
     for solution in sorted((book.CHAPTERS / "solutions").glob("*.py")):
         body = (
-            "<nav><a"
-            f' href="../index.html">contents</a></nav>\n{code(solution.read_text(encoding="utf-8"))}'
+            '<nav><a href="../index.html">contents</a></nav>\n'
+            f"{code(solution.read_text(encoding='utf-8'))}"
         )
         (out / "solutions" / f"{solution.stem}.html").write_text(
             frame(f"Solutions, chapter {int(solution.stem[2:])}", body, "../"),
@@ -87,8 +87,8 @@ def build(out: Path, places: int | None = None) -> None:
         )
     for page in book.pages():
         body = (
-            "<nav><a"
-            f' href="index.html">contents</a></nav>\n{pages.render(page.read_text(encoding="utf-8"))}'
+            '<nav><a href="index.html">contents</a></nav>\n'
+            f"{pages.render(page.read_text(encoding='utf-8'))}"
         )
         (out / f"{page.stem}.html").write_text(
             frame(page.stem.capitalize(), body), encoding="utf-8"
@@ -268,10 +268,8 @@ def page_of(path: Path, pages: Pages, out: Path, places: int | None) -> str:
 
 
 def code(source: str) -> str:
-    return (
-        "<pre"
-        f' class="code"><code>{highlight(source, PythonLexer(), HtmlFormatter(nowrap=True))}</code></pre>'
-    )
+    marked = highlight(source, PythonLexer(), HtmlFormatter(nowrap=True))
+    return f'<pre class="code"><code>{marked}</code></pre>'
 
 
 def frame(title: str, body: str, up: str = "") -> str:
@@ -313,7 +311,9 @@ class Chapter:
                 f" {html.escape(output.evalue)}</pre>"
             )
         if "image/png" in output.data:
-            return f"<figure>{self.picture(base64.b64decode(output.data['image/png']), output.metadata['image/png']['alt'])}</figure>"
+            png = base64.b64decode(output.data["image/png"])
+            alt = output.metadata["image/png"]["alt"]
+            return f"<figure>{self.picture(png, alt)}</figure>"
         return f'<pre class="output">{html.escape(output.data["text/plain"])}</pre>'
 
     def picture(self, png: bytes, alt: str) -> str:

@@ -1,5 +1,5 @@
-"""Draws the picture of the README, with the shipped weights: python
-tools/readme_picture.py
+"""Draws the picture of the README, with the shipped weights:
+`python tools/readme_picture.py`.
 """
 
 from __future__ import annotations

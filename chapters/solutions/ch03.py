@@ -2,7 +2,7 @@
 
 
 def level(schedule, t, u):
-    """Exercise 3.1: from the lower end gamma_t, a share u of the way up to gamma_{t-1}."""
+    """Exercise 3.1: from the lower end gamma_t, a share u of the way to gamma_{t-1}."""
     return schedule.gammas[t] + u * (schedule.gammas[t - 1] - schedule.gammas[t])
 
 

@@ -4,7 +4,7 @@ import torch
 
 
 def sinusoids(gamma, frequencies):
-    """Exercise 5.1: the log-SNR times every frequency, then all sines and all cosines."""
+    """Exercise 5.1: the log-SNR times every frequency: all sines, then all cosines."""
     level = torch.log(gamma / (1 - gamma))
     angles = level[:, None] * frequencies
     return torch.cat([torch.sin(angles), torch.cos(angles)], dim=1)

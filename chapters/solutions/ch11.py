@@ -19,7 +19,7 @@ def accumulate(gradients, sizes):
 
 
 def rate(step, warmup, total):
-    """Exercise 11.3: up in `warmup` steps, and all the while down along half a cosine."""
+    """Exercise 11.3: up in `warmup` steps, all the while down along half a cosine."""
     up = torch.clamp((step + 1) / warmup, max=1)
     down = 0.5 * (1 + torch.cos(torch.pi * step / total))
     return up * down

@@ -1,1 +1,1 @@
-"""What the chapters show and ask: figures, things to play with, graders, toy networks."""
+"""What chapters show and ask: figures, things to play with, graders, toy networks."""

@@ -1,11 +1,12 @@
 r"""When samples are wrong: measures that tell the faults apart, and formulas that say
 what a fault must look like.
 
-    cast  mean of D y - x, a channel
-            a colour that x does not have (tag 10.1)
-    grain  median |diagonal difference| / 0.6745
-            noise left in a picture (tag 10.2)
-    answers  consistency with its own x, and with another's  does f look at x?
+    cast     mean of D y - x, a channel:
+             a colour that x does not have (tag 10.1)
+    grain    median |diagonal difference| / 0.6745:
+             noise left in a picture (tag 10.2)
+    answers  consistency with its own x, and with another's:
+             does f look at x?
     vitals   these and PSNR in one row
 
 For data N(m, sigma^2) and the exact f, an error in y_t reaches the picture multiplied
@@ -34,15 +35,13 @@ from ..loss import denoising_loss
 from ..metrics import consistency, psnr
 from ..schedule import NoiseSchedule
 
-QUARTILE = (
-    0.6745  # half of all standard normal numbers lie between -QUARTILE and QUARTILE
-)
+# Half of all standard normal numbers lie between -QUARTILE and QUARTILE.
+QUARTILE = 0.6745
 FEATURES = 64  # of the level, as in `LevelEmbedding`
 Embedding = Callable[[Float[Tensor, " B"]], Float[Tensor, "B features"]]
 
 
-# -- measures: pictures in, numbers out; of those in `vitals` only PSNR needs the
-# original
+# -- measures: pictures in, numbers out; in `vitals` only PSNR needs the original
 
 
 def cast(

@@ -14,8 +14,8 @@ def measured(name: str) -> dict[str, Any]:
     """
     path = WEIGHTS.parent / "runs" / f"{name}.json"
     if not path.is_file():
+        stored = ", ".join(sorted(p.stem for p in path.parent.glob("*.json")))
         raise ValueError(
-            f"no measurement {name!r} is stored; there are:"
-            f" {', '.join(sorted(p.stem for p in path.parent.glob('*.json'))) or 'none'}"
+            f"no measurement {name!r} is stored; there are: {stored or 'none'}"
         )
     return json.loads(path.read_text(encoding="utf-8"))

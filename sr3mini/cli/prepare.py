@@ -64,8 +64,8 @@ def _summary(record: dict[str, Any], out: Path) -> None:
 
     square = f"{record['size']} x {record['size']}"
     print(
-        f"{record['pictures']} pictures of {square} in {out}: {record['train']} to train"
-        f" on, {record['test']} held out"
+        f"{record['pictures']} pictures of {square} in {out}:"
+        f" {record['train']} to train on, {record['test']} held out"
     )
     if enlarged := record["enlarged"]:
         made = record["made"]

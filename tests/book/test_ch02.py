@@ -38,7 +38,7 @@ def test_a_noised_picture_is_the_picture_plus_noise_of_the_size_that_log_snr_say
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
-def test_minus_log_gamma_T_lies_between_the_sum_of_the_noise_and_that_sum_plus_its_squares(
+def test_minus_log_gamma_T_is_between_the_sum_of_the_noise_and_that_plus_its_squares(
     schedule: NoiseSchedule,
 ) -> None:
     """(2.4), for schedules whose steps are at most 1/2."""
@@ -71,9 +71,7 @@ def noised(m: float, v: float, gamma: float) -> tuple[Tensor, Tensor]:
     return A @ f64(m, 0), A @ torch.diag(f64(v, 1)) @ A.T
 
 
-def test_the_law_of_y_0_given_y_T_is_what_the_oracle_and_a_block_of_the_covariance_say() -> (
-    None
-):
+def test_the_law_of_y_0_given_y_T_is_what_oracle_and_covariance_say() -> None:
     """(2.6): E[y_0 | y_T] is the oracle's noise solved for y_0; mean and variance are
     those of a conditioned pair.
     """
@@ -106,9 +104,7 @@ def test_the_law_of_y_0_given_y_T_is_what_the_oracle_and_a_block_of_the_covarian
         )
 
 
-def test_algorithm_2_started_from_pure_noise_ends_at_the_wrong_law_that_the_formula_says() -> (
-    None
-):
+def test_algorithm_2_from_pure_noise_ends_at_the_wrong_law_of_the_formula() -> None:
     """(2.7): the exact law of the sampler's y_0 approaches it with order 1 in 1/T, at a
     gamma_T far from 0.
     """

@@ -31,7 +31,7 @@ def test_the_rows_of_d_hold_the_kernel_stretched_by_the_factor() -> None:
 
 
 def test_without_antialiasing_torch_uses_another_kernel_at_its_own_width() -> None:
-    """(4.6), a = -0.75: four pixels a line, however many lie between two pixels of x."""
+    """(4.6), a = -0.75: four pixels a line, however many lie between two of x."""
     line = torch.eye(16, dtype=torch.float64).reshape(16, 1, 1, 16)
     sparse = F.interpolate(line, size=(1, 4), mode="bicubic", align_corners=False)[
         :, 0, 0
@@ -39,9 +39,7 @@ def test_without_antialiasing_torch_uses_another_kernel_at_its_own_width() -> No
     close(weights(16, 4, stretch=1, a=-0.75), sparse, 1e-14, "the line's matrix")
 
 
-def test_the_kernel_is_1_in_the_middle_and_0_at_all_other_whole_numbers_and_smooth() -> (
-    None
-):
+def test_the_kernel_is_1_in_the_middle_0_at_other_whole_numbers_and_smooth() -> None:
     """So x is met exactly when a picture is not resized; value and slope have no jump
     at 1 and at 2.
     """

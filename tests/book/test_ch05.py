@@ -79,9 +79,7 @@ def test_a_scale_gives_every_gain_and_a_shift_alone_does_not() -> None:
     )  # with one gain only, nothing is missing
 
 
-def test_a_shift_before_the_normalisation_is_taken_out_again_where_a_group_shares_it() -> (
-    None
-):
+def test_a_shift_before_the_normalisation_is_lost_where_a_group_shares_it() -> None:
     h = randn(2, 8, 5, 5)
     shared = (
         randn(2, 4, 1, seed=1).expand(2, 4, 2).reshape(2, 8, 1, 1)
@@ -229,6 +227,6 @@ def test_the_parameters_of_exercise_5_3_are_those_of_a_residual_block() -> None:
 
 
 def test_the_levels_of_the_clamp_are_beyond_every_schedule_of_the_book() -> None:
-    """gamma_1 = 1 - 1e-6 has a log-SNR of 13.8; 20 is reached 2e-9 from the ends only."""
+    """gamma_1 = 1 - 1e-6 has log-SNR 13.8; 20 is reached 2e-9 from the ends only."""
     assert math.log(PAPER[1] / (1 - PAPER[1])) == pytest.approx(13.8, abs=0.05)
     assert 1 / (1 + math.exp(20)) == pytest.approx(2e-9, rel=0.05)

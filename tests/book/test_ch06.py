@@ -197,9 +197,7 @@ def test_each_term_of_the_bound_is_its_weight_times_the_squared_error_of_the_noi
         )
 
 
-def test_the_weight_of_the_posteriors_variance_is_infinite_at_step_1_and_is_close_to_the_papers_later() -> (
-    None
-):
+def test_the_posterior_weight_is_infinite_at_step_1_and_near_the_papers_later() -> None:
     schedule = NoiseSchedule.linear(2000, 1e-6, 1e-2)
     paper, exact = bound_weight(schedule), bound_weight(schedule, "posterior")
     assert exact[0] == math.inf

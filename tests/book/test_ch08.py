@@ -82,9 +82,7 @@ def two_m(y_t: Tensor, y_0: Tensor, y_0_before: Tensor, gammas: Tensor) -> Tenso
     )
 
 
-def test_the_second_order_step_is_the_integral_of_a_line_up_to_the_third_power_of_its_length() -> (
-    None
-):
+def test_the_second_order_step_integrates_a_line_up_to_its_length_cubed() -> None:
     """(8.2) against w_{t-1} = w_t + integral of y_0 dr by quadrature, for a y_0 that is
     a line in log-SNR: the difference falls like h^3.
     """
@@ -269,9 +267,7 @@ def test_a_thinned_schedule_keeps_the_levels_and_multiplies_the_alphas() -> None
     close(short.alphas[7], long.alphas[121:141].prod(), 1e-12, "alpha of a long step")
 
 
-def test_the_stored_measurement_says_how_it_was_made_and_holds_every_row_of_the_chapter() -> (
-    None
-):
+def test_the_stored_measurement_says_how_it_was_made_and_holds_every_row() -> None:
     table = measured("steps_glyphs_8_32")
     assert "benchmarks/steps.py" in table["command"]
     assert f"--count {table['count']}" in table["command"]

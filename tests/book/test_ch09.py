@@ -36,9 +36,7 @@ def error(p: float, values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor
 # (9.7), (9.8) -------------------------------------------------------------------------
 
 
-def test_the_error_of_a_random_answer_is_spread_plus_its_mean_squared_distance_to_the_mean() -> (
-    None
-):
+def test_a_random_answer_errs_by_spread_plus_squared_distance_to_the_mean() -> None:
     """(9.7), for answers of three values, by enumeration; and its special case, a
     sample: exactly twice the floor.
     """
@@ -78,7 +76,7 @@ def test_the_mean_of_K_samples_has_1_plus_1_over_K_of_the_floor(K: int) -> None:
 
 
 def best_share(real: torch.Tensor, made: torch.Tensor) -> float:
-    """The best judge of all: every set of answers that could be called real is tried."""
+    """The best judge of all: every set of answers to be called real is tried."""
     sets = torch.tensor(
         list(product((0.0, 1.0), repeat=len(real))), dtype=torch.float64
     )

@@ -19,7 +19,7 @@ SCHEDULE = NoiseSchedule.linear(5, 0.1, 0.7)
 
 @pytest.mark.parametrize("t", [1, 2, 5])
 @pytest.mark.parametrize("variance", [0.0, 0.3, 1.0, 5.0])
-def test_a_step_multiplies_a_deviation_by_the_root_of_alpha_and_the_ratio_of_the_variances(
+def test_a_step_multiplies_a_deviation_by_root_alpha_and_the_ratio_of_the_variances(
     t: int, variance: float
 ) -> None:
     """(10.4): two y_t that are 1 apart are this far apart after the step, under both

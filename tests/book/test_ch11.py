@@ -46,9 +46,7 @@ def problem() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return x, rho, eps, diffuse(y_0, GAMMAS, eps)
 
 
-def test_an_untrained_head_start_is_the_oracle_of_a_gaussian_around_the_enlarged_x() -> (
-    None
-):
+def test_an_untrained_head_start_is_the_oracle_of_a_gaussian_around_U_x() -> None:
     """(11.1): for every x and level, to float64's rounding."""
     x, _, _, y_t = problem()
     f = build(STARTED).double()
@@ -137,9 +135,7 @@ def test_how_far_an_error_of_the_u_net_moves_the_picture(s: float) -> None:
     assert s == 0 or (error_in_picture(GAMMAS, s) <= s).all()
 
 
-def test_the_loss_of_the_head_start_is_the_mean_of_cos_squared_if_s_is_the_deviation_of_the_detail() -> (
-    None
-):
+def test_head_start_loss_is_mean_cos_squared_if_s_is_the_details_deviation() -> None:
     """Whatever the law of the detail is, by its second moment alone: here it is +s or
     -s.
     """
@@ -174,9 +170,7 @@ def test_twenty_bytes_a_parameter_before_the_first_activation() -> None:
     )
 
 
-def test_a_training_step_computes_three_times_a_forward_pass_and_no_plan_is_faster_than_its_arithmetic() -> (
-    None
-):
+def test_a_training_step_is_three_forward_passes_and_no_plan_beats_arithmetic() -> None:
     """(11.6)."""
     preset = PRESETS["faces_16_128_small"]
     for gpus in (1, 4):

@@ -47,9 +47,7 @@ X = torch.zeros(1, 1).double()
 # Gauges -------------------------------------------------------------------------------
 
 
-def test_a_constant_added_to_a_channel_is_its_cast_and_detail_that_x_does_not_hold_is_none() -> (
-    None
-):
+def test_a_constant_in_a_channel_is_its_cast_and_detail_beyond_x_is_none() -> None:
     y, colour = randn(2, 3, 16, 16), f64(0.2, -0.1, 0.0)
     x = downsample(y, 4)
     close(cast(y + colour[:, None, None], x), colour.expand(2, 3), 1e-14, "cast")
@@ -105,9 +103,7 @@ def test_vitals_are_those_of_the_picture_as_it_is_shown_but_for_the_grain() -> N
     assert vitals(y, x, original)["grain"] > 2.5
 
 
-def test_a_line_of_vitals_shows_the_digits_that_matter_and_none_where_a_number_is_too_small_to_matter() -> (
-    None
-):
+def test_a_line_of_vitals_shows_digits_that_matter_and_none_of_a_tiny_number() -> None:
     now = {"PSNR": 26.7, "consistency": 6124.8, "grain": 0.079, "cast": -0.478}
     assert readable(now) == "PSNR 27 dB, consistency 6000, grain 0.08, cast -0.48"
     assert readable(

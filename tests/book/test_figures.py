@@ -69,7 +69,7 @@ def test_a_notebook_gets_the_png_and_beside_it_the_alt_text() -> None:
 
 
 def test_an_image_is_drawn_with_crisp_pixels_and_the_right_grey() -> None:
-    """A checkerboard of four pixels shows black and white, and hardly a grey between."""
+    """A checkerboard of four pixels shows black and white, and hardly any grey."""
     board = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])[None, None]
     shown = pixels(figures.image_rows([("", board)], "A board.").png())
     assert (shown < 5).mean() > 0.1

@@ -38,9 +38,7 @@ def test_a_line_and_its_translation(ddpm: str, sr3: str) -> None:
     assert to_sr3(ddpm) == sr3
 
 
-def test_where_t_begins_at_0_the_network_is_told_the_level_of_the_step_that_is_meant() -> (
-    None
-):
+def test_where_t_begins_at_0_the_network_is_told_the_level_of_the_step_meant() -> None:
     assert (
         to_sr3("model(x, t) + alpha_bars[t]", first_step=0)
         == "f(x, y, gammas[t + 1]) + gammas[t + 1]"
@@ -92,9 +90,7 @@ def test_translated_code_computes_what_the_original_computes() -> None:
     check_translated_code_computes_the_same(to_sr3)
 
 
-def test_the_deviation_of_the_first_step_is_1_where_the_index_wraps_around_and_0_where_it_cannot() -> (
-    None
-):
+def test_the_first_steps_deviation_is_1_if_the_index_wraps_around_and_else_0() -> None:
     """(1.6) at t = 1: DDPM's table reads its last entry, the table with T + 1 entries
     holds gamma_0 = 1.
     """

@@ -61,7 +61,7 @@ def elsewhere(control: Widget) -> list[object]:
     ]
 
 
-def test_moving_any_control_changes_the_picture_and_its_text_and_moving_back_restores_them(
+def test_moving_any_control_changes_picture_and_text_and_moving_back_restores_them(
     playable: Playable,
 ) -> None:
     first = picture(playable)
@@ -129,7 +129,7 @@ def test_positions_are_every_place_a_control_can_stand_at() -> None:
 def test_the_explorer_has_a_schedule_for_all_its_places_and_says_what_is_not_used(
     family: str,
 ) -> None:
-    """A control is called unused exactly when moving it leaves the schedule as it is."""
+    """A control is called unused exactly when moving it leaves the schedule alone."""
     for T in STEPS:
         tables = {
             (start, end): explored(family, T, start, end)[0].gammas

@@ -425,7 +425,7 @@ def test_a_schedule_of_no_numbers_is_refused_whether_or_not_there_is_a_table(
     assert "\n" not in str(error.value)
 
 
-def test_a_configuration_with_another_schedule_than_the_tables_is_refused_unless_it_is_for_sampling(
+def test_a_schedule_other_than_the_tables_is_refused_unless_it_is_for_sampling(
     tmp_path: Path,
 ) -> None:
     def another(phase: str) -> Callable[[dict[str, Any]], object]:

@@ -666,7 +666,8 @@ ENDLESS = """
 import dataclasses, sys
 from sr3mini import cli
 from sr3mini.model import preset, presets
-presets.PRESETS["tiny"] = dataclasses.replace(preset.Preset.from_json(sys.argv[1]), train_steps=10**6)
+tiny = preset.Preset.from_json(sys.argv[1])
+presets.PRESETS["tiny"] = dataclasses.replace(tiny, train_steps=10**6)
 cli.main(sys.argv[2:])
 """
 

@@ -79,7 +79,7 @@ def test_the_number_of_steps_is_the_number_of_network_calls(
     assert levels[:3] == TINY.sampling_schedule(3).gammas.flip(0)[:3].tolist()
 
 
-def test_a_regression_network_is_called_once_a_batch_and_shown_neither_noise_nor_a_level(
+def test_a_regression_network_is_called_once_a_batch_and_sees_neither_noise_nor_level(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     f, shown = network(REGRESSION), []

@@ -283,7 +283,7 @@ def test_a_picture_that_claims_a_gigantic_size_is_refused() -> None:
         read(bytes(bomb))
 
 
-def test_a_picture_as_large_as_our_own_results_is_read_and_pillows_limit_stays_what_it_was(
+def test_a_picture_as_large_as_our_results_is_read_and_pillows_limit_stays_as_it_was(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """24000 x 16000 comes of a photograph of 24 million pixels; here the limits are a

@@ -55,7 +55,7 @@ PAPER = {
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_makes_a_network_that_its_picture_fits_and_has_a_twin_unless_it_sees_no_x(
+def test_every_preset_fits_its_picture_and_has_a_twin_unless_it_sees_no_x(
     name: str,
 ) -> None:
     preset = PRESETS[name]
@@ -195,9 +195,7 @@ def test_a_text_that_is_no_preset_is_refused(text: str) -> None:
         UNHOOKED.from_json(text)
 
 
-def test_an_untrained_network_with_detail_is_the_oracle_of_a_gaussian_around_the_enlarged_x() -> (
-    None
-):
+def test_an_untrained_network_with_detail_is_the_oracle_around_the_enlarged_x() -> None:
     """y ~ N(U x, s^2 I): every level, two pictures with their own levels, gamma near 1
     too.
     """

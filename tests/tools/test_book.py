@@ -87,7 +87,10 @@ print("a")
 
 import base64, sys
 from IPython.display import display
-picture = {"image/png": base64.b64encode(b"\x89PNG").decode(), "application/vnd.jupyter.widget-view+json": {"model_id": "1"}}
+picture = {
+    "image/png": base64.b64encode(b"\x89PNG").decode(),
+    "application/vnd.jupyter.widget-view+json": {"model_id": "1"},
+}
 display(picture, metadata={"image/png": {"alt": "nothing"}}, raw=True)
 ```
 """
@@ -484,9 +487,7 @@ def test_references_of_the_pages_beside_the_chapters_are_followed_too(text):
     ]
 
 
-def test_the_index_names_each_equation_its_place_and_its_function_and_knows_when_it_is_old(
-    text,
-):
+def test_the_index_names_equations_places_and_functions_and_knows_when_it_is_old(text):
     folder = with_words(text, "")
     assert len(list(book.check_index(folder, folder / "equations.toml"))) == 1
     book.write_index(folder, folder / "equations.toml")

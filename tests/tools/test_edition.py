@@ -443,7 +443,7 @@ def test_references_become_links_and_code_and_links_stay_as_they_are():
     assert page.count("#eq-3.2") == 1
 
 
-def test_a_slider_with_hundreds_of_places_keeps_its_ends_and_its_start_when_few_are_asked_for():
+def test_a_slider_of_hundreds_of_places_keeps_ends_and_start_when_few_are_asked_for():
     control = slider(37, 0, 500, "t")
     for places in (3, 5, 60):
         kept = [value for _, value in edition.kept_places(control, places)]

@@ -41,9 +41,7 @@ def test_what_a_cell_defines_and_what_it_takes(
     assert names(source) == (set(defined.split()), set(used.split()))
 
 
-def test_a_cell_gets_what_it_needs_in_order_and_nothing_that_only_shares_a_loop_variable() -> (
-    None
-):
+def test_a_cell_gets_what_it_needs_in_order_and_not_what_shares_a_loop_name() -> None:
     sources = [
         "import math",
         "a = 1",

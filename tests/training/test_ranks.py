@@ -68,7 +68,7 @@ def test_check_10_two_processes_are_one_with_the_same_batch(trained: Path) -> No
     assert looked[1] == pytest.approx(looked[0], abs=1e-3)
 
 
-def test_check_10_a_sharded_training_that_one_process_was_asked_to_end_goes_on_in_a_single_one(
+def test_check_10_a_sharded_training_ended_by_one_process_goes_on_in_a_single_one(
     trained: Path,
 ) -> None:
     """SIGTERM reached the second of two processes in step 20: both left with 0 after

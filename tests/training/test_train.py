@@ -640,7 +640,7 @@ def test_a_state_with_the_right_checksum_and_the_wrong_tensors_is_refused_in_a_s
         assert "\n" not in str(refused.value)
 
 
-def test_a_disk_that_is_full_for_a_while_costs_no_more_than_the_steps_since_the_last_state(
+def test_a_disk_full_for_a_while_costs_no_more_than_the_steps_since_the_last_state(
     pictures: Path, uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:

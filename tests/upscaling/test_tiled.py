@@ -392,7 +392,8 @@ class Cheap(Network):
         return y_t / 2
 
 def anonymous():
-    return int(next(line for line in open("/proc/self/status") if line.startswith("RssAnon")).split()[1]) * 1024
+    lines = open("/proc/self/status")
+    return int(next(l for l in lines if l.startswith("RssAnon")).split()[1]) * 1024
 
 def peak(height):
     seen, done = [anonymous()], threading.Event()

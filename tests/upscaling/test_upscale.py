@@ -354,9 +354,7 @@ def test_the_grid_of_a_regression_shows_its_one_answer_once() -> None:
     ).shape == (1, 4 * 20, 3 * 20)
 
 
-def test_the_grid_of_a_network_without_x_shows_its_own_pictures_above_the_originals() -> (
-    None
-):
+def test_the_grid_of_a_network_without_x_shows_its_own_above_the_originals() -> None:
     f, y = network(UNCONDITIONAL), noise(3, 1, 16, 16)
     picture = grid(f, y, samples=2)
     assert picture.shape == (1, 3 * 20, 3 * 20)

@@ -163,7 +163,7 @@ def test_profile_exif_and_size_on_paper_come_along(tmp_path: Path) -> None:
             )
 
 
-def test_a_seed_repeats_to_the_last_bit_and_a_file_becomes_the_same_alone_and_beside_others(
+def test_a_seed_repeats_to_the_bit_and_a_file_becomes_the_same_alone_and_beside_others(
     f: Network, two: list[Path], tmp_path: Path
 ) -> None:
     together = list(
@@ -306,9 +306,7 @@ def test_what_lies_hidden_under_transparent_pixels_does_not_show_at_the_edge(
     assert set(np.unique(made[0][..., 3])) > {0, 255}
 
 
-def test_bleeding_fills_only_what_is_transparent_with_the_weighted_mean_of_what_is_near() -> (
-    None
-):
+def test_bleeding_fills_only_what_is_transparent_with_a_weighted_mean_nearby() -> None:
     colour, alpha = image(3, 8, 8), torch.zeros(1, 8, 8)
     alpha[0, 0, 0], alpha[0, 0, 1], alpha[0, 7, 7] = 1.0, 0.25, 0.5
     filled = bleed(colour, alpha)

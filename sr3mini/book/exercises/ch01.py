@@ -33,7 +33,7 @@ def _law(
     noise: Callable[[Tensor], Tensor],
     shift: int = 0,
 ) -> Answer:
-    """Factor of y_0 and variance, as functions of what is kept after t + shift steps."""
+    """Factor of y_0 and variance, as functions of what t + shift steps keep."""
 
     def formula(betas: Tensor, t: int) -> Tensor:
         kept = (1 - betas[: t + shift]).prod()

@@ -45,7 +45,7 @@ def _posterior_mean(
 
 
 def _weights(of_y_0: Callable[..., Tensor], of_y_t: Callable[..., Tensor]) -> Answer:
-    """A mean with other weights, each a function of alpha_t, gamma_t and gamma_{t-1}."""
+    """A mean with other weights, functions of alpha_t, gamma_t and gamma_{t-1}."""
 
     def formula(schedule: NoiseSchedule, t: int, y_0: Tensor, y_t: Tensor) -> Tensor:
         a, g, before = schedule.alphas[t], schedule.gammas[t], schedule.gammas[t - 1]

@@ -74,7 +74,7 @@ def _step_with(y_t: Tensor, better: Tensor, gammas: Tensor) -> Tensor:
 
 
 def _multistep(weight: Callable[[Tensor], Tensor]) -> Answer:
-    """A multistep step that goes `weight`(gammas) times the last change of y_0 further."""
+    """A multistep step, further by `weight`(gammas) times the last change of y_0."""
 
     def formula(y_t: Tensor, y_0: Tensor, y_0_before: Tensor, gammas: Tensor) -> Tensor:
         return _step_with(

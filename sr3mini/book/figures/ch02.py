@@ -1,4 +1,4 @@
-"""Figures of chapter 2: schedules, what a wrong end does, and why steps must be small."""
+"""Figures of chapter 2: schedules, what a wrong end does, why steps must be small."""
 
 from __future__ import annotations
 

@@ -122,13 +122,13 @@ def gamma_law(
         yticks=[0, 0.25, 0.5, 0.75, 1],
     )
     middle = gamma_cdf(schedule, torch.tensor(0.5, dtype=torch.float64)).item()
+    followed = "" if draws is None else ", followed by a histogram of draws"
     alt = (
         f"Density and CDF of the level for a schedule of {schedule.steps} steps that"
         f" ends at gamma_T = {schedule.gammas[-1].item():.2g}. The density is a"
         f" staircase between {height.min().item():.2g} and"
-        f" {height.max().item():.2g}{'' if draws is None else ', followed by a histogram of draws'};"
-        f" the CDF is a chain of straight pieces between the levels; {middle:.0%} of"
-        " the levels lie below 0.5."
+        f" {height.max().item():.2g}{followed}; the CDF is a chain of straight pieces"
+        f" between the levels; {middle:.0%} of the levels lie below 0.5."
     )
     return Picture(figure, alt)
 

@@ -16,7 +16,7 @@ from .base import BLUE, GREEN, GREY, ORANGE, RED, Picture, sample_sheet
 
 
 def psnr_ladder(reached: Mapping[str, float]) -> Picture:
-    """What PSNR a wrong picture of each kind reaches: a dot a kind, in falling order."""
+    """PSNR that wrong pictures of each kind reach: a dot a kind, in falling order."""
     ordered = sorted(reached.items(), key=lambda pair: pair[1])
     figure = Figure(figsize=(6.6, 0.28 * len(ordered) + 0.75), layout="constrained")
     ax = figure.subplots()

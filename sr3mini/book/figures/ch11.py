@@ -301,7 +301,7 @@ def full_run(run: Mapping[str, Any]) -> Picture:
 
 
 def _logarithmic(ax: Axes) -> None:
-    """A logarithmic vertical axis of less than two decades, with plain numbers on it."""
+    """A logarithmic vertical axis of less than two decades, with plain numbers."""
     ax.set_yscale("log")
     low, high = ax.get_ylim()
     ticks = [

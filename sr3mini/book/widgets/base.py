@@ -50,7 +50,7 @@ class Playable(VBox):
 
 
 def slider(value: int, low: int, high: int, name: str) -> IntSlider:
-    """A slider over whole numbers that reports every move, not only where it is let go."""
+    """A slider over whole numbers that reports every move, not only where it stops."""
     return IntSlider(
         value,
         low,

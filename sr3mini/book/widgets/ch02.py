@@ -29,7 +29,7 @@ TRAINED = 2000  # steps of the schedule that "respaced" keeps T levels of
 
 
 class ScheduleExplorer(Playable):
-    """It keeps its clean `pictures`, so that a page without Python can noise them too."""
+    """It keeps its clean `pictures` so that pages without Python can noise them too."""
 
     def __init__(self, pictures: Sequence[Float[Tensor, "_C _H _W"]]) -> None:
         self.pictures = list(pictures)
