@@ -197,9 +197,9 @@ def _held_out(images: np.ndarray, code_points: np.ndarray) -> np.ndarray:
         hashlib.sha1(image, usedforsecurity=False).hexdigest() for image in images
     ]
     pictures = np.unique(digests, return_inverse=True)[1]
-    group = code_points  # at the end, the least of each group
-    while (group != (group := _least(_least(group, pictures), code_points))).any():
-        pass
+    group, before = code_points, code_points - 1
+    while (group != before).any():  # until it is the least of each group
+        before, group = group, _least(_least(group, pictures), code_points)
     alphabet = group[np.isin(code_points, [ord(c) for c in ALPHABET])]
     return np.isin(group, alphabet) | np.array([_tenth(c) for c in group.tolist()])
 
