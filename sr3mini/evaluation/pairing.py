@@ -22,6 +22,7 @@ class Pair(NamedTuple):
 
 # Which file belongs to which ----------------------------------------------------------
 
+BESIDE = ("_sheet", "_disagreement")  # what `sr3mini upscale` draws beside results
 _ENDINGS = re.compile(
     r"([_-](sr|hr|gt|out|result|output|pred|bicubic|x\d+|\d+x)|[_-]?x\d+([_-]\d+)?)$",
     re.IGNORECASE,
@@ -39,23 +40,18 @@ def pairs(results: Path, references: Path) -> list[Pair]:
     ValueError when nothing has one.
     """
     originals, made = _by_key(references), _by_key(results)
-    if marked := {
-        key: path for key, path in originals.items() if _REFERENCE.search(key)
-    }:
-        originals = {_REFERENCE.sub("", key): path for key, path in marked.items()}
+    if marked := [key for key in originals if _REFERENCE.search(key)]:
+        originals = {_REFERENCE.sub("", key): originals[key] for key in marked}
     if results.samefile(references):
-        made = {
-            key: path for key, path in made.items() if path not in originals.values()
-        }
+        theirs = set(originals.values())
+        made = {key: path for key, path in made.items() if path not in theirs}
     found: dict[str, list[Path]] = {}
     alone = []
     for name, path in made.items():
         key = next((key for key in _shorter(name) if key in originals), None)
         if key is not None:
             found.setdefault(key, []).append(path)
-        elif not name.endswith(
-            ("_sheet", "_disagreement")
-        ):  # what `sr3mini upscale` draws beside its results
+        elif not name.endswith(BESIDE):
             alone.append(name)
     if not found:
         raise ValueError(
@@ -101,9 +97,8 @@ def _shorter(key: str) -> Iterator[str]:
 
 
 def _few(names: list[str]) -> str:
-    return ", ".join(names[:3] or ["none"]) + (
-        f" and {len(names) - 3} more" if len(names) > 3 else ""
-    )
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3] or ["none"]) + more
 
 
 def _name_the_lonely(names: list[str], where: str) -> None:

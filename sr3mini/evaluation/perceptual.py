@@ -55,6 +55,9 @@ def lpips() -> Distance:
 
     net = LearnedPerceptualImagePatchSimilarity(net_type="alex").net
 
+    def colour(image: Tensor) -> Tensor:
+        return image.float().clamp(-1, 1).expand(-1, 3, -1, -1)
+
     def distance(
         y: Float[Tensor, "B C H W"], reference: Float[Tensor, "B C H W"]
     ) -> Float[Tensor, " B"]:
@@ -64,12 +67,7 @@ def lpips() -> Distance:
                 f" {y.shape[-1]}x{y.shape[-2]}"
             )
         with torch.no_grad():
-            return net(
-                *(
-                    image.float().clamp(-1, 1).expand(-1, 3, -1, -1)
-                    for image in (y, reference)
-                )
-            ).flatten()
+            return net(colour(y), colour(reference)).flatten()
 
     return distance
 
@@ -110,13 +108,9 @@ class FID:
         """The distance. ValueError when a set has fewer than two pictures: there is no
         spread to compare.
         """
-        if (
-            min(
-                self.distance.real_features_num_samples,
-                self.distance.fake_features_num_samples,
-            )
-            < 2
-        ):
+        real = self.distance.real_features_num_samples
+        fake = self.distance.fake_features_num_samples
+        if min(real, fake) < 2:
             raise ValueError(
                 "FID compares how two sets of pictures spread: it wants two pictures at"
                 " least, and some thousand to mean anything"
@@ -133,10 +127,7 @@ def _package(what: str, package: str, fetch: str, weights: str) -> Any:
         )
     try:
         return importlib.import_module(package)
-    except (
-        ImportError,
-        RuntimeError,
-    ) as error:  # most often a torchvision built for another torch
+    except (ImportError, RuntimeError) as error:  # built for another torch, mostly
         raise ValueError(
             f"{what} needs {name}, which cannot be imported ({error}): install the"
             f" build that belongs to your torch {torch.__version__}"

@@ -315,7 +315,7 @@ def test_its_json_may_have_comments_and_addresses(tmp_path: Path) -> None:
             "unet",
             "dropout",
             float("nan"),
-            "dropout = nan, but it must be float and lie between 0.0 and 1.0",
+            "dropout = nan, but it must be float between 0.0 and 1.0",
         ),
         ("unet", "res_blocks", "1", 'res_blocks = "1", but it must be a whole number'),
         (
