@@ -194,6 +194,7 @@ def configuration(preset: Preset, path: Path) -> dict[str, Any]:
         "channels": preset.image_channels,
         "conditional": preset.conditional,
     }
+    every = {"val_freq": 10_000, "save_checkpoint_freq": 10_000, "print_freq": 200}
     ema = {"step_start_ema": 5000, "update_ema_every": 1, "ema_decay": preset.ema_decay}
     return {
         "name": preset.name,
@@ -213,9 +214,7 @@ def configuration(preset: Preset, path: Path) -> dict[str, Any]:
         },
         "train": {
             "n_iter": preset.train_steps,
-            "val_freq": 10_000,
-            "save_checkpoint_freq": 10_000,
-            "print_freq": 200,
+            **every,
             "optimizer": {"type": "adam", "lr": preset.learning_rate},
             "ema_scheduler": ema,
         },

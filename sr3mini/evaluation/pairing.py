@@ -70,7 +70,8 @@ def pictures_below(folder: Path) -> list[Path]:
     """The pictures below a folder, in the order of their names. ValueError when there
     is no such folder or no picture.
     """
-    return list(names_below(folder))
+    found = names_below(folder)
+    return [found[i] for i in range(len(found))]
 
 
 def _by_key(folder: Path) -> dict[str, Path]:
