@@ -76,8 +76,9 @@ def evaluate(
     from ..evaluation import perceptual
     from ..evaluation.compare import Comparison, drawn_cases, folder_cases
     from ..evaluation.evaluate import chosen, holds_out
-    from ..evaluation.report import ROWS, stacked, strip, to_csv, to_markdown
+    from ..evaluation.report import ROWS, strip, to_csv, to_markdown
     from ..evaluation.table import format_table
+    from ..files.sheet import stacked
     from ..files.writing import save_picture, write_text
 
     for name, value, least in (

@@ -72,7 +72,7 @@ def upscale(
     import torch
     from tqdm.auto import tqdm
 
-    from ..files.stored import read
+    from ..files.reading import read
     from ..model.checkpoint import load
     from ..upscaling.upscale_files import Wish, upscale_file, upscale_files, windows
 

@@ -179,7 +179,7 @@ def test_a_folder_that_cannot_be_written(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("sr3mini.upscaling.upscale_files.write_png", full)
+    monkeypatch.setattr("sr3mini.upscaling.upscale_files.write", full)
     assert "No space left" in fails(
         capsys, "upscale", picture, "--out", tmp_path / "full", *TINY
     )
