@@ -76,7 +76,7 @@ def read_picture(
     path: str | Path, channels: int | None = None
 ) -> Float[Tensor, "C H W"]:
     """A picture file as (C, H, W) in [-1, 1]: 1 channel for grey, 3 for colour, or the
-    number asked for. What `read` reads, transparency laid on white. ValueError as there.
+    number asked for. What `read` reads, on white where it is transparent.
     """
     return _shown(_decode(path)[0], channels)
 

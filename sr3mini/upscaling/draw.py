@@ -84,8 +84,8 @@ def draw(
     progress: bool = False,
 ) -> Float[Tensor, "K B C H W"]:
     """One sample of y for every seed and every x, in [-1, 1], drawn on the device of
-    `f`. A picture's sample depends on the seed and on itself alone. A regression network
-    is called once, and gives every seed the same picture (tag 9.4).
+    `f`. A picture's sample depends on the seed and on itself alone. A regression
+    network is called once, and gives every seed the same picture (tag 9.4).
     """
     shape = (*x.shape[:2], *(side * f.preset.factor for side in x.shape[-2:]))
     there, how = x.to(device_of(f, x)), (steps, clip, progress)
@@ -117,17 +117,9 @@ def answer(
     """
     if preset.objective == "regression":
         return regress(f, x, shape).clamp(-1, 1)
-    schedule = preset.sampling_schedule(steps)
-    return sample(
-        f,
-        x,
-        schedule,
-        shape,
-        generator=generator,
-        variance="posterior",
-        clip=clip,
-        progress=progress,
-    ).clamp(-1, 1)
+    levels = preset.sampling_schedule(steps)
+    how = {"generator": generator, "clip": clip, "progress": progress}
+    return sample(f, x, levels, shape, variance="posterior", **how).clamp(-1, 1)
 
 
 def seeded(seeds: Iterable[int]) -> list[torch.Generator]:

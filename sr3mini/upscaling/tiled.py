@@ -1,4 +1,4 @@
-r"""Pictures of any size: a network that looks at one window after another is one more f.
+r"""Pictures of any size: a network that looks at window after window is one more f.
 
     eps_hat = sum_k w_k f(x_k, y_t,k, gamma_t)
         w_k >= 0, smooth, and sum_k w_k = 1 at every pixel
@@ -41,7 +41,7 @@ class Window(NamedTuple):
     weight: Float[Tensor, "H W"]
 
     def show(self, image: Tensor, factor: int = 1) -> Tensor:
-        """What it sees of an image (..., H, W) that is `factor` times smaller than y."""
+        """What it sees of an image (..., H, W), `factor` times smaller than y."""
         height, width = self.weight.shape
         top, left = self.top // factor, self.left // factor
         return image[..., top : top + height // factor, left : left + width // factor]

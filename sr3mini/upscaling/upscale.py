@@ -28,7 +28,9 @@ from .draw import answer
 from .tiled import TILE, Tick, count_windows, device_of, tiled
 
 Size = tuple[int, int]
-COPIES = 9  # of the result, float32, that are in memory at once (measured)
+# float32 copies of the largest picture that are in memory while one is drawn, the result
+# aside; measured by benchmarks/large_picture.py
+COPIES = 7
 
 
 def upscale(

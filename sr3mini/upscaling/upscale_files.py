@@ -131,7 +131,7 @@ def upscale_file(
     wish: Wish,
     tick: Tick = lambda _: None,
 ) -> list[Path]:
-    """Write the `results` of one picture, all or none of them, and return their paths."""
+    """Write the `results` of one picture, all or none of them; their paths."""
     size, (x, alpha) = _target(picture, networks, wish), _tensors(picture)
     large_alpha = alpha if alpha is None else upsample(alpha[None], size=size)[0]
     spread, shown = Spread(), []

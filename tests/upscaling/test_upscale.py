@@ -109,8 +109,8 @@ def test_a_picture_of_one_window_is_what_draw_draws(f: Network) -> None:
 def test_a_result_too_large_for_memory_is_refused_before_anything_is_computed(
     f: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """9 copies of the largest picture on the way, and the samples, 4 bytes a number."""
-    monkeypatch.setattr(enlarging, "free_memory", lambda: 4 * (9 * 256 + 2 * 256) - 1.0)
+    """7 copies of the largest picture on the way, and the samples, 4 bytes a number."""
+    monkeypatch.setattr(enlarging, "free_memory", lambda: 4 * (7 * 256 + 2 * 256) - 1.0)
     monkeypatch.setattr(
         enlarging, "cascade", lambda *_: pytest.fail("something was computed")
     )
@@ -120,7 +120,7 @@ def test_a_result_too_large_for_memory_is_refused_before_anything_is_computed(
         r" are free: ask for a smaller --factor or --size, or cut the picture",
     ):
         upscale(f, noise(1, 4, 4), samples=2)
-    monkeypatch.setattr(enlarging, "free_memory", lambda: 4.0 * (9 * 256 + 2 * 256))
+    monkeypatch.setattr(enlarging, "free_memory", lambda: 4.0 * (7 * 256 + 2 * 256))
     with pytest.raises(pytest.fail.Exception):
         upscale(f, noise(1, 4, 4), samples=2)
 
