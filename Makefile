@@ -5,7 +5,12 @@
 PYTHON ?= python3
 PORT ?= 8888
 CHAPTERS ?=
+MACHINES ?=
 VENV_PYTHON := .venv/bin/python
+
+# Tests run in so many processes, each of which computes in one thread: two that share the cores spin for them.
+JOBS ?= 2
+ALONE := OMP_NUM_THREADS=1
 
 # A Python that was named is the only one tried; plain python3 may be too old where a newer one lies beside it.
 ifeq ($(origin PYTHON),file)
@@ -14,11 +19,11 @@ else
 CANDIDATES := $(PYTHON)
 endif
 
-.PHONY: help lab test lint sync html bench constraints
+.PHONY: help lab test test-machines lint sync html bench constraints
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 # The stamp is written last, so an installation that broke off is not taken for a whole one.
 # --clear throws away a .venv that has no working pip, or whose Python is too old or gone.
@@ -48,10 +53,14 @@ lab: .venv/.installed  ## open the book in JupyterLab; its address is printed (P
 	exec $(VENV_PYTHON) -m jupyterlab "$$@"
 
 test: lint  ## every check: style, types, tests, and every chapter's outputs against the stored ones
-	$(VENV_PYTHON) -m pytest tests/
-	$(VENV_PYTHON) -m pytest --nbval chapters/
+	$(ALONE) $(VENV_PYTHON) -m pytest -n $(JOBS) --dist loadfile tests/
+	$(ALONE) $(VENV_PYTHON) -m pytest -n $(JOBS) --dist loadfile --nbval chapters/
 
-lint: .venv/.installed  ## style and types
+test-machines: .venv/.installed  ## the chapters on machines that are not at hand, imitated (MACHINES="sse4 home" for two)
+	$(VENV_PYTHON) tools/machines.py $(MACHINES)
+
+lint: .venv/.installed  ## style, types, and who imports whom
+	$(VENV_PYTHON) -m ruff format --check
 	$(VENV_PYTHON) -m ruff check
 	$(VENV_PYTHON) -m mypy
 	$(VENV_PYTHON) -c 'from importlinter.cli import lint_imports_command as lint; lint()'

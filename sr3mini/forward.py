@@ -10,20 +10,18 @@ segments tile [gamma_T, 1].
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from .schedule import NoiseSchedule
+from .shapes import Anything, Images, Levels
 
 
-def gamma_pdf(
-    schedule: NoiseSchedule, gamma: Float[Tensor, "..."]
-) -> Float[Tensor, "..."]:
-    """Density p(gamma) at `gamma`, same shape: 1 / (T (gamma_{t-1} - gamma_t)) on
-    segment t, 0 outside [gamma_T, 1] (tag 3.2).
+def gamma_pdf(schedule: NoiseSchedule, gamma: Anything) -> Anything:
+    """Density p(gamma) at `gamma`, same shape (tag 3.2).
 
-    At a boundary gamma_t the value of segment t is returned (a single point has no
-    mass, so any choice would do).
+    1 / (T (gamma_{t-1} - gamma_t)) on segment t, 0 outside [gamma_T, 1]. At a boundary
+    gamma_t it is that of segment t: a single point has no mass, so any would do.
     """
     t = segment(schedule, gamma)
     width = schedule.gammas[t - 1] - schedule.gammas[t]
@@ -31,11 +29,10 @@ def gamma_pdf(
     return torch.where(inside, 1 / (schedule.steps * width), 0.0)
 
 
-def gamma_cdf(
-    schedule: NoiseSchedule, gamma: Float[Tensor, "..."]
-) -> Float[Tensor, "..."]:
-    """P(level <= `gamma`), same shape, in [0, 1]: piecewise linear with F(gamma_t) = 1
-    - t/T (tag 3.3).
+def gamma_cdf(schedule: NoiseSchedule, gamma: Anything) -> Anything:
+    """P(level <= `gamma`), same shape, in [0, 1] (tag 3.3).
+
+    Piecewise linear, with F(gamma_t) = 1 - t/T.
     """
     t = segment(schedule, gamma)
     gamma_t, gamma_before = schedule.gammas[t], schedule.gammas[t - 1]
@@ -43,25 +40,24 @@ def gamma_cdf(
     return ((schedule.steps - t + u) / schedule.steps).clamp(0, 1)
 
 
-def gamma_icdf(
-    schedule: NoiseSchedule, q: Float[Tensor, "..."]
-) -> Float[Tensor, "..."]:
-    """The level below which a share `q` in [0, 1] of p(gamma) lies, same shape: the
-    inverse of `gamma_cdf` (tag 3.4).
+def gamma_icdf(schedule: NoiseSchedule, q: Anything) -> Anything:
+    """The level below which a share `q` in [0, 1] of p(gamma) lies, same shape.
+
+    The inverse of `gamma_cdf` (tag 3.4).
     """
     if (q < 0).any() or (q > 1).any():
         raise ValueError("q must lie in [0, 1]: it is a probability")
     below = (q * schedule.steps).floor().clamp(max=schedule.steps - 1)
-    return gamma_between(
-        schedule, schedule.steps - below.long(), q * schedule.steps - below
-    )
+    t = schedule.steps - below.long()
+    return gamma_between(schedule, t, q * schedule.steps - below)
 
 
 def gamma_between(
-    schedule: NoiseSchedule, t: Int[Tensor, "..."], u: Float[Tensor, "..."]
-) -> Float[Tensor, "..."]:
-    """The level a share `u` in [0, 1] of the way from gamma_t up to gamma_{t-1}, t in
-    1..T (tag 3.1).
+    schedule: NoiseSchedule, t: Int[Tensor, "..."], u: Anything
+) -> Anything:
+    """A share `u` in [0, 1] of the way from gamma_t up to gamma_{t-1}, t in 1..T.
+
+    The second stage of the draw (tag 3.1).
     """
     gamma_t, gamma_before = schedule.gammas[t], schedule.gammas[t - 1]
     return gamma_t + u * (gamma_before - gamma_t)
@@ -72,12 +68,11 @@ def sample_gamma(
     shape: tuple[int, ...],
     *,
     generator: torch.Generator | None = None,
-) -> Float[Tensor, "..."]:
-    """Independent levels of the given shape, float64 on the CPU: t ~ U{1..T}, then
-    gamma ~ U(gamma_t, gamma_{t-1}).
+) -> Anything:
+    """Independent levels: t ~ U{1..T}, then gamma ~ U(gamma_t, gamma_{t-1}).
 
-    SR3 section 2.4, the two-stage draw (tag 3.1). Every entry has its own t, so `(B,)`
-    gives one level an image.
+    SR3 section 2.4, the two-stage draw (tag 3.1). Of the given shape, float64, on the
+    CPU. Every entry has its own t, so `(B,)` gives one level an image.
     """
     t = torch.randint(1, schedule.steps + 1, shape, generator=generator)
     u = torch.rand(shape, dtype=torch.float64, generator=generator)
@@ -85,12 +80,11 @@ def sample_gamma(
 
 
 def diffuse(
-    y_0: Float[Tensor, " B *dims"],
-    gamma: Float[Tensor, " B"],
-    eps: Float[Tensor, " B *dims"],
-) -> Float[Tensor, " B *dims"]:
-    """y_t = sqrt(gamma) y_0 + sqrt(1 - gamma) eps, one level an image (SR3 eq. 5, tag
-    3.6).
+    y_0: Images,
+    gamma: Levels,
+    eps: Images,
+) -> Images:
+    """y_t = sqrt(gamma) y_0 + sqrt(1 - gamma) eps, a level an image (eq. 5, tag 3.6).
 
     `y_0` and `eps` have one shape, `gamma` (B,) lies in [0, 1]. The roots are taken in
     gamma's dtype, then cast to y_0's.
@@ -101,15 +95,14 @@ def diffuse(
 
 
 def per_image(values: Tensor, like: Tensor) -> Tensor:
-    """Reshape `values` (B,) to (B, 1, ..., 1), with the dtype and device of `like` (B,
-    ...).
-    """
+    """`values` (B,) as (B, 1, ..., 1), with the dtype and device of `like` (B, ...)."""
     return values.to(like).reshape(-1, *[1] * (like.ndim - 1))
 
 
-def segment(schedule: NoiseSchedule, gamma: Float[Tensor, "..."]) -> Int[Tensor, "..."]:
-    """The step t in 1..T with gamma_t <= gamma < gamma_{t-1}, same shape; the nearest
-    one outside [gamma_T, 1).
+def segment(schedule: NoiseSchedule, gamma: Anything) -> Int[Tensor, "..."]:
+    """The step t in 1..T with gamma_t <= gamma < gamma_{t-1}, same shape.
+
+    Outside [gamma_T, 1) it is the nearest one.
     """
     rising = schedule.gammas.flip(0)
     below = torch.searchsorted(rising, gamma.to(rising), right=True) - 1

@@ -1,17 +1,13 @@
 r"""The answer key: data whose best noise prediction is known in closed form.
 
 For y_0 ~ N(m, Sigma) the noisy y_t = sqrt(gamma) y_0 + sqrt(1 - gamma) eps is Gaussian
-too, with
+too, with covariance S = gamma Sigma + (1 - gamma) I, and
 
-    S  = gamma Sigma + (1 - gamma) I
-            covariance of y_t
-    E[eps | y_t] = sqrt(1 - gamma) S^{-1} (y_t - sqrt(gamma) m)
-            what L2 learns (tag 6.3)
-    V[eps | y_t] = gamma Sigma S^{-1}
-            what nobody can predict (tag 6.4)
+    E[eps | y_t] = sqrt(1 - gamma) S^{-1} (y_t - sqrt(gamma) m)     what L2 learns
+    V[eps | y_t] = gamma Sigma S^{-1}                  what nobody can predict
 
-An oracle is a callable f(x, y_t, gamma), like the U-Net. Inside, images are flattened
-to d numbers, in float64.
+(tags 6.3 and 6.4). An oracle is a callable f(x, y_t, gamma), like the U-Net. Inside,
+images are flattened to d numbers, in float64.
 """
 
 from __future__ import annotations
@@ -23,13 +19,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .shapes import Batch, Images, Levels
+
 
 class GaussianOracle:
-    """The best f for y_0 ~ N(mean, covariance): `mean` (d,), `covariance` (d, d),
-    symmetric, may be singular. Ignores x.
+    """The best f for y_0 ~ N(mean, covariance). Ignores x.
 
-    A Gaussian's mean is its median, so this one f is the optimum of L2 and of L1.
-    ValueError when the covariance has a negative eigenvalue.
+    `mean` (d,), `covariance` (d, d), symmetric, may be singular. A Gaussian's mean is
+    its median, so this one f is the optimum of L2 and of L1. ValueError when the
+    covariance has a negative eigenvalue.
     """
 
     def __init__(
@@ -50,9 +48,9 @@ class GaussianOracle:
     def __call__(
         self,
         x: Tensor | None,
-        y_t: Float[Tensor, " B *dims"],
-        gamma: Float[Tensor, " B"],
-    ) -> Float[Tensor, " B *dims"]:
+        y_t: Images,
+        gamma: Levels,
+    ) -> Images:
         level = gamma.double()[:, None]
         along = (y_t.flatten(1).double() - level.sqrt() * self.mean) @ self.vectors
         along = (1 - level).sqrt() * along / (level * self.values + 1 - level)
@@ -64,20 +62,18 @@ class GaussianOracle:
         return (self.vectors * ratio) @ self.vectors.T
 
     def floor(self, gamma: float, p: int = 2) -> float:
-        """The lowest `denoising_loss` any f can reach at this level: tr V / d for p =
-        2, the mean of sqrt(2/pi V_ii) for p = 1 (tag 6.5).
+        """The lowest `denoising_loss` that any f can reach at this level (tag 6.5).
+
+        tr V / d for p = 2, the mean of sqrt(2/pi V_ii) for p = 1.
         """
         variance = self.residual_covariance(gamma).diagonal().clamp(min=0)
-        return (
-            variance.mean().item()
-            if p == 2
-            else (variance * 2 / math.pi).sqrt().mean().item()
-        )
+        if p == 2:
+            return variance.mean().item()
+        return (variance * 2 / math.pi).sqrt().mean().item()
 
 
 class ConditionalGaussianOracle:
-    """The best f for y ~ N(mean, covariance) seen through x = D y, a linear degradation
-    without noise (tag 7.7).
+    """The best f for y ~ N(mean, covariance) seen through x = D y (tag 7.7).
 
     p(y | x) is Gaussian: its mean m + K (x - D m), K = Sigma D^T (D Sigma D^T)^{-1},
     depends on x; its covariance Sigma - K D Sigma does not, and is 0 in every direction
@@ -95,20 +91,16 @@ class ConditionalGaussianOracle:
             D.double(),
             covariance.double(),
         )
-        self.gain = torch.linalg.lstsq(
-            self.D @ covariance @ self.D.T, self.D @ covariance
-        ).solution.T
-        posterior = covariance - self.gain @ self.D @ covariance
-        self.centred = GaussianOracle(
-            torch.zeros_like(self.prior_mean), (posterior + posterior.T) / 2
-        )
+        seen = self.D @ covariance
+        self.gain = torch.linalg.lstsq(seen @ self.D.T, seen).solution.T
+        posterior = covariance - self.gain @ seen
+        centre = torch.zeros_like(self.prior_mean)
+        self.centred = GaussianOracle(centre, (posterior + posterior.T) / 2)
 
-    def posterior_mean(self, x: Float[Tensor, "B ..."]) -> Float[Tensor, "B d"]:
+    def posterior_mean(self, x: Batch) -> Float[Tensor, "B d"]:
         """E[y | x], flattened."""
-        return (
-            self.prior_mean
-            + (x.flatten(1).double() - self.D @ self.prior_mean) @ self.gain.T
-        )
+        surprise = x.flatten(1).double() - self.D @ self.prior_mean
+        return self.prior_mean + surprise @ self.gain.T
 
     def posterior_covariance(self) -> Float[Tensor, "d d"]:
         """V[y | x], the same for every x."""
@@ -116,18 +108,17 @@ class ConditionalGaussianOracle:
 
     def __call__(
         self,
-        x: Float[Tensor, "B ..."],
-        y_t: Float[Tensor, " B *dims"],
-        gamma: Float[Tensor, " B"],
-    ) -> Float[Tensor, " B *dims"]:
+        x: Batch,
+        y_t: Images,
+        gamma: Levels,
+    ) -> Images:
         shift = gamma.double().sqrt()[:, None] * self.posterior_mean(x)
         centred = y_t.double() - shift.reshape(y_t.shape)
         return self.centred(None, centred, gamma).to(y_t)
 
 
 class MixtureOracle:
-    """The best f for y_0 drawn from a mixture of round Gaussians and point masses.
-    Ignores x.
+    """The best f for a mixture of round Gaussians and point masses. Ignores x.
 
     `weights` (K,) sum to 1, `means` (K, d), `variances` (K,), 0 for a point mass. `p` =
     2 predicts the mean of eps given y_t (tag 6.6); `p` = 1 the median of each element
@@ -141,71 +132,48 @@ class MixtureOracle:
         variances: Float[Tensor, " K"],
         p: Literal[1, 2] = 2,
     ) -> None:
-        if (
-            (weights <= 0).any()
-            or (variances < 0).any()
-            or not torch.isclose(weights.sum(), weights.new_ones(()))
-        ):
+        sound = torch.isclose(weights.sum(), weights.new_ones(()))
+        if not sound or (weights <= 0).any() or (variances < 0).any():
             raise ValueError(
                 "weights must be positive and sum to 1, and variances must not be"
                 " negative"
             )
-        self.log_weights, self.means, self.variances, self.p = (
-            weights.double().log(),
-            means.double(),
-            variances.double(),
-            p,
-        )
+        self.log_weights, self.p = weights.double().log(), p
+        self.means, self.variances = means.double(), variances.double()
 
-    def log_density(
-        self, y_t: Float[Tensor, "B d"], gamma: Float[Tensor, " B"]
-    ) -> Float[Tensor, " B"]:
-        """log p(y_t), the log density of the noised mixture, up to nothing: normalised,
-        float64.
-        """
+    def log_density(self, y_t: Float[Tensor, "B d"], gamma: Levels) -> Levels:
+        """log p(y_t) of the noised mixture, normalised, float64."""
         return self._log_joint(y_t, gamma.double()[:, None]).logsumexp(1)
 
     def __call__(
         self,
         x: Tensor | None,
-        y_t: Float[Tensor, " B *dims"],
-        gamma: Float[Tensor, " B"],
-    ) -> Float[Tensor, " B *dims"]:
+        y_t: Images,
+        gamma: Levels,
+    ) -> Images:
         flat, level = y_t.flatten(1).double(), gamma.double()[:, None]
-        share = self._log_joint(flat, level).softmax(
-            1
-        )  # (B, K): which component y_t came from
+        share = self._log_joint(flat, level).softmax(1)  # (B, K): where y_t came from
         spread = level * self.variances + 1 - level  # (B, K)
-        means = (
-            (1 - level).sqrt()[..., None]
-            * (flat[:, None] - level.sqrt()[..., None] * self.means)
-            / spread[..., None]
-        )
+        rest = flat[:, None] - level.sqrt()[..., None] * self.means  # (B, K, d)
+        means = (1 - level).sqrt()[..., None] * rest / spread[..., None]
         deviations = (level * self.variances / spread).sqrt()
-        best = (
-            (share[..., None] * means).sum(1)
-            if self.p == 2
-            else _median(share, means, deviations)
-        )
+        mean = (share[..., None] * means).sum(1)
+        best = mean if self.p == 2 else _median(share, means, deviations)
         return best.reshape(y_t.shape).to(y_t)
 
     def _log_joint(self, y_t: Tensor, level: Tensor) -> Tensor:
+        """log of share_k N(y_t; sqrt(gamma) means_k, spread_k I), (B, K)."""
         spread = level * self.variances + 1 - level
-        distance = (
-            (y_t.double()[:, None] - level.sqrt()[..., None] * self.means)
-            .square()
-            .sum(2)
-        )
-        return (
-            self.log_weights
-            - distance / (2 * spread)
-            - self.means.shape[1] / 2 * (2 * math.pi * spread).log()
-        )
+        rest = y_t.double()[:, None] - level.sqrt()[..., None] * self.means
+        exponent = rest.square().sum(2) / (2 * spread)
+        volume = self.means.shape[1] / 2 * (2 * math.pi * spread).log()
+        return self.log_weights - exponent - volume
 
 
 def _median(share: Tensor, means: Tensor, deviation: Tensor) -> Tensor:
-    """Median of each element of sum_k share_k N(means_k, deviation_k^2), (B, d), by
-    bisection; deviation 0 is a step.
+    """Median of each element of sum_k share_k N(means_k, deviation_k^2), (B, d).
+
+    By bisection; deviation 0 is a step.
     """
     reach = 10 * deviation.amax(1)[:, None]
     low, high = means.amin(1) - reach - 1e-9, means.amax(1) + reach + 1e-9
@@ -213,8 +181,6 @@ def _median(share: Tensor, means: Tensor, deviation: Tensor) -> Tensor:
         middle = (low + high) / 2
         z = (middle[:, None] - means) / deviation.clamp(min=1e-300)[..., None]
         below = (share[..., None] * torch.special.ndtr(z)).sum(1)
-        low, high = (
-            torch.where(below < 0.5, middle, low),
-            torch.where(below < 0.5, high, middle),
-        )
+        low = torch.where(below < 0.5, middle, low)
+        high = torch.where(below < 0.5, high, middle)
     return (low + high) / 2

@@ -16,15 +16,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .shapes import Anything
+
 
 @dataclass(frozen=True, eq=False)
 class NoiseSchedule:
-    """The tables alpha_0..alpha_T and gamma_0..gamma_T, both `(T+1,)` float64, with
-    entry 0 equal to 1.
+    """The tables alpha_0..alpha_T and gamma_0..gamma_T, `(T+1,)` float64; entry 0 is 1.
 
     Make one with `linear`, `cosine`, `quadratic`, `constant`, `warmup`, `fibonacci`,
-    `from_alphas`, `from_gammas` or `from_betas`. Raises ValueError unless 0 < alpha_t <
-    1 for every t >= 1 and gamma stays above 0.
+    `from_alphas`, `from_gammas` or `from_betas`. Raises ValueError unless every alpha_t
+    with t >= 1 lies strictly between 0 and 1, and gamma stays above 0.
     """
 
     alphas: Float[Tensor, " T_plus_1"]
@@ -63,8 +64,9 @@ class NoiseSchedule:
             raise ValueError("gamma_t must equal gamma_{t-1} * alpha_t")
 
     def respaced(self, steps: int) -> NoiseSchedule:
-        """A schedule of fewer `steps` through levels of this one: gamma at t = T/steps,
-        2T/steps, ..., T, rounded to whole t.
+        """A schedule of fewer `steps` through levels of this one.
+
+        It takes gamma at t = T/steps, 2T/steps, ..., T, rounded to whole t.
         """
         if not 1 <= steps <= self.steps:
             raise ValueError(
@@ -80,22 +82,23 @@ class NoiseSchedule:
         return len(self.alphas) - 1
 
     def __repr__(self) -> str:
-        return (
-            f"NoiseSchedule(steps={self.steps}, gamma_T={self.gammas[-1].item():.3g})"
-        )
+        gamma_T = self.gammas[-1].item()
+        return f"NoiseSchedule(steps={self.steps}, gamma_T={gamma_T:.3g})"
 
     @classmethod
     def from_alphas(cls, alphas: Float[Tensor, " T"]) -> NoiseSchedule:
-        """Any table alpha_1..alpha_T, each in (0, 1), `(T,)`. gamma_t is their running
-        product (tag 2.1).
+        """Any table alpha_1..alpha_T, each in (0, 1), `(T,)`.
+
+        gamma_t is their running product (tag 2.1).
         """
         alphas = _with_leading_one(alphas)
         return cls(alphas, alphas.cumprod(0))
 
     @classmethod
     def from_gammas(cls, gammas: Float[Tensor, " T"]) -> NoiseSchedule:
-        """Any falling table gamma_1..gamma_T in (0, 1), `(T,)`. alpha_t = gamma_t /
-        gamma_{t-1}.
+        """Any falling table gamma_1..gamma_T in (0, 1), `(T,)`.
+
+        alpha_t = gamma_t / gamma_{t-1}.
         """
         gammas = _with_leading_one(gammas)
         alphas = torch.cat([gammas[:1], gammas[1:] / gammas[:-1]])
@@ -104,41 +107,35 @@ class NoiseSchedule:
     @classmethod
     def from_betas(cls, betas: Float[Tensor, " T"]) -> NoiseSchedule:
         """DDPM's table beta_1..beta_T, each in (0, 1), `(T,)`, whose entry 0 is step 1.
+
         alpha_t = 1 - beta_t, and gamma_t is DDPM's alpha-bar (tag 1.5).
         """
         return cls.from_alphas(1 - torch.as_tensor(betas).to("cpu", torch.float64))
 
     @classmethod
     def linear(cls, steps: int, start: float, end: float) -> NoiseSchedule:
-        """1 - alpha_t rises linearly from `start` at t = 1 to `end` at t = T (both in
-        (0, 1)). SR3 section 4.
+        """1 - alpha_t rises linearly from `start` at t = 1 to `end` at t = T.
+
+        Both lie in (0, 1). SR3 section 4.
         """
         return cls.from_alphas(1 - _ramp(steps, start, end))
 
     @classmethod
     def quadratic(cls, steps: int, start: float, end: float) -> NoiseSchedule:
-        """sqrt(1 - alpha_t) rises linearly, so 1 - alpha_t rises as a parabola from
-        `start` to `end`.
-        """
+        """sqrt(1 - alpha_t) rises linearly: 1 - alpha_t is a parabola in t."""
         return cls.from_alphas(1 - _ramp(steps, start, end, power=2))
 
     @classmethod
     def constant(cls, steps: int, value: float) -> NoiseSchedule:
         """1 - alpha_t = `value` at every step."""
-        if not 0 < value < 1:
-            raise ValueError(
-                f"value = {value:.6g}, but 1 - alpha_t must lie strictly between 0"
-                " and 1"
-            )
+        _demand_share("value", value)
         return cls.from_alphas(1 - _ramp(steps, value, value))
 
     @classmethod
     def warmup(
         cls, steps: int, start: float, end: float, fraction: float = 0.1
     ) -> NoiseSchedule:
-        """1 - alpha_t rises linearly from `start` to `end` over the first `fraction` of
-        the steps, then stays at `end`.
-        """
+        """1 - alpha_t rises linearly over a `fraction` of the steps, then stays."""
         if not 0 < fraction <= 1:
             raise ValueError(
                 f"fraction = {fraction}, but it must lie in (0, 1]: it is the part of"
@@ -151,8 +148,9 @@ class NoiseSchedule:
 
     @classmethod
     def cosine(cls, steps: int, offset: float = 0.008) -> NoiseSchedule:
-        """gamma_t = g(t)/g(0), g(t) = cos^2(pi/2 (t/T + s)/(1 + s)), 1 - alpha_t at
-        most 0.999 (Nichol & Dhariwal 2021, eq. 17).
+        """gamma_t = g(t)/g(0), g(t) = cos^2(pi/2 (t/T + s)/(1 + s)), s = `offset`.
+
+        1 - alpha_t is at most 0.999 (Nichol & Dhariwal 2021, eq. 17).
         """
         t = torch.arange(_positive(steps) + 1, dtype=torch.float64)
         g = torch.cos((t / steps + offset) / (1 + offset) * math.pi / 2).square()
@@ -160,18 +158,17 @@ class NoiseSchedule:
 
     @classmethod
     def fibonacci(cls, steps: int = 25, start: float = 1e-6) -> NoiseSchedule:
-        """1 - alpha_t = `start` times 1, 2, 3, 5, 8, ...: WaveGrad's 25-step inference
-        schedule (Chen et al. 2020).
-        """
+        """1 - alpha_t = `start` times 1, 2, 3, 5, ...: WaveGrad (Chen et al. 2020)."""
         betas = [start, 2 * start]
         while len(betas) < _positive(steps):
             betas.append(betas[-1] + betas[-2])
         return cls.from_alphas(1 - torch.tensor(betas[:steps], dtype=torch.float64))
 
 
-def log_snr(gamma: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """log of signal power over noise power, log(gamma / (1 - gamma)), for gamma in [0,
-    1]; +inf at 1, -inf at 0.
+def log_snr(gamma: Anything) -> Anything:
+    """log(gamma / (1 - gamma)): signal power over noise power, for gamma in [0, 1].
+
+    +inf at 1, -inf at 0.
     """
     return torch.log(gamma) - torch.log1p(-gamma)
 
@@ -188,21 +185,17 @@ def _with_leading_one(table: Tensor) -> Tensor:
 
 def _ramp(steps: int, first: float, last: float, power: int = 1) -> Tensor:
     """Noise whose `power`-th root rises linearly."""
-    for name, value in (("start", first), ("end", last)):
-        if not 0 < value < 1:
-            raise ValueError(
-                f"{name} = {value:.6g}, but 1 - alpha_t must lie strictly between 0"
-                " and 1"
-            )
-    return (
-        torch.linspace(
-            first ** (1 / power),
-            last ** (1 / power),
-            _positive(steps),
-            dtype=torch.float64,
+    _demand_share("start", first)
+    _demand_share("end", last)
+    ends = (first ** (1 / power), last ** (1 / power))
+    return torch.linspace(*ends, _positive(steps), dtype=torch.float64) ** power
+
+
+def _demand_share(name: str, value: float) -> None:
+    if not 0 < value < 1:
+        raise ValueError(
+            f"{name} = {value:.6g}, but 1 - alpha_t must lie strictly between 0 and 1"
         )
-        ** power
-    )
 
 
 def _positive(steps: int) -> int:

@@ -1,14 +1,9 @@
-r"""The noise network f_theta(x, y_t, gamma): a U-Net that is told the level gamma and
-shown the low-resolution image x.
+r"""The noise network f_theta(x, y_t, gamma): a U-Net that is told gamma and shown x.
 
-    h  = conv([upsample(x), y_t])
-            SR3 section 2.3: condition by concatenation
-    e  = MLP(sinusoids(log-SNR(gamma)))
-            the level, not the step number
-    h  <- (h + B(h, e)) / sqrt(2)
-            residual blocks B, skips scaled as in SR3
-    out = conv(SiLU(norm(h))), starting at zero  an untrained network predicts no noise
-                                                 at all
+    h   = conv([U x, y_t])                       condition by concatenation (SR3 2.3)
+    e   = SiLU(MLP(sinusoids(log-SNR(gamma))))   the level, not the step number
+    h  <- (h + B(h, e)) / sqrt(2)                residual blocks, SR3's scaled skips
+    out = conv(SiLU(norm(h)))                    starts at zero: predicts no noise
 
 Depth k halves the image k times; sides that 2^k does not divide are padded, and the
 result is cropped.
@@ -26,11 +21,13 @@ from torch import Tensor, nn
 
 from .degrade import upsample
 from .schedule import log_snr
+from .shapes import High, Levels
+
+Features = Float[Tensor, "B E"]  # of the level
 
 
 class LevelEmbedding(nn.Module):
-    """gamma (B,) -> (B, width): sinusoids of the log-SNR at geometric frequencies, then
-    a two-layer MLP (tag 5.1).
+    """gamma (B,) -> (B, width): sinusoids of the log-SNR, then an MLP (tag 5.1).
 
     Why the log-SNR: between neighbouring levels of a 2000-step schedule sqrt(gamma)
     moves by 5e-7 near gamma = 1, which no sinusoid with a frequency of order 1 can see.
@@ -47,29 +44,26 @@ class LevelEmbedding(nn.Module):
         highest: float = 100.0,
     ) -> None:
         super().__init__()
-        frequencies = torch.logspace(
-            math.log10(lowest), math.log10(highest), features // 2
-        )
+        ends = (math.log10(lowest), math.log10(highest))
+        frequencies = torch.logspace(*ends, features // 2)
         self.register_buffer("frequencies", frequencies, persistent=False)
-        self.mlp = nn.Sequential(
-            nn.Linear(features, width), nn.SiLU(), nn.Linear(width, width)
-        )
+        first, second = nn.Linear(features, width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(first, nn.SiLU(), second)
 
-    def sinusoids(self, gamma: Float[Tensor, " B"]) -> Float[Tensor, "B features"]:
-        """sin and cos of frequency * log-SNR; the log-SNR is clamped to [-20, 20],
-        taken in gamma's own precision.
-        """
-        level = log_snr(gamma).clamp(-20, 20)
+    def sinusoids(self, gamma: Levels) -> Float[Tensor, "B features"]:
+        """sin and cos of frequency * log-SNR, clamped to [-20, 20]."""
+        level = log_snr(gamma).clamp(-20, 20)  # in gamma's own precision
         angles = level[:, None].to(self.frequencies) * self.frequencies
         return torch.cat([angles.sin(), angles.cos()], dim=1)
 
-    def forward(self, gamma: Float[Tensor, " B"]) -> Float[Tensor, "B width"]:
+    def forward(self, gamma: Levels) -> Float[Tensor, "B width"]:
         return self.mlp(self.sinusoids(gamma))
 
 
 class ResBlock(nn.Module):
-    """(h + B(h, e)) / sqrt(2), where B normalises, is scaled and shifted by the level,
-    and convolves twice (tag 5.2).
+    """(h + B(h, e)) / sqrt(2) (tag 5.2).
+
+    B normalises, is scaled and shifted by the level, and convolves twice.
     """
 
     def __init__(
@@ -82,13 +76,10 @@ class ResBlock(nn.Module):
         self.norm2 = nn.GroupNorm(groups, outputs)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
-        self.skip = (
-            nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
-        )
+        same = inputs == outputs
+        self.skip = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1)
 
-    def forward(
-        self, h: Float[Tensor, "B C H W"], e: Float[Tensor, "B E"]
-    ) -> Float[Tensor, "B D H W"]:
+    def forward(self, h: High, e: Features) -> Float[Tensor, "B D H W"]:
         scale, shift = self.scale_shift(e)[:, :, None, None].chunk(2, dim=1)
         b = self.conv1(F.silu(self.norm1(h)))
         b = torch.addcmul(shift, self.norm2(b), 1 + scale)
@@ -97,46 +88,34 @@ class ResBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Every pixel looks at every other: one-head self-attention by torch's fused SDPA,
-    as a residual branch.
-    """
+    """Every pixel looks at every other: one-head self-attention, a residual branch."""
 
-    def __init__(self, channels: int, groups: int) -> None:
+    def __init__(self, channels: int, groups: int, bias: bool = True) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(groups, channels)
-        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1, bias=bias)
         self.out = nn.Conv2d(channels, channels, 1)
 
-    def forward(self, h: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+    def mixed(self, h: High) -> High:
+        """Each pixel's mean of all, weighted by how well they answer it (tag 5.6)."""
         tokens = self.qkv(self.norm(h)).flatten(2).transpose(1, 2)  # (B, H*W, 3C)
         q, k, v = tokens[:, None].chunk(3, dim=-1)  # (B, 1 head, H*W, C) each
-        mixed = (
-            F.scaled_dot_product_attention(q, k, v)[:, 0]
-            .transpose(1, 2)
-            .reshape(h.shape)
-        )
-        return (h + self.out(mixed)) * math.sqrt(0.5)
+        means = F.scaled_dot_product_attention(q, k, v)[:, 0]
+        return self.out(means.transpose(1, 2).reshape(h.shape))
+
+    def forward(self, h: High) -> High:
+        return (h + self.mixed(h)) * math.sqrt(0.5)
 
 
 class Stage(nn.Module):
     """One residual block and, where asked, attention."""
 
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        embedding: int,
-        groups: int,
-        dropout: float,
-        attention: bool,
-    ) -> None:
+    def __init__(self, block: nn.Module, attention: nn.Module | None = None) -> None:
         super().__init__()
-        self.block = ResBlock(inputs, outputs, embedding, groups, dropout)
-        self.attention = Attention(outputs, groups) if attention else nn.Identity()
+        self.block = block
+        self.attention = nn.Identity() if attention is None else attention
 
-    def forward(
-        self, h: Float[Tensor, "B C H W"], e: Float[Tensor, "B E"]
-    ) -> Float[Tensor, "B D H W"]:
+    def forward(self, h: High, e: Features) -> Float[Tensor, "B D H W"]:
         return self.attention(self.block(h, e))
 
 
@@ -153,20 +132,26 @@ class Up(nn.Conv2d):
     def __init__(self, channels: int) -> None:
         super().__init__(channels, channels, 3, padding=1)
 
-    def forward(self, h: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H2 W2"]:
+    def forward(self, h: High) -> Float[Tensor, "B C H2 W2"]:
         return super().forward(F.interpolate(h, scale_factor=2.0, mode="nearest"))
 
 
 class UNet(nn.Module):
     """f(x, y_t, gamma) -> predicted noise, with the shape of y_t (tag 5.3).
 
-    `image_channels`: of y_t. `condition_channels`: of x; 0 makes a network that looks
-    at y_t alone. `channels` times each of `multipliers` is the width at each depth; the
-    side halves in between. `blocks`: residual blocks on the way down, for all depths or
-    one number a depth; on the way up there is one more, for the skip from the level's
-    entrance. `attention`: the depths (0 is full size) that attend. `groups`: of
-    GroupNorm; must divide `channels`.
+    Args:
+        image_channels: of y_t.
+        condition_channels: of x; 0 makes a network that looks at y_t alone.
+        channels: times each of `multipliers` is the width at each depth.
+        multipliers: one a depth; the side halves in between.
+        blocks: residual blocks on the way down, for all depths or one number a depth;
+            on the way up there is one more, for the skip from the depth's entrance.
+        attention: the depths (0 is full size) that attend.
+        groups: of GroupNorm; must divide `channels`.
+        dropout: in every block, before its second convolution.
     """
+
+    middle_attends = False  # also where `attention` does not name the deepest depth
 
     def __init__(
         self,
@@ -185,70 +170,77 @@ class UNet(nn.Module):
                 f"channels = {channels} cannot be split into {groups} groups for"
                 f" GroupNorm; make it a multiple of {groups}"
             )
+        self.channels, self.groups, self.dropout = channels, groups, dropout
         self.condition_channels = condition_channels
         self.side_multiple = 2 ** (len(multipliers) - 1)
         widths = [channels * m for m in multipliers]
         blocks = [blocks] * len(widths) if isinstance(blocks, int) else blocks
-        embedding, deepest = 4 * channels, len(widths) - 1
+        deepest = len(widths) - 1
 
-        def stage(inputs: int, depth: int, attends: bool = True) -> Stage:
-            return Stage(
-                inputs,
-                widths[depth],
-                embedding,
-                groups,
-                dropout,
-                attends and depth in attention,
-            )
-
-        self.level = LevelEmbedding(embedding)
-        self.stem = nn.Conv2d(
-            condition_channels + image_channels, channels, 3, padding=1
-        )
+        self.level = self.make_level()
+        inputs = condition_channels + image_channels
+        self.stem = nn.Conv2d(inputs, channels, 3, padding=1)
         self.downs, self.ups = nn.ModuleList(), nn.ModuleList()
         width, skips = channels, [channels]
         for depth in range(deepest + 1):
             for _ in range(blocks[depth]):
-                self.downs.append(stage(width, depth))
+                stage = self.make_stage(width, widths[depth], depth in attention)
+                self.downs.append(stage)
                 width = widths[depth]
                 skips.append(width)
             if depth < deepest:
                 self.downs.append(Down(width))
                 skips.append(width)
-        self.middle = nn.ModuleList(
-            [stage(width, deepest), stage(widths[deepest], deepest, attends=False)]
-        )
+
+        attends = self.middle_attends or deepest in attention
+        first = self.make_stage(width, widths[deepest], attends)
+        second = self.make_stage(widths[deepest], widths[deepest], False)
+        self.middle = nn.ModuleList([first, second])
+
         width = widths[deepest]
         for depth in reversed(range(deepest + 1)):
             for _ in range(blocks[depth] + 1):
-                self.ups.append(stage(width + skips.pop(), depth))
+                inputs = width + skips.pop()
+                stage = self.make_stage(inputs, widths[depth], depth in attention)
+                self.ups.append(stage)
                 width = widths[depth]
             if depth > 0:
                 self.ups.append(Up(width))
         self.norm = nn.GroupNorm(groups, width)
         self.head = nn.Conv2d(width, image_channels, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]  # torch: a bias may be None; not this one
+        self.start()
 
-    def forward(
-        self,
-        x: Float[Tensor, "B c h w"],
-        y_t: Float[Tensor, "B C H W"],
-        gamma: Float[Tensor, " B"],
-    ) -> Float[Tensor, "B C H W"]:
+    def make_level(self) -> nn.Module:
+        """What turns gamma into the features that every block is told."""
+        return LevelEmbedding(4 * self.channels)
+
+    def make_stage(self, inputs: int, outputs: int, attends: bool) -> Stage:
+        """A block, and attention behind it where wanted."""
+        embedding = 4 * self.channels
+        block = ResBlock(inputs, outputs, embedding, self.groups, self.dropout)
+        return Stage(block, Attention(outputs, self.groups) if attends else None)
+
+    def start(self) -> None:
+        """The head starts at zero, so that an untrained f predicts no noise."""
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)
+
+    def told(self, gamma: Levels) -> Tensor:
+        """The level as every block is told it, (B, E)."""
+        return F.silu(self.level(gamma))
+
+    def shown(self, x: Tensor, y_t: Tensor) -> Tensor:
+        """What the stem looks at: U x beside y_t."""
+        if self.condition_channels == 0:
+            return y_t
+        return torch.cat([upsample(x, size=(y_t.shape[-2], y_t.shape[-1])), y_t], dim=1)
+
+    def forward(self, x: Float[Tensor, "B c h w"], y_t: High, gamma: Levels) -> High:
         height, width = y_t.shape[-2:]
-        h = (
-            y_t
-            if self.condition_channels == 0
-            else torch.cat([upsample(x, size=(height, width)), y_t], dim=1)
-        )
-        h = F.pad(
-            h,
-            (0, -width % self.side_multiple, 0, -height % self.side_multiple),
-            mode="replicate",
-        )
+        below, right = -height % self.side_multiple, -width % self.side_multiple
+        h = F.pad(self.shown(x, y_t), (0, right, 0, below), mode="replicate")
+        e = self.told(gamma)
         h = self.stem(h)
-        e = F.silu(self.level(gamma))
         skips = [h]
         for layer in self.downs:
             h = layer(h, e) if isinstance(layer, Stage) else layer(h)
@@ -256,9 +248,8 @@ class UNet(nn.Module):
         for layer in self.middle:
             h = layer(h, e)
         for layer in self.ups:
-            h = (
-                layer(torch.cat([h, skips.pop()], dim=1), e)
-                if isinstance(layer, Stage)
-                else layer(h)
-            )
+            if isinstance(layer, Stage):
+                h = layer(torch.cat([h, skips.pop()], dim=1), e)
+            else:
+                h = layer(h)
         return self.head(F.silu(self.norm(h)))[..., :height, :width]

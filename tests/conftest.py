@@ -12,8 +12,8 @@ install_import_hook(
 )  # has to come before the first import of sr3mini
 pytest.register_assert_rewrite("checks")
 
-import torch
-from checks import seeded
+import torch  # noqa: E402
+from checks import seeded  # noqa: E402
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -134,6 +135,22 @@ def test_a_picture_one_pixel_wide_is_resized_like_any_other(
         3e-7,
         f"{size} to {target}",
     )
+
+
+SIDES = (1, 2, 3, 5, 8, 17)
+
+
+@pytest.mark.parametrize("size", list(itertools.product(SIDES, SIDES)), ids=str)
+def test_every_small_size_is_resized_to_every_other_as_pillow_does(
+    size: tuple[int, int],
+) -> None:
+    """Torch by itself reads wrong pixels where a result is one pixel wide."""
+    y = randn(1, 1, *size).float()
+    picture = Image.fromarray(y[0, 0].numpy())
+    for target in itertools.product(SIDES, SIDES):
+        pillow = np.array(picture.resize(target[::-1], Image.Resampling.BICUBIC))
+        ours = downsample(y, size=target)[0, 0]
+        close(ours, torch.from_numpy(pillow), 1e-5, f"{size} to {target}")
 
 
 @pytest.mark.parametrize(("low", "high"), [((8, 8), (32, 32)), ((5, 7), (10, 21))])

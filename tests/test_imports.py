@@ -107,3 +107,13 @@ def test_shapes_are_checked_while_the_tests_run() -> None:
     """
     with pytest.raises(TypeCheckError):
         sr3mini.diffuse(torch.zeros(2, 4), torch.full((3,), 0.5), torch.zeros(2, 4))
+
+
+def test_load_is_offered_without_being_brought_in(brought_in: set[str]) -> None:
+    from sr3mini.model import checkpoint
+
+    assert "sr3mini.model.checkpoint" not in brought_in
+    assert sr3mini.load is checkpoint.load
+    assert "load" in sr3mini.__all__
+    with pytest.raises(AttributeError, match="'sr3mini' has no attribute 'laod'"):
+        sr3mini.laod  # noqa: B018

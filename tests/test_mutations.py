@@ -195,21 +195,15 @@ POSTERIOR = "(1 - gamma_t / alpha_t) * (1 - alpha_t) / (1 - gamma_t)"
 LEVELS = "return gamma_t + u * (gamma_before - gamma_t)"
 DRAW = "torch.randint(1, schedule.steps + 1, shape,"
 PAPER_NOISE = "(1 - alpha_t).sqrt().to(y_t) * z"
-MEAN = (
-    "mean = (y_t - ((1 - alpha_t) / (1 - gamma_t).sqrt()).to(y_t) * eps_hat) /"
-    " alpha_t.sqrt().to(y_t)"
-)
-SWAPPED = MEAN.replace("(1 - alpha_t) / (1 - gamma_t)", "(1 - gamma_t) / (1 - alpha_t)")
+WEIGHT = "weight = ((1 - alpha_t) / (1 - gamma_t).sqrt())"
+SWAPPED = "weight = ((1 - gamma_t) / (1 - alpha_t).sqrt())"
 TABLES = "alpha_t, gamma_t = schedule.alphas[t], schedule.gammas[t]\n"
 GUARD = 'if method == "ancestral" and t > 1 else None'
 RATIO = "(ahead - here) / (2 * (here - before))"
 LINE = f"y_0 + {RATIO} * (y_0 - y_0_before)"
 SEEN = "y_0_before, y_0 = y_0, predict_y_0(y_t, eps_hat, gamma_t)"
 MODULATED = "torch.addcmul(shift, self.norm2(b), 1 + scale)"
-DDIM = (
-    "gamma_before.sqrt().to(y_t) * predict_y_0(y_t, eps_hat, gamma_t) + (1 -"
-    " gamma_before).sqrt().to(y_t) * eps_hat"
-)
+
 MUTANTS = [
     Mutant(
         "the product runs to T",
@@ -328,13 +322,13 @@ MUTANTS = [
     Mutant(
         "no root under alpha",
         "sampler",
-        ((MEAN, MEAN.replace("alpha_t.sqrt()", "alpha_t")),),
+        (("/ alpha_t.sqrt()", "/ alpha_t"),),
         standard_normal,
     ),
     Mutant(
         "no root over 1 - gamma",
         "sampler",
-        ((MEAN, MEAN.replace("(1 - gamma_t).sqrt()", "(1 - gamma_t)")),),
+        ((WEIGHT, WEIGHT.replace(".sqrt()", "")),),
         standard_normal,
     ),
     Mutant(
@@ -352,11 +346,11 @@ MUTANTS = [
     Mutant(
         "no root over 1 - gamma",
         "sampler",
-        ((MEAN, MEAN.replace("(1 - gamma_t).sqrt()", "(1 - gamma_t)")),),
+        ((WEIGHT, WEIGHT.replace(".sqrt()", "")),),
         conditional_gaussian,
     ),
     Mutant(
-        "alpha and gamma swapped", "sampler", ((MEAN, SWAPPED),), conditional_gaussian
+        "alpha and gamma swapped", "sampler", ((WEIGHT, SWAPPED),), conditional_gaussian
     ),
     Mutant(
         "noise scaled by 1 - alpha, without its root",
@@ -420,19 +414,19 @@ MUTANTS = [
     Mutant(
         "ancestral noise in DDIM",
         "sampler",
-        (("ddim_step if method", "reverse_step if method"),),
+        (("else ddim_step", "else reverse_step"),),
         ddim_order,
     ),
     Mutant(
         "DDIM noise without its root",
         "sampler",
-        ((DDIM, DDIM.replace("(1 - gamma_before).sqrt()", "(1 - gamma_before)")),),
+        (("(1 - gamma_before).sqrt()", "(1 - gamma_before)"),),
         ddim_order,
     ),
     Mutant(
         "DDIM signal without its root",
         "sampler",
-        ((DDIM, DDIM.replace("gamma_before.sqrt()", "gamma_before", 1)),),
+        (("= gamma_before.sqrt()", "= gamma_before"),),
         ddim_order,
     ),
     Mutant(
@@ -456,7 +450,7 @@ MUTANTS = [
     Mutant(
         "an infinite log-SNR unguarded",
         "sampler",
-        (("y_0 if math.isinf(ahead) else ", ""),),
+        (("if math.isinf(ahead):\n        return y_0", ""),),
         multistep_order,
     ),
     Mutant(
@@ -511,7 +505,7 @@ MUTANTS = [
     Mutant(
         "unsorted edges",
         "sampler",
-        ((".sort().values for image", " for image"),),
+        ((".sort().values", ""),),
         search,
     ),
     Mutant("p ignored", "loss", (("- eps).abs().pow(p)", "- eps).abs()"),), l2_floor),
@@ -554,7 +548,7 @@ MUTANTS = [
     Mutant(
         "the floor is a sum",
         "oracle",
-        (("variance.mean().item() if p == 2", "variance.sum().item() if p == 2"),),
+        (("return variance.mean().item()", "return variance.sum().item()"),),
         gaussian_oracle,
     ),
     Mutant(
@@ -595,7 +589,7 @@ MUTANTS = [
     Mutant(
         "the bandwidth forgotten in the density",
         "oracle",
-        (("- self.means.shape[1] / 2 * (2 * math.pi * spread).log()", ""),),
+        (("- exponent - volume", "- exponent"),),
         mixture_score,
     ),
     Mutant(
@@ -866,8 +860,8 @@ MUTANTS = [
         "model.ddpm_unet",
         (
             (
-                "return h + self.out(mixed)",
-                "return (h + self.out(mixed)) * math.sqrt(0.5)",
+                "return h + self.mixed(h)",
+                "return (h + self.mixed(h)) * math.sqrt(0.5)",
             ),
         ),
         public_layout,
@@ -877,8 +871,8 @@ MUTANTS = [
         "model.ddpm_unet",
         (
             (
-                "[enlarged(x, (height, width)), y_t]",
-                "[y_t, enlarged(x, (height, width))]",
+                "[enlarged(x, (y_t.shape[-2], y_t.shape[-1])), y_t]",
+                "[y_t, enlarged(x, (y_t.shape[-2], y_t.shape[-1]))]",
             ),
         ),
         public_layout,

@@ -84,9 +84,7 @@ def test_check_2_with_1_minus_alpha_only_the_end_is_exact() -> None:
     assert end < 1e-15
 
 
-def test_check_3_the_conditional_gaussian_converges_with_order_1_and_obeys_x_exactly() -> (
-    None
-):
+def test_check_3_the_conditional_gaussian_converges_at_order_1_and_obeys_x() -> None:
     """Check 3: mean and covariance pushed through Algorithm 2 exactly: covariance error
     of order 1 in 1/T, D(mean) = x to rounding.
     """
@@ -393,10 +391,10 @@ def test_too_few_generators_are_refused() -> None:
 def test_an_unknown_method_is_refused(choice: dict[str, str]) -> None:
     """In the room as users have it: in the tests, the type checks would speak first."""
     x = randn(1, 1, 2, 2)
-    with pytest.raises(
-        ValueError,
-        match=r"choose 'ancestral', 'ddim' or 'multistep', and 'paper' or 'posterior'$",
-    ):
+    (name, value), *_ = choice.items()
+    offered = {"method": "'ancestral', 'ddim', 'multistep'"}
+    wanted = offered.get(name, "'paper' or 'posterior'")
+    with pytest.raises(ValueError, match=f"^{name} = {value!r}: take {wanted}$"):
         room("sampler").sample(shrinking, x, SCHEDULE, (1, 1, 2, 2), **choice)
 
 

@@ -42,22 +42,17 @@ REGISTRY = Path(__file__).resolve().with_name("equations.toml")
 ADDRESS = ""  # where the project is published, as git knows it: https://…/sr3mini.git
 
 SETUP = """\
-# For Colab and other bare environments: installs sr3mini. Does nothing where it is \
-installed.
-import importlib, os, subprocess, sys
-from importlib.util import find_spec
-
-if not find_spec("sr3mini"):
-    address = os.path.expanduser(os.environ.get("SR3MINI_ADDRESS") or "ADDRESS")\
-.removeprefix("git+")
-    if not address:
-        raise RuntimeError("sr3mini is not installed: clone its repository and run \
-`make lab`, "
-                           "or set SR3MINI_ADDRESS to its address or to a local clone.")
-    wanted = f"{os.path.abspath(address)}[book]" if os.path.isdir(address) \
-else f"sr3mini[book] @ git+{address}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", wanted], \
-check=True)
+# Installs sr3mini in Colab and other bare environments, and does nothing elsewhere.
+import importlib.util, os, subprocess, sys
+if not importlib.util.find_spec("sr3mini"):
+    place = os.path.expanduser(os.environ.get("SR3MINI_ADDRESS") or "ADDRESS")
+    if not (place := place.removeprefix("git+")):
+        raise RuntimeError("sr3mini is not installed: clone its repository and run "
+            "`make lab`, or set SR3MINI_ADDRESS to its address or to a local clone.")
+    local = os.path.isdir(place) and f"{os.path.abspath(place)}[book]"
+    wanted = local or f"sr3mini[book] @ git+{place}"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", wanted]
+    subprocess.run(pip, check=True)
     importlib.invalidate_caches()"""
 
 SHARED = {"nav", "setup"}

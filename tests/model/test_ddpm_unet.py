@@ -38,20 +38,9 @@ LAYOUTS = {
 
 def random(**layout: object) -> DDPMUNet:
     """Small, with random weights that make every branch count."""
-    f = (
-        DDPMUNet(
-            **{
-                "channels": 8,
-                "multipliers": (1, 2),
-                "blocks": 1,
-                "attention": (1,),
-                "groups": 4,
-            }
-            | layout
-        )
-        .eval()
-        .requires_grad_(False)
-    )  # type: ignore[arg-type]
+    sizes = {"image_channels": 3, "condition_channels": 3, "channels": 8, "groups": 4}
+    depths = {"multipliers": (1, 2), "blocks": 1, "attention": (1,)}
+    f = DDPMUNet(**(sizes | depths | layout)).eval().requires_grad_(False)
     generator = seeded(0)
     for parameter in f.parameters():
         parameter.copy_(torch.randn(parameter.shape, generator=generator) / 4)
@@ -224,12 +213,11 @@ def test_sides_that_the_depths_do_not_divide_are_padded() -> None:
 
 def test_a_layout_that_cannot_be_built_is_refused_in_a_sentence() -> None:
     with pytest.raises(
-        ValueError,
-        match=(
-            "channels = 48, but this layout needs an even number that 32 groups divide"
-        ),
+        ValueError, match="channels = 48 cannot be split into 32 groups"
     ):
         DDPMUNet(channels=48, groups=32)
+    with pytest.raises(ValueError, match="channels = 9, but this layout needs an even"):
+        DDPMUNet(channels=9, groups=3)
 
 
 def test_the_fixture_is_where_the_checks_look_for_it() -> None:
