@@ -99,19 +99,15 @@ def read_square_and_side(
 ) -> tuple[UInt8[Tensor, "C S S"], int]:
     """The same, and the side that the square had before it was resized."""
     array = _decode(source, name)[0]
-    height, width, stored = array.shape
+    height, width = array.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     array = array[top : top + side, left : left + side]
 
-    prepared = side == size and array.dtype == np.uint8 and stored in (1, 3)
-    if prepared and channels in (None, stored):
-        return torch.from_numpy(array.transpose(2, 0, 1).copy()), side
-
-    strips = (
+    parts = (
         _shown(array[row : row + STRIP], channels) for row in range(0, side, STRIP)
     )
-    narrow = [downsample(y[None], size=(y.shape[1], size)) for y in strips]
+    narrow = [downsample(y[None], size=(y.shape[1], size)) for y in parts]
     return to_bytes(downsample(torch.cat(narrow, dim=2), size=(size, size))[0]), side
 
 

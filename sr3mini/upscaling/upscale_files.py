@@ -60,6 +60,9 @@ class Wish(NamedTuple):
     dtype: torch.dtype = torch.float32
 
 
+PLAIN = Wish()
+
+
 class Found(NamedTuple):
     """A file, the name of its results below the folder they go to, without an ending,
     and whether the user named the file itself.
@@ -74,7 +77,7 @@ def upscale_files(
     paths: Sequence[Path],
     networks: Sequence[Network],
     out: Path,
-    wish: Wish = Wish(),
+    wish: Wish = PLAIN,
     *,
     overwrite: bool = False,
     progress: bool = False,
@@ -97,11 +100,7 @@ def upscale_files(
 
     for number, (file, goal, named) in enumerate(found, start=1):
         if not (named or overwrite) and all(p.exists() for p in results(goal, wish)):
-            warnings.warn(
-                f"{file} was upscaled already and is left as it is; --overwrite draws"
-                " it anew",
-                stacklevel=2,
-            )
+            _warn(f"{file} was upscaled already and stays; --overwrite draws it anew")
             continue
         try:
             picture = read(file)
@@ -109,7 +108,7 @@ def upscale_files(
         except ValueError as error:
             if named:
                 raise
-            warnings.warn(f"skipped: {error}", stacklevel=2)
+            _warn(f"skipped: {error}")
             skipped += 1
             continue
         title = file.name if len(found) == 1 else f"{number}/{len(found)} {file.name}"
@@ -122,6 +121,10 @@ def upscale_files(
             f"{skipped} of {len(found)} pictures could not be upscaled; what the others"
             " became is written"
         )
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=3)
 
 
 def upscale_file(
