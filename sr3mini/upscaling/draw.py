@@ -5,6 +5,7 @@ noise alone.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -117,9 +118,9 @@ def answer(
     """
     if preset.objective == "regression":
         return regress(f, x, shape).clamp(-1, 1)
+    draws = partial(sample, generator=generator, variance="posterior", clip=clip)
     levels = preset.sampling_schedule(steps)
-    how = {"generator": generator, "clip": clip, "progress": progress}
-    return sample(f, x, levels, shape, variance="posterior", **how).clamp(-1, 1)
+    return draws(f, x, levels, shape, progress=progress).clamp(-1, 1)
 
 
 def seeded(seeds: Iterable[int]) -> list[torch.Generator]:

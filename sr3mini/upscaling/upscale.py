@@ -28,8 +28,8 @@ from .draw import answer
 from .tiled import TILE, Tick, count_windows, device_of, tiled
 
 Size = tuple[int, int]
-# float32 copies of the largest picture that are in memory while one is drawn, beside the
-# result; measured by benchmarks/large_picture.py
+# float32 copies of the largest picture that are in memory while one is drawn, beside
+# the result; measured by benchmarks/large_picture.py
 COPIES = 7
 
 

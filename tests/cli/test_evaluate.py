@@ -14,7 +14,7 @@ import pytest
 import tiny
 from commands import fails, run
 from PIL import Image
-from tiny import photograph, save
+from tiny import TINY, photograph, save
 
 from sr3mini.evaluation.compare import Case, Comparison
 from sr3mini.model import checkpoint
@@ -23,7 +23,7 @@ from sr3mini.model.network import build
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    checkpoint.save(tmp_path / "tiny.safetensors", build(tiny))
+    checkpoint.save(tmp_path / "tiny.safetensors", build(TINY))
     return tmp_path / "tiny.safetensors"
 
 
