@@ -32,8 +32,8 @@ from sr3mini.metrics import measure
 from sr3mini.model.network import Network, build
 from sr3mini.model.presets import PRESETS
 from sr3mini.training.learn import learn
+from sr3mini.training.learner import averaged_network, set_up
 from sr3mini.training.monitor import machine
-from sr3mini.training.resume import averaged_network, set_up
 from sr3mini.upscaling.draw import draw
 
 CALLS = 10  # of the network, for a glyph that is looked at while the clock runs
@@ -82,17 +82,13 @@ def main() -> None:
     torch.manual_seed(options.seed)
     looks: list[dict[str, float]] = []
     start = time.perf_counter()
-    training = set_up(preset, accelerated(options.precision))
-    learning = learn(
-        training,
-        preset,
-        batches(pictures, preset.batch_size, seed=options.seed),
-        seed=options.seed,
-    )
+    learner = set_up(preset, accelerated(options.precision))
+    drawn = batches(pictures, preset.batch_size, seed=options.seed)
+    steps = learn(learner, drawn, seed=options.seed)
     for step in range(1, options.steps + 1):
-        next(learning)
+        next(steps)
         if step % options.every == 0:
-            psnr = psnr_of_a_sample(averaged_network(training, preset), y[:128], CALLS)
+            psnr = psnr_of_a_sample(averaged_network(learner), y[:128], CALLS)
             looks.append(
                 {
                     "step": step,
@@ -123,7 +119,7 @@ def main() -> None:
         },
         "seconds_to_goal": reached,
         "confirmed_PSNR": round(
-            psnr_of_a_sample(averaged_network(training, preset), y[128:]), 2
+            psnr_of_a_sample(averaged_network(learner), y[128:]), 2
         ),
         "looks": looks,
     }

@@ -20,6 +20,7 @@ import statistics
 import tarfile
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +33,8 @@ from train_step import training_step
 from sr3mini.data import batches, open_pictures
 from sr3mini.data.batches import Pictures
 from sr3mini.data.prepared import prepare
+from sr3mini.data.workers import AHEAD
+from sr3mini.model.preset import Preset
 from sr3mini.model.presets import PRESETS
 from sr3mini.training.monitor import machine
 
@@ -41,13 +44,11 @@ def made_up(folder: Path, count: int) -> Path:
     generator = np.random.default_rng(0)
     folder.mkdir()
     for number in range(count):
-        coarse = Image.fromarray(
-            generator.integers(0, 256, (12, 16, 3), np.uint8)
-        ).resize((400, 300), Image.Resampling.BICUBIC)
-        grain = generator.normal(0, 6, (300, 400, 3))
-        Image.fromarray(
-            (np.asarray(coarse) + grain).clip(0, 255).astype(np.uint8)
-        ).save(folder / f"{number:05d}.jpg", quality=90)
+        coarse = Image.fromarray(generator.integers(0, 256, (12, 16, 3), np.uint8))
+        smooth = coarse.resize((400, 300), Image.Resampling.BICUBIC)
+        grainy = np.asarray(smooth) + generator.normal(0, 6, (300, 400, 3))
+        photo = Image.fromarray(grainy.clip(0, 255).astype(np.uint8))
+        photo.save(folder / f"{number:05d}.jpg", quality=90)
     return folder
 
 
@@ -65,9 +66,7 @@ def shards(prepared: Path, folder: Path, count: int = 8) -> str:
 def loading(pictures: Pictures, batch: int, workers: int, seconds: float) -> float:
     """Images/s that come out of `batches`, the start of the workers left out."""
     dealt = batches(pictures, batch, seed=0, workers=workers)
-    for _ in range(
-        1 + 4 * workers
-    ):  # what the workers had time to prepare while they started
+    for _ in range(1 + AHEAD * workers):  # prepared while the workers started
         next(dealt)
     count, start = 0, time.perf_counter()
     while time.perf_counter() - start < seconds or count == 0:
@@ -88,73 +87,70 @@ def stepping(step: Callable[[], None], batch: int, seconds: float) -> float:
     return count / (time.perf_counter() - start)
 
 
-def main() -> None:
+def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--preset", default="photos_16_64", choices=PRESETS)
-    parser.add_argument("--data", type=Path, help="folder of pictures")
-    parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument(
-        "--pictures", type=int, default=200, help="how many are made up"
-    )
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--seconds", type=float, default=1.0, help="of each measurement"
-    )
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    preset = dataclasses.replace(PRESETS[options.preset], batch_size=options.batch)
+    add = parser.add_argument
+    add("--preset", default="photos_16_64", choices=PRESETS)
+    add("--data", type=Path, help="folder of pictures")
+    add("--workers", type=int, nargs="+", default=[0, 1, 2])
+    add("--pictures", type=int, default=200, help="how many are made up")
+    add("--batch", type=int, default=16)
+    add("--rounds", type=int, default=3)
+    add("--seconds", type=float, default=1.0, help="of each measurement")
+    add("--json", type=Path)
+    return parser.parse_args()
+
+
+def measured(
+    asked: argparse.Namespace, preset: Preset, place: Path
+) -> tuple[float, dict[str, float]]:
+    """Images/s of the step, and of each way of loading: medians of turns."""
     step = training_step(preset)
     step()
+    raw = asked.data or made_up(place / "raw", asked.pictures)
+    ready = place / "prepared"
+    prepare(raw, ready, preset.size, jobs=max(1, *asked.workers), progress=False)
+    kinds = {"folder": str(raw), "prepared": str(ready)}
+    if find_spec("datasets") is not None:
+        kinds["shards"] = shards(ready, place / "shards")
+
+    rates: dict[str, list[float]] = defaultdict(list)
+    steps: list[float] = []
+    for _ in range(asked.rounds):
+        for kind, data in kinds.items():
+            steps.append(stepping(step, asked.batch, asked.seconds))
+            pictures = open_pictures(data, preset.size, preset.image_channels)
+            for workers in asked.workers:
+                rate = loading(pictures, asked.batch, workers, asked.seconds)
+                rates[f"{kind}, {workers} workers"].append(rate)
+    medians = {name: statistics.median(each) for name, each in rates.items()}
+    return statistics.median(steps), medians
+
+
+def main() -> None:
+    asked = options()
+    preset = dataclasses.replace(PRESETS[asked.preset], batch_size=asked.batch)
     with tempfile.TemporaryDirectory() as place:
-        raw = options.data or made_up(Path(place) / "raw", options.pictures)
-        ready = Path(place) / "prepared"
-        prepare(raw, ready, preset.size, jobs=max(1, *options.workers), progress=False)
-        kinds = {"folder": str(raw), "prepared": str(ready)}
-        if find_spec("datasets") is not None:
-            kinds["shards"] = shards(ready, Path(place) / "shards")
-        rates: dict[str, list[float]] = {
-            f"{kind}, {workers} workers": []
-            for kind in kinds
-            for workers in options.workers
-        }
-        steps: list[float] = []
-        for _ in range(options.rounds):
-            for kind, data in kinds.items():
-                steps.append(stepping(step, options.batch, options.seconds))
-                pictures = open_pictures(data, preset.size, preset.image_channels)
-                for workers in options.workers:
-                    rates[f"{kind}, {workers} workers"].append(
-                        loading(pictures, options.batch, workers, options.seconds)
-                    )
-    wanted = statistics.median(steps)
+        wanted, rates = measured(asked, preset, Path(place))
     result = {
         "machine": machine(),
         "preset": preset.name,
-        "batch": options.batch,
+        "batch": asked.batch,
         "step_images_per_second": round(wanted, 1),
-        "loader_images_per_second": {
-            name: round(statistics.median(each), 1) for name, each in rates.items()
-        },
-        "loader_over_step": {
-            name: round(statistics.median(each) / wanted, 2)
-            for name, each in rates.items()
-        },
+        "loader_images_per_second": {n: round(r, 1) for n, r in rates.items()},
+        "loader_over_step": {n: round(r / wanted, 2) for n, r in rates.items()},
     }
     print(
-        f"{result['machine']}\n{preset.name}, batches of {options.batch}: the step"
+        f"{result['machine']}\n{preset.name}, batches of {asked.batch}: the step"
         f" alone takes {wanted:.1f} images/s\n"
     )
     print(f"{'loader':24}{'images/s':>10}{'x the step':>12}")
-    for name, each in rates.items():
-        print(
-            f"{name:24}{statistics.median(each):10.0f}"
-            f"{statistics.median(each) / wanted:12.1f}"
-        )
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    for name, rate in rates.items():
+        print(f"{name:24}{rate:10.0f}{rate / wanted:12.1f}")
+    if asked.json:
+        asked.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

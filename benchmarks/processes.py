@@ -27,24 +27,17 @@ from accelerate import Accelerator
 from sr3mini.model.preset import Preset
 from sr3mini.model.presets import PRESETS
 from sr3mini.training.learn import learn
+from sr3mini.training.learner import set_up
 from sr3mini.training.monitor import machine
-from sr3mini.training.resume import set_up
 
 
 def rate(preset: Preset, steps: int) -> float:
     """Images/s of all processes together, seen from within one of them."""
     accelerator = Accelerator(cpu=True)
-    rank, own = (
-        accelerator.process_index,
-        preset.batch_size // accelerator.num_processes,
-    )
+    own = preset.batch_size // accelerator.num_processes
     pictures = torch.rand(own, preset.image_channels, preset.size, preset.size) * 2 - 1
-    learning = learn(
-        set_up(preset, accelerator),
-        preset,
-        iter([pictures] * (steps + 1)),
-        share=slice(rank * own, (rank + 1) * own),
-    )
+    learner, y = set_up(preset, accelerator), iter([pictures] * (steps + 1))
+    learning = learn(learner, y)
     next(learning)
     accelerator.wait_for_everyone()
     start = time.perf_counter()

@@ -24,8 +24,9 @@ from train_step import accelerated, alternate, made_up
 
 from sr3mini.model.presets import PRESETS
 from sr3mini.training.learn import learn
+from sr3mini.training.learner import set_up
 from sr3mini.training.monitor import machine
-from sr3mini.training.resume import Done, keep, set_up
+from sr3mini.training.resume import Done, keep
 from sr3mini.training.state import latest_state, state_paths
 
 
@@ -49,31 +50,20 @@ def main() -> None:
     options = parser.parse_args()
     preset = PRESETS[options.preset]
     preset = replace(preset, batch_size=options.batch or preset.batch_size)
-    training = set_up(preset, accelerated())
-    learning = learn(training, preset, made_up(preset))
+    learner = set_up(preset, accelerated())
+    learning = learn(learner, made_up(preset))
+    told = {"seed": 0, "preset": json.loads(preset.to_json())}
     next(learning)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
-        keep(
-            training,
-            out,
-            Done(1),
-            {"seed": 0, "preset": json.loads(preset.to_json())},
-            None,
-        )
+        keep(learner, out, Done(1), told, None)
         size = sum(
             file.stat().st_size for file in state_paths(out / "state")[-1].iterdir()
         )
         content = os.urandom(size)
         actions = {
             "step": lambda: next(learning),
-            "save": lambda: keep(
-                training,
-                out,
-                Done(1),
-                {"seed": 0, "preset": json.loads(preset.to_json())},
-                None,
-            ),
+            "save": lambda: keep(learner, out, Done(1), told, None),
             "read": lambda: latest_state(out / "state"),
             "plain write": lambda: write(out / "plain", content),
         }

@@ -21,6 +21,7 @@ ways (the first compiled step takes minutes):
 from __future__ import annotations
 
 import argparse
+import copy
 import dataclasses
 import itertools
 import json
@@ -28,6 +29,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -38,9 +40,9 @@ from sr3mini.model.preset import Preset
 from sr3mini.model.presets import PRESETS
 from sr3mini.training.cost import trace
 from sr3mini.training.learn import learn
+from sr3mini.training.learner import Learner, set_up
 from sr3mini.training.monitor import machine
 from sr3mini.training.plan import product_side
-from sr3mini.training.resume import Training, set_up
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 WAYS = (
@@ -76,26 +78,21 @@ def training_step(
     """
     accelerator = accelerated(precision)
     if network is None:
-        training = set_up(preset, accelerator, compile=way == "compiled")
+        learner = set_up(preset, accelerator, compile=way == "compiled")
     else:
-        parameters = list(network.to(accelerator.device).parameters())
+        network.to(accelerator.device)
         optimizer = torch.optim.AdamW(
-            parameters,
+            network.parameters(),
             preset.learning_rate,
             weight_decay=preset.weight_decay,
             fused=True,
         )
-        training = Training(
-            accelerator,
-            network,
-            network,
-            parameters,
-            [p.detach().clone() for p in parameters],
-            optimizer,
-        )  # type: ignore[arg-type]
+        averaged: Any = copy.deepcopy(network).requires_grad_(False)
+        other: Any = network
+        learner = Learner(preset, accelerator, other, other, averaged, optimizer)
     if way in FORMATS:
-        training.network.to(memory_format=FORMATS[way])  # type: ignore[call-overload]
-    learning = learn(training, preset, made_up(preset))
+        learner.network.to(memory_format=FORMATS[way])  # type: ignore[call-overload]
+    learning = learn(learner, made_up(preset))
 
     def step() -> None:
         next(learning)

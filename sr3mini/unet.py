@@ -239,8 +239,8 @@ class UNet(nn.Module):
         height, width = y_t.shape[-2:]
         below, right = -height % self.side_multiple, -width % self.side_multiple
         h = F.pad(self.shown(x, y_t), (0, right, 0, below), mode="replicate")
-        e = self.told(gamma)
         h = self.stem(h)
+        e = self.told(gamma)
         skips = [h]
         for layer in self.downs:
             h = layer(h, e) if isinstance(layer, Stage) else layer(h)

@@ -67,22 +67,16 @@ def _odd(folder: Path) -> set[str]:
         save_all=True,
         append_images=[Image.new("RGB", (40, 30), "black")],
     )
-    turned = Image.fromarray(
-        np.concatenate(
-            [np.zeros((30, 20, 3), np.uint8), np.full((30, 20, 3), 255, np.uint8)],
-            axis=1,
-        )
-    )
-    turned.save(
-        folder / "turned.png", exif=exif
-    )  # black on the left: shown upright, black on top
+    # black on the left: shown upright, black on top
+    left_black = np.zeros((30, 40, 3), np.uint8)
+    left_black[:, 20:] = 255
+    Image.fromarray(left_black).save(folder / "turned.png", exif=exif)
     return {*pictures, "animated.gif", "turned.png"}
 
 
 def _photo(generator: np.random.Generator) -> Image.Image:
-    return Image.fromarray(generator.integers(0, 256, (12, 16, 3), np.uint8)).resize(
-        (96, 72)
-    )
+    noise = Image.fromarray(generator.integers(0, 256, (12, 16, 3), np.uint8))
+    return noise.resize((96, 72))
 
 
 def _write(picture: Image.Image, file: Path) -> None:
@@ -94,20 +88,13 @@ def _bomb(side: int) -> bytes:
     """A PNG file of a few kilobytes that unpacks to side x side x 3 bytes."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(content))
-            + kind
-            + content
-            + struct.pack(">I", zlib.crc32(kind + content))
-        )
+        check = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + check
 
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(bytes(1_000_000)))
-        + chunk(b"IEND", b"")
-    )
+    pixels = zlib.compress(bytes(1_000_000))
+    chunks = chunk(b"IHDR", header), chunk(b"IDAT", pixels), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 if __name__ == "__main__":

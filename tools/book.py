@@ -76,7 +76,6 @@ ROOMS = (
         "model.checkpoint",
         "training.plan",
         "training.learn",
-        "training.train",
     ),
 )
 PAGES = ("symbols.md", "questions.md")

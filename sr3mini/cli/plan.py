@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import shlex
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from ..training.options import Precision, command
 from .base import between, named_preset
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def plan(
     preset: Annotated[str, tyro.conf.Positional],
     gpus: int = 1,
     kind: str = "h100",
-    precision: Literal["no", "bf16"] | None = None,
+    precision: Precision | None = None,
     batch_size: int | None = None,
     micro_batches: int = 1,
     shard: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
@@ -52,24 +52,17 @@ def plan(
         raise ValueError(f"peak = {peak}, but it must be a number of TFLOP/s above 0")
     chosen = named_preset(preset)
     if batch_size is not None:
-        chosen = dataclasses.replace(
-            chosen, batch_size=between("batch_size", batch_size, 1, 10_000_000)
-        )
-    rate = None if peak is None else peak * 1e12
-    print(
-        report(
-            run(
-                chosen,
-                kind=kind,
-                gpus=gpus,
-                precision=precision,
-                micro_batches=micro_batches,
-                shard=shard,
-                peak=rate,
-            ),
-            preset,
-        )
+        chosen = dataclasses.replace(chosen, batch_size=batch_size)
+    cost = run(
+        chosen,
+        kind=kind,
+        gpus=gpus,
+        precision=precision,
+        micro_batches=micro_batches,
+        shard=shard,
+        peak=None if peak is None else peak * 1e12,
     )
+    print(report(cost, preset))
 
 
 def report(cost: Plan, named: str) -> str:
@@ -79,98 +72,72 @@ def report(cost: Plan, named: str) -> str:
     from ..training.plan import cure
 
     preset, gb = cost.preset, 1e9
-    parts = [f"  {name:18} {size / gb:9.2f} GB" for name, size in cost.memory.items()]
     split = f" in {cost.micro_batches} micro-batches" if cost.micro_batches > 1 else ""
     lines = [
-        (
-            f"{preset.name}: {cost.parameters / 1e6:.1f} million parameters,"
-            f" {cost.forward_flops / gb:,.2f} GFLOP a picture forward,"
-            f" {cost.training_flops / gb:,.2f} in training"
-        ),
-        (
-            f"{cost.gpus} x {cost.kind}, precision {cost.precision}:"
-            f" {preset.batch_size} pictures a step, {cost.batch} at a time on"
-            f" each{split}"
-        ),
+        f"{preset.name}: {cost.parameters / 1e6:.1f} million parameters,"
+        f" {cost.forward_flops / gb:,.2f} GFLOP a picture forward,"
+        f" {cost.training_flops / gb:,.2f} in training",
+        f"{cost.gpus} x {cost.kind}, precision {cost.precision}:"
+        f" {preset.batch_size} pictures a step, {cost.batch} at a time on each{split}",
         "memory of each at its fullest moment:",
-        *parts,
-        (
-            f"  {'in all':18} {cost.bytes / gb:9.2f} GB of {cost.room / gb:.1f} that"
-            " can be used"
-        ),
+        *(f"  {name:18} {size / gb:9.2f} GB" for name, size in cost.memory.items()),
+        f"  {'in all':18} {cost.bytes / gb:9.2f} GB of {cost.room / gb:.1f} that can be"
+        " used",
         f"speed: {cost.seconds:.3g} s a step, {cost.images_per_second:,.1f} pictures/s",
-        (
-            f"time:  {cost.hours:,.1f} hours for {preset.train_steps:,} steps,"
-            f" {cost.hours * cost.gpus:,.0f} device-hours; without loading, validating,"
-            " saving"
-        ),
-        (
-            f"assumed: convolutions at {cost.rate / 1e12:.3g} TFLOP/s a device"
-            f" ({cost.source}); --peak takes a measured rate instead"
-        ),
+        f"time:  {cost.hours:,.1f} hours for {preset.train_steps:,} steps,"
+        f" {cost.hours * cost.gpus:,.0f} device-hours; without loading, validating,"
+        " saving",
+        f"assumed: convolutions at {cost.rate / 1e12:.3g} TFLOP/s a device"
+        f" ({cost.source}); --peak takes a measured rate instead",
     ]
     if cost.gpus > MACHINE:
         lines.append(
             "the network between machines is not counted: with slow links it takes"
             " longer"
         )
-    if cost.fits:
-        return "\n".join([*lines, f"start: {_command(cost, named)}"])
-    found = cure(cost)
-    lines.append(
-        f"WARNING: this does not fit: {cost.bytes / gb:.1f} GB are needed on each"
-        f" device, and {cost.room / gb:.1f} can be used"
-    )
+    found: Plan | None = cost
+    if not cost.fits:
+        found = cure(cost)
+        lines.append(
+            f"WARNING: this does not fit: {cost.bytes / gb:.1f} GB are needed on each"
+            f" device, and {cost.room / gb:.1f} can be used"
+        )
+        lines.append(_way_out(found))
+    if found is not None:
+        lines.append(f"start: {_command(found, named)}")
+    return "\n".join(lines)
+
+
+def _way_out(found: Plan | None) -> str:
     if found is None:
-        return "\n".join(
-            [
-                *lines,
-                (
-                    "and not even one picture at a time does: take more devices or"
-                    " larger ones, or a smaller preset"
-                ),
-            ]
+        return (
+            "and not even one picture at a time does: take more devices or larger ones,"
+            " or a smaller preset"
         )
     spread = ", weights spread over the devices," if found.shard else ""
-    return "\n".join(
-        [
-            *lines,
-            (
-                f"{found.batch} at a time{spread} do: {found.bytes / gb:.1f} GB,"
-                f" {found.hours:,.1f} hours"
-            ),
-            f"start: {_command(found, named)}",
-        ]
+    return (
+        f"{found.batch} at a time{spread} do: {found.bytes / 1e9:.1f} GB,"
+        f" {found.hours:,.1f} hours"
     )
 
 
 def _command(cost: Plan, named: str) -> str:
-    """What starts the training that was planned; on several machines, on each of them."""
-    several = (
-        f" --nnodes {math.ceil(cost.gpus / MACHINE)} --rdzv-backend c10d"
-        " --rdzv-endpoint HOST:29500"
-        if cost.gpus > MACHINE
-        else ""
-    )
-    launch = (
-        f"torchrun{several} --nproc-per-node {min(cost.gpus, MACHINE)} -m sr3mini train"
-        if cost.gpus > 1
-        else "sr3mini train"
-    )
-    chosen = {
-        "--preset": shlex.quote(named),
-        "--batch-size": (
-            None
-            if cost.preset.batch_size == named_preset(named).batch_size
-            else cost.preset.batch_size
-        ),
-        "--data": None if cost.preset.data == "glyphs" else "FOLDER",
+    """What starts the planned training; on several machines, on each of them."""
+    program, preset = "sr3mini train", cost.preset
+    if cost.gpus > 1:
+        each = min(cost.gpus, MACHINE)
+        program = f"torchrun --nproc-per-node {each} -m {program}"
+    if cost.gpus > MACHINE:
+        machines = math.ceil(cost.gpus / MACHINE)
+        several = f"--nnodes {machines} --rdzv-backend c10d --rdzv-endpoint HOST:29500"
+        program = program.replace("torchrun", f"torchrun {several}")
+    own = preset.batch_size != named_preset(named).batch_size
+    flags = {
+        "--preset": named,
+        "--batch-size": preset.batch_size if own else None,
+        "--data": None if preset.data == "glyphs" else "FOLDER",
         "--precision": None if cost.precision == "no" else cost.precision,
         "--micro-batches": None if cost.micro_batches == 1 else cost.micro_batches,
-        "--shard": "" if cost.shard else None,
+        "--shard": cost.shard,
     }
-    return launch + "".join(
-        f" {name} {value}".rstrip()
-        for name, value in chosen.items()
-        if value is not None
-    )
+    return command(program, flags)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -38,7 +38,6 @@ def prepare(
             say how to get them.
         yes: accept the licence of the public set without being asked.
     """
-    from ..data.folder import RECORD
     from ..data.prepared import prepare as run
 
     between("size", size, 1, 4096)
@@ -49,27 +48,31 @@ def prepare(
             " of a set"
         )
     name = public or (source or Path()).resolve().name
-    out = Path("data") / f"{name}_{size}" if out is None else out
+    out = out or Path("data") / f"{name}_{size}"
     notes: dict[str, str] = {}
     if public is not None:
-        source, notes = _fetch(public, out.parent / public, yes)
+        source = out.parent / public
+        notes = _fetch(public, source, yes)
     assert source is not None
-    record = run(
-        source, out, size, jobs=jobs, group_by_folder=group_by_folder, notes=notes
-    )
+    by = group_by_folder
+    record = run(source, out, size, jobs=jobs, group_by_folder=by, notes=notes)
+    _summary(record, out)
+
+
+def _summary(record: dict[str, Any], out: Path) -> None:
+    from ..data.folder import RECORD
+
+    square = f"{record['size']} x {record['size']}"
     print(
-        f"{record['pictures']} pictures of {size} x {size} in {out}: {record['train']}"
-        f" to train on, {record['test']} held out"
+        f"{record['pictures']} pictures of {square} in {out}:"
+        f" {record['train']} to train on, {record['test']} held out"
     )
     if enlarged := record["enlarged"]:
-        of = (
-            "them"
-            if record["made"] == record["pictures"]
-            else f"the {record['made']} made in this run"
-        )
+        made = record["made"]
+        of = "them" if made == record["pictures"] else f"the {made} made in this run"
         print(
-            f"{enlarged} of {of} were smaller than {size} x {size} and were enlarged,"
-            " which teaches blur"
+            f"{enlarged} of {of} were smaller than {square} and were enlarged, which"
+            " teaches blur"
         )
     if skipped := record["skipped"]:
         print(
@@ -80,16 +83,15 @@ def prepare(
             print(f"  {file} {reason}")
 
 
-def _fetch(name: str, folder: Path, yes: bool) -> tuple[Path, dict[str, str]]:
-    """Show the licence, have it accepted, download: the folder of pictures, and notes
-    on where they come from.
+def _fetch(name: str, folder: Path, yes: bool) -> dict[str, str]:
+    """Show the licence, have it accepted, download into a folder: notes on where its
+    pictures come from.
     """
     from ..data.public_sets import fetch, public
 
     chosen = public(name)
-    print(
-        f"{chosen.title}\nfrom     {chosen.home}\nlicence  {chosen.licence}", flush=True
-    )
+    terms = f"from     {chosen.home}\nlicence  {chosen.licence}"
+    print(f"{chosen.title}\n{terms}", flush=True)
     if chosen.address and not yes:
         if not sys.stdin.isatty():
             raise ValueError(
@@ -98,4 +100,4 @@ def _fetch(name: str, folder: Path, yes: bool) -> tuple[Path, dict[str, str]]:
         if input("Download on these terms? Type yes: ").strip().lower() != "yes":
             raise ValueError("nothing was downloaded")
     sha256 = fetch(name, folder)
-    return folder, {"from": chosen.address, "sha256": sha256, "licence": chosen.licence}
+    return {"from": chosen.address, "sha256": sha256, "licence": chosen.licence}

@@ -1,8 +1,7 @@
 r"""The order in which pictures are learnt from.
 
-rows(n, batch_size, seed, step)       which pictures step number `step` takes: every one
-once an epoch batches(pictures, batch_size, ...)    these pictures, decoded ahead by
-worker processes
+rows(n, batch_size, seed, step)       which pictures step number `step` takes
+batches(pictures, batch_size, ...)    these pictures, decoded ahead by worker processes
 """
 
 from __future__ import annotations
@@ -16,12 +15,15 @@ from jaxtyping import Int64
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .folder import Folder, permutation
+from .folder import Folder
 from .glyphs import Glyphs
 from .shards import Stream, stream_batches
-from .workers import Batches, Dealt, ahead
+from .workers import Batches, Dealt, floats_ahead, permutation
 
 Pictures = Glyphs | Folder | Stream
+
+# of an epoch, and of the next one where a batch spans both
+_order = lru_cache(maxsize=2)(permutation)
 
 
 def rows(n: int, batch_size: int, seed: int, step: int) -> Int64[Tensor, " B"]:
@@ -62,42 +64,35 @@ def batches(
             f"a batch of {batch_size} pictures cannot be shared by {ranks} processes;"
             f" choose a multiple of {ranks}"
         )
+    own = batch_size // ranks
     if isinstance(pictures, Stream):
         if start and not state:
             raise ValueError(
-                f"{pictures.data} is a stream, which goes on from the state it was left"
+                f"{pictures.data} is a stream: it goes on from the state it was left"
                 f" in, not from step {start} alone"
             )
-        return stream_batches(
-            pictures, batch_size // ranks, seed, rank, ranks, workers, state
-        )
-    share = slice(rank * batch_size // ranks, (rank + 1) * batch_size // ranks)
+        return stream_batches(pictures, own, seed, rank, ranks, workers, state)
+
     wanted = (
-        rows(len(pictures), batch_size, seed, step)[share]
+        rows(len(pictures), batch_size, seed, step)[rank * own : (rank + 1) * own]
         for step in itertools.count(start)
     )
     if isinstance(pictures, Glyphs):
         return Batches(pictures.batch(each) for each in wanted)
-    return Batches(batch for batch, _ in ahead(_Lists(pictures), workers, wanted))
+    dealt = floats_ahead(_Lists(pictures), workers, wanted)
+    return Batches(batch for batch, _ in dealt)
 
 
-_order = lru_cache(maxsize=2)(
-    permutation
-)  # of an epoch, and of the next one where a batch spans both
-
-
-class _Lists(Dataset[Dealt]):
+class _Lists(Dataset[Dealt | ValueError]):
     """Pictures of a folder by lists of rows."""
 
     def __init__(self, pictures: Folder) -> None:
         self.pictures = pictures
 
-    def __getitem__(self, wanted: Tensor) -> Dealt:
+    def __getitem__(self, wanted: Tensor) -> Dealt | ValueError:
+        skipped: list[str] = []
         try:
-            read = [self.pictures.read(row) for row in wanted.tolist()]
+            read = [self.pictures.read(row, skipped) for row in wanted.tolist()]
         except ValueError as error:
-            return Dealt(None, [], str(error))
-        return Dealt(
-            torch.stack([picture for picture, _ in read]),
-            [sentence for _, skipped in read for sentence in skipped],
-        )
+            return error
+        return Dealt(torch.stack(read), skipped)

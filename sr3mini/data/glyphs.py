@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import string
 import unicodedata
 import zipfile
 from collections.abc import Sequence
@@ -21,7 +21,19 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..files.reading import from_bytes
+from ..files.writing import atomic
 from .folder import Split
+
+ALPHABET = string.ascii_uppercase + string.ascii_lowercase + string.digits
+STYLES = tuple(
+    f"DejaVu{family}{style}"
+    for family, slant in (
+        ("Sans", "Oblique"),
+        ("SansMono", "Oblique"),
+        ("Serif", "Italic"),
+    )
+    for style in ("", "-Bold", f"-{slant}", f"-Bold{slant}")
+)
 
 
 class Glyphs(Dataset[Tensor]):
@@ -39,21 +51,13 @@ class Glyphs(Dataset[Tensor]):
         styles: Sequence[int],
         colours: Float[Tensor, "N 2 3"] | None = None,
     ) -> None:
-        self.images, self.characters, self.styles, self.colours = (
-            images,
-            list(characters),
-            list(styles),
-            colours,
-        )
+        self.images, self.colours = images, colours
+        self.characters, self.styles = list(characters), list(styles)
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Float[Tensor, "C S S"]:
-        if not -len(self) <= index < len(self):  # what ends `for picture in glyphs`
-            raise IndexError(
-                f"picture {index} was asked for, but there are {len(self)}"
-            )
         return self.batch([index])[0]
 
     def batch(self, indices: Sequence[int] | Tensor) -> Float[Tensor, "B C S S"]:
@@ -62,21 +66,16 @@ class Glyphs(Dataset[Tensor]):
         grey = from_bytes(self.images[indices][:, None])
         if self.colours is None:
             return grey
-        ink, paper = self.colours[indices][..., None, None].unbind(
-            1
-        )  # (B, 3, 1, 1) each
+        ink, paper = self.colours[indices][..., None, None].unbind(1)  # (B, 3, 1, 1)
         return torch.lerp(ink, paper, (grey + 1) / 2)
 
     def find(self, character: str, style: str = "DejaVuSans") -> int:
         """The index of a character in a style; KeyError, with what to do, when this
         split does not hold it.
         """
-        wanted = STYLES.index(style)
-        for index, (each, its_style) in enumerate(
-            zip(self.characters, self.styles, strict=True)
-        ):
-            if each == character and its_style == wanted:
-                return index
+        shown = list(zip(self.characters, self.styles, strict=True))
+        if (wanted := (character, STYLES.index(style))) in shown:
+            return shown.index(wanted)
         raise KeyError(
             f"{character!r} in {style} is not in this split of the glyphs; try the"
             " other split, or another character"
@@ -95,23 +94,17 @@ def glyphs(split: Split = "train", size: int = 32, channels: int = 1) -> Glyphs:
     colours that never change. Rendered in about 5 s, then read from a cache.
     """
     if split not in ("train", "test"):
-        raise ValueError(
-            f"split = {split!r}, but the glyphs have the splits 'train' and 'test'"
-        )
+        raise ValueError(f"split = {split!r}, but glyphs have 'train' and 'test'")
     if channels not in (1, 3):
         raise ValueError(
-            f"channels = {channels}, but the glyphs come in grey, 1 channel, or in"
-            " colour, 3"
+            f"channels = {channels}, but glyphs come in grey, 1, or in colour, 3"
         )
-    images, code_points, styles = all_glyphs(size)
-    chosen = np.flatnonzero(held_out(images, code_points) == (split == "test"))
+    images, code_points, styles = _all_glyphs(size)
+    chosen = np.flatnonzero(_held_out(images, code_points) == (split == "test"))
     colours = _colours(len(images))[chosen] if channels == 3 else None
-    return Glyphs(
-        torch.from_numpy(images[chosen]),
-        [chr(c) for c in code_points[chosen]],
-        styles[chosen].tolist(),
-        colours,
-    )
+    characters = [chr(c) for c in code_points[chosen]]
+    pictures = torch.from_numpy(images[chosen])
+    return Glyphs(pictures, characters, styles[chosen].tolist(), colours)
 
 
 def _colours(n: int) -> Float[Tensor, "n 2 3"]:
@@ -119,65 +112,44 @@ def _colours(n: int) -> Float[Tensor, "n 2 3"]:
     [0.1, 1], and a coin says which is which.
     """
     generator = torch.Generator().manual_seed(0)
-    dark_light = torch.rand(n, 2, 3, generator=generator) * 0.9 + torch.tensor(
-        [[-1.0], [0.1]]
-    )
-    swapped = torch.rand(n, generator=generator) < 0.5
-    return torch.where(swapped[:, None, None], dark_light.flip(1), dark_light)
+    least = torch.tensor([[-1.0], [0.1]])
+    dark_light = least + 0.9 * torch.rand(n, 2, 3, generator=generator)
+    swapped = torch.rand(n, 1, 1, generator=generator) < 0.5
+    return torch.where(swapped, dark_light.flip(1), dark_light)
 
 
-ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-STYLES = tuple(
-    f"DejaVu{family}"
-    for family in (
-        *("Sans", "Sans-Bold", "Sans-Oblique", "Sans-BoldOblique"),
-        *("SansMono", "SansMono-Bold", "SansMono-Oblique", "SansMono-BoldOblique"),
-        *("Serif", "Serif-Bold", "Serif-Italic", "Serif-BoldItalic"),
-    )
-)
-
-
-def all_glyphs(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _all_glyphs(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """images (N, S, S) uint8, code points (N,), styles (N,); from the cache when it
     holds this very rendering.
     """
-    import matplotlib
-    import PIL
-
-    key = hashlib.sha256(
-        f"{size} {matplotlib.__version__} {PIL.__version__}"
-        f" {Path(__file__).read_text()}".encode()
-    ).hexdigest()[:16]
-    cache = (
-        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        / "sr3mini"
-        / f"glyphs_{size}_{key}.npz"
-    )
+    cache = _cache(size)
     try:
-        with (
-            cache.open("rb") as file,
-            np.load(file) as stored,
-        ):  # np.load alone leaves a damaged file open
+        # np.load alone leaves a damaged file open
+        with cache.open("rb") as file, np.load(file) as stored:
             return stored["images"], stored["code_points"], stored["styles"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         pass  # no cache yet, or a damaged one: render again
-    rendered = _render_all(size)
+
+    images, code_points, styles = _render_all(size)
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(
-            dir=cache.parent
-        ) as beside:  # removed even when the disk is full
-            np.savez(
-                Path(beside) / cache.name,
-                images=rendered[0],
-                code_points=rendered[1],
-                styles=rendered[2],
-            )
-            (Path(beside) / cache.name).replace(cache)
+        with atomic(cache) as beside:
+            np.savez(beside, images=images, code_points=code_points, styles=styles)
     except OSError:
-        # a cache that cannot be written costs a few seconds next time, nothing else
-        pass
-    return rendered
+        pass  # costs a few seconds next time, nothing else
+    return images, code_points, styles
+
+
+def _cache(size: int) -> Path:
+    """The cache file of a size: its name changes with whatever changes a rendering."""
+    import matplotlib
+    import PIL
+
+    versions = f"{size} {matplotlib.__version__} {PIL.__version__}"
+    made_by = f"{versions} {Path(__file__).read_text(encoding='utf-8')}"
+    key = hashlib.sha256(made_by.encode()).hexdigest()[:16]
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "sr3mini" / f"glyphs_{size}_{key}.npz"
 
 
 def _render_all(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -188,16 +160,10 @@ def _render_all(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     images, code_points, styles = [], [], []
     for style, name in enumerate(STYLES):
         file = str(fonts / f"{name}.ttf")
-        font = ImageFont.truetype(
-            file, round(size * 11 / 16), layout_engine=ImageFont.Layout.BASIC
-        )
+        basic = ImageFont.Layout.BASIC
+        font = ImageFont.truetype(file, round(size * 11 / 16), layout_engine=basic)
         for code_point in sorted(FT2Font(file).get_charmap()):
-            character = chr(code_point)
-            picture = (
-                None
-                if unicodedata.category(character)[0] in "CZ"
-                else _render(character, font, size)
-            )
+            picture = _render(chr(code_point), font, size)
             if picture is not None:
                 images.append(picture)
                 code_points.append(code_point)
@@ -211,44 +177,38 @@ def _render(
     """One glyph, centred sideways, on a common baseline unless it would stick out; None
     if it is empty or too large.
     """
-    left, top, right, bottom = (round(v) for v in font.getbbox(character, anchor="ls"))
-    if right <= left or bottom <= top or right - left > size or bottom - top > size:
+    if unicodedata.category(character)[0] in "CZ":  # controls, spaces
         return None
+    left, top, right, bottom = map(round, font.getbbox(character, anchor="ls"))
+    if not (0 < right - left <= size and 0 < bottom - top <= size):
+        return None
+    place = (size - left - right) // 2, min(max(size * 3 // 4, -top), size - bottom)
     picture = Image.new("L", (size, size), 255)
-    baseline = min(max(size * 3 // 4, -top), size - bottom)
-    ImageDraw.Draw(picture).text(
-        ((size - left - right) // 2, baseline),
-        character,
-        font=font,
-        fill=0,
-        anchor="ls",
-    )
+    ImageDraw.Draw(picture).text(place, character, font=font, fill=0, anchor="ls")
     array = np.asarray(picture)
     return None if array.min() == 255 else array
 
 
-def held_out(images: np.ndarray, code_points: np.ndarray) -> np.ndarray:
+def _held_out(images: np.ndarray, code_points: np.ndarray) -> np.ndarray:
     """Which rows belong to the test split, (N,) bool: whole groups of code points that
     share any picture.
     """
-    leader = {int(c): int(c) for c in code_points}
+    digests = [
+        hashlib.sha1(image, usedforsecurity=False).hexdigest() for image in images
+    ]
+    pictures = np.unique(digests, return_inverse=True)[1]
+    group, before = code_points, code_points - 1
+    while (group != before).any():  # until it is the least of each group
+        before, group = group, _least(_least(group, pictures), code_points)
+    alphabet = group[np.isin(code_points, [ord(c) for c in ALPHABET])]
+    return np.isin(group, alphabet) | np.array([_tenth(c) for c in group.tolist()])
 
-    def find(c: int) -> int:
-        while leader[c] != c:
-            leader[c] = c = leader[leader[c]]
-        return c
 
-    first_with: dict[bytes, int] = {}
-    for image, code_point in zip(images, code_points, strict=True):
-        twin = first_with.setdefault(
-            hashlib.sha1(image.tobytes(), usedforsecurity=False).digest(),
-            int(code_point),
-        )
-        a, b = sorted((find(twin), find(int(code_point))))
-        leader[b] = a
-    alphabet = {find(ord(c)) for c in ALPHABET}
-    chosen = {c: find(c) in alphabet or _tenth(find(c)) for c in leader}
-    return np.array([chosen[int(c)] for c in code_points])
+def _least(values: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """For each row, the least of the values that have the same key."""
+    least = np.full(keys.max() + 1, values.max())
+    np.minimum.at(least, keys, values)
+    return least[keys]
 
 
 def _tenth(code_point: int) -> bool:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -30,6 +31,8 @@ from torch.utils.data import Dataset
 from ..degrade import downsample
 from ..files.reading import from_bytes, read_square
 from .folder import LMDB, SUFFIXES, Folder, Split, part
+
+Kinds = dict[str, dict[str, Path]]  # {"hr_128": {name: file}, ...}
 
 
 class Pairs(Folder):
@@ -45,33 +48,27 @@ class Pairs(Folder):
         self, path: str | Path, size: int, channels: int = 3, split: Split | None = None
     ) -> None:
         self.path = Path(path)
-        self._keys: dict[Path, bytes] = {}
-        found = self._in_lmdb() if (self.path / LMDB).is_file() else self._in_folders()
+        self.is_lmdb = (self.path / LMDB).is_file()
+        found = self._in_lmdb() if self.is_lmdb else self._in_folders()
         high, self.lows = _largest(found, "hr"), _largest(found, "lr")
         if not high:
             raise ValueError(
                 f"{self.path} holds no high-resolution picture: looked for"
-                f" {'keys' if self._keys else 'folders'} that begin with hr_ and a size"
+                f" {'keys' if self.is_lmdb else 'folders'} that begin with hr_ and a"
+                " size"
             )
-        self.names = sorted(high)
-        if split is not None:
-            names = [os.fsencode(name) for name in self.names]
-            self.names = [
-                os.fsdecode(name) for name in part(names, names, split, self.path)
-            ]
+        names = sorted(high)
+        self.names = names if split is None else part(names, names, split, self.path)
         super().__init__(path, size, channels, [high[name] for name in self.names])
 
     def square(self, file: Path, size: int | None = None) -> UInt8[Tensor, "C S S"]:
         """One picture, 0..255, of `size` or of the set's own."""
-        if file not in self._keys:
-            return read_square(file, size or self.size, self.channels)
+        size = size or self.size
+        if not self.is_lmdb:
+            return read_square(file, size, self.channels)
         with _environment(self.path.resolve()).begin() as transaction:
-            return read_square(
-                transaction.get(self._keys[file]),
-                size or self.size,
-                self.channels,
-                str(file),
-            )
+            key = os.fsencode(str(file.relative_to(self.path / LMDB)))
+            return read_square(transaction.get(key), size, self.channels, str(file))
 
     def low(self, index: int, size: int) -> Float[Tensor, "C s s"] | None:
         """x number `index` in [-1, 1], `size` x `size`, as whoever prepared the set
@@ -80,36 +77,26 @@ class Pairs(Folder):
         file = self.lows.get(self.names[index])
         return None if file is None else from_bytes(self.square(file, size))
 
-    def _in_folders(self) -> dict[str, dict[str, Path]]:
-        """{"hr_128": {name: file}, ...}."""
-        folders = [
-            p
-            for p in self.path.iterdir()
-            if p.is_dir() and re.fullmatch(r"[hl]r_\d+", p.name)
-        ]
+    def _in_folders(self) -> Kinds:
         return {
             folder.name: {
                 file.stem: file
                 for file in folder.iterdir()
                 if file.suffix.lower() in SUFFIXES
             }
-            for folder in folders
+            for folder in self.path.glob("[hl]r_*")
+            if re.fullmatch(r"[hl]r_\d+", folder.name) and folder.is_dir()
         }
 
-    def _in_lmdb(self) -> dict[str, dict[str, Path]]:
+    def _in_lmdb(self) -> Kinds:
         """The same from the keys of an LMDB file, which are read from its index: no
         picture is opened, and no name is guessed.
         """
-        found: dict[str, dict[str, Path]] = {}
+        found: Kinds = defaultdict(dict)
         with _environment(self.path.resolve()).begin() as transaction:
-            for key in transaction.cursor().iternext(values=False):
-                parts = re.fullmatch(rb"([hl]r_\d+)_(.+)", key, re.DOTALL)
-                if parts:
-                    file = self.path / LMDB / os.fsdecode(key)
-                    self._keys[file] = bytes(key)
-                    found.setdefault(parts[1].decode(), {})[os.fsdecode(parts[2])] = (
-                        file
-                    )
+            for key in map(os.fsdecode, transaction.cursor().iternext(values=False)):
+                if parts := re.fullmatch(r"([hl]r_\d+)_(.+)", key, re.DOTALL):
+                    found[parts[1]][parts[2]] = self.path / LMDB / key
         return found
 
 
@@ -123,15 +110,23 @@ def conditions(
     in files, or else D y.
     """
     x = downsample(y, factor)
-    if isinstance(pictures, Pairs):
-        for k, i in enumerate(rows):
-            stored = (
-                None
-                if pictures.files[i] in pictures.unreadable
-                else pictures.low(i, x.shape[-1])
-            )
-            x[k] = x[k] if stored is None else stored
+    if not isinstance(pictures, Pairs):
+        return x
+    for k, i in enumerate(rows):
+        if pictures.files[i] in pictures.unreadable:
+            continue
+        stored = pictures.low(i, x.shape[-1])
+        if stored is not None:
+            x[k] = stored
     return x
+
+
+def _largest(found: Kinds, kind: str) -> dict[str, Path]:
+    """The pictures of one kind, hr or lr; where a set was prepared at several sizes,
+    the largest.
+    """
+    sizes = [int(name[3:]) for name in found if name.startswith(kind) and found[name]]
+    return found[f"{kind}_{max(sizes)}"] if sizes else {}
 
 
 @lru_cache(maxsize=64)
@@ -143,42 +138,22 @@ def _environment(path: Path) -> Any:
         import lmdb
     except ImportError as error:
         raise ImportError(
-            f"{path} is an LMDB set, and the package lmdb is not installed; pip install"
-            " 'sr3mini[lmdb]'"
+            f"{path} is an LMDB set: pip install 'sr3mini[lmdb]'"
         ) from error
     length = (path / LMDB).stat().st_size
     if not length:
-        raise ValueError(
-            f"{path / LMDB} is empty, so {path} is no LMDB set: copy it anew"
-        )
+        raise ValueError(f"{path / LMDB} is empty: copy it anew")
     try:
         environment = lmdb.open(str(path), readonly=True, lock=False, readahead=False)
     except lmdb.Error as error:
-        raise ValueError(
-            f"{path} could not be opened as an LMDB set ({error})"
-        ) from error
+        raise ValueError(f"{path} could not be opened as LMDB ({error})") from error
+
+    # LMDB maps the file into memory: to read a page behind its end kills the process
     promised = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-    if (
-        length < promised
-        # LMDB maps the file into memory: to read a page behind its end kills the
-        # process
-    ):
+    if length < promised:
         environment.close()
-        what = f"{length} bytes of the {promised} that its header tells of"
         raise ValueError(
-            f"{path / LMDB} breaks off, with {what}; copy it anew, by mdb_copy -c if it"
-            " was always that short"
+            f"{path / LMDB} breaks off, with {length} bytes of {promised}; copy it"
+            " anew, by mdb_copy -c if it was always that short"
         )
     return environment
-
-
-def _largest(found: dict[str, dict[str, Path]], kind: str) -> dict[str, Path]:
-    """The pictures of one kind, hr or lr; where a set was prepared at several sizes,
-    the largest.
-    """
-    sizes = [
-        int(name[3:])
-        for name, pictures in found.items()
-        if name.startswith(kind) and pictures
-    ]
-    return found[f"{kind}_{max(sizes)}"] if sizes else {}

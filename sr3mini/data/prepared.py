@@ -20,18 +20,32 @@ import contextlib
 import json
 import os
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
-import numpy as np
-import torch
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from ..files.reading import read_square_and_side
 from ..files.writing import save_picture, write_bytes, write_text
-from .folder import RECORD, Folder, Names, Split, folder_kind, part, walk
-from .workers import worker_starts
+from .folder import (
+    RECORD,
+    Folder,
+    Names,
+    Split,
+    demand_folder,
+    folder_kind,
+    packed,
+    part,
+    walk,
+)
+from .workers import ahead
+
+SUFFIX = ".webp"
+CHUNK = 16  # files that a process takes at once
+# bytes of a file's name, to which the suffix and a mark are added; most file systems
+# end at 255
+LONGEST = 235
 
 
 def prepared(
@@ -41,49 +55,21 @@ def prepared(
     or when it holds smaller pictures than `size`.
     """
     path = Path(path)
-    record = read_record(path)
-    if not record.get("complete"):
+    record = _read_record(path)
+    index = path / f"{split}.names"
+    text = index.read_bytes() if index.is_file() else b""
+    if not (record.get("complete") and text):
         raise ValueError(
             f"the preparation of {path} was interrupted; run the same sr3mini prepare"
-            " again, it goes on where it stopped"
+            " again"
         )
-    if record["size"] < size:
+    held = record["size"]
+    if held < size:
         raise ValueError(
-            f"{path} holds pictures of {record['size']} x {record['size']}, but {size}"
-            f" x {size} are wanted; prepare them again with --size {size}"
+            f"{path} holds pictures of {held} x {held}, but {size} x {size} are wanted;"
+            f" prepare them again with --size {size}"
         )
-    index = path / index_name(split)
-    if not index.is_file():
-        raise ValueError(f"{index} is missing; run the same sr3mini prepare again")
-    files = Names(path, np.fromfile(index, np.uint8))
-    if not len(files):
-        raise ValueError(f"{path} holds no picture for {split}ing")
-    return Folder(path, size, channels, files)
-
-
-def index_name(split: Split) -> str:
-    """The file of a prepared folder that holds the names of a part, each with a 0
-    behind it.
-    """
-    return f"{split}.names"
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """What `sr3mini prepare` noted about a folder that it wrote."""
-    try:
-        record = json.loads((path / RECORD).read_text(encoding="utf-8"))
-        if isinstance(record.get("size"), int):
-            return dict(record)
-    except (ValueError, AttributeError):
-        pass
-    raise ValueError(f"{path / RECORD} was not written by sr3mini prepare")
-
-
-SUFFIX = ".webp"
-CHUNK = 16  # files that a process takes at once
-# bytes of a file's name, to which the suffix and a mark are added; most file systems
-# end at 255
-LONGEST = 235
+    return Folder(path, size, channels, Names(path, text))
 
 
 def prepare(
@@ -109,38 +95,14 @@ def prepare(
     """
     source, out = Path(source), Path(out)
     _check(source, out, size)
-    names = Names(
-        source,
-        b"".join(os.fsencode(name) + b"\0" for name in walk(source, leave_out=out)),
-    )
+    names = Names(source, packed(walk(source, leave_out=out)))
     if not len(names):
         raise ValueError(f"{source} holds no file at all")
+
     out.mkdir(parents=True, exist_ok=True)
-    write_text(json.dumps({"size": size, "complete": False}) + "\n", out / RECORD)
-    loader = DataLoader(
-        _Maker(names, out, size),
-        batch_size=None,
-        sampler=[
-            range(first, min(first + CHUNK, len(names)))
-            for first in range(0, len(names), CHUNK)
-        ],
-        num_workers=jobs if jobs > 1 else 0,
-        worker_init_fn=worker_starts,
-        generator=torch.Generator(),
-    )
-    skipped: dict[str, str] = {}
-    made = enlarged = 0
-    with tqdm(
-        total=len(names), disable=not progress, desc=f"preparing {out}", unit="file"
-    ) as bar:
-        for reasons, sides, error in loader:
-            if error:
-                raise OSError(error)
-            skipped |= reasons
-            made += len(sides)
-            enlarged += sum(side < size for side in sides)
-            bar.update(min(CHUNK, len(names) - bar.n))
-    kept = [name for name in names.raw() if os.fsdecode(name) not in skipped]
+    _write_record(out, {"size": size, "complete": False})
+    skipped, made, enlarged = _make_all(_Maker(names, out, size), jobs, progress)
+    kept = [name for name in names.all() if name not in skipped]
     if not kept:
         (out / RECORD).unlink()
         with contextlib.suppress(OSError):  # it may hold pictures of an earlier run
@@ -150,113 +112,121 @@ def prepare(
             f"none of the {len(names)} files below {source} is a picture; the first:"
             f" {name} {reason}"
         )
+
+    record: dict[str, Any] = {"size": size, "complete": True, "pictures": len(kept)}
     groups = [os.path.dirname(name) for name in kept] if group_by_folder else kept
-    counts: dict[str, int] = {}
     for split in get_args(Split):
         chosen = part(kept, groups, split, source)
-        counts[split] = len(chosen)
-        write_bytes(
-            b"".join(name + SUFFIX.encode() + b"\0" for name in chosen),
-            out / index_name(split),
-        )
-    record: dict[str, Any] = {
-        "size": size,
-        "complete": True,
-        "pictures": len(kept),
-        **counts,
-        "grouped_by_folder": group_by_folder,
-    }
-    record |= {**(notes or {}), "skipped": skipped}
-    write_text(json.dumps(record, indent=1) + "\n", out / RECORD)
+        index = packed(name + SUFFIX for name in chosen)
+        write_bytes(index, out / f"{split}.names")
+        record[split] = len(chosen)
+    record |= {"grouped_by_folder": group_by_folder, **(notes or {})}
+    record["skipped"] = skipped
+    _write_record(out, record)
     return {**record, "made": made, "enlarged": enlarged}
 
 
 def _check(source: Path, out: Path, size: int) -> None:
-    if not source.is_dir():
-        raise ValueError(
-            f"{source} is not a folder; give the folder that holds your pictures"
-        )
+    demand_folder(source)
     if folder_kind(source) == "pairs":
         raise ValueError(
-            f"{source} was prepared by other SR3 code: train and evaluate take it as it"
-            " is; for another size give its folder hr_... alone"
+            f"{source} was prepared by other SR3 code, and is ready: for another size"
+            " give its folder hr_... alone"
         )
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file; name a folder to write to")
-    if out.exists() and out.samefile(source):
-        raise ValueError(
-            f"{out} holds your pictures themselves; name another folder to write to"
-        )
-    if (out / RECORD).exists():
-        before = read_record(out)["size"]
+    if not out.exists():
+        return
+    wrong = ""
+    if not out.is_dir():
+        wrong = "is a file"
+    elif out.samefile(source):
+        wrong = "holds your pictures themselves"
+    elif (out / RECORD).exists():
+        before = _read_record(out)["size"]
         if before != size:
-            raise ValueError(
-                f"{out} holds pictures of {before} x {before}; name another folder for"
-                f" {size} x {size}"
-            )
-    elif out.exists() and any(out.iterdir()):
-        raise ValueError(f"{out} holds other files; name a new folder to write to")
+            wrong = f"holds pictures of {before} x {before}, not {size} x {size}"
+    elif any(out.iterdir()):
+        wrong = "holds other files"
+    if wrong:
+        raise ValueError(f"{out} {wrong}; name another folder to write to")
 
 
-class _Made(NamedTuple):
-    """What came of a list of rows."""
+def _read_record(path: Path) -> dict[str, Any]:
+    """What `sr3mini prepare` noted about a folder that it wrote."""
+    try:
+        record = json.loads((path / RECORD).read_text(encoding="utf-8"))
+        if isinstance(record["size"], int):
+            return dict(record)
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise ValueError(f"{path / RECORD} was not written by sr3mini prepare")
 
-    skipped: dict[str, str]  # {name: reason}
-    sides: list[int]  # of the pictures that were made, before they were resized
-    error: str = ""  # what stopped it, such as a full disk
+
+def _write_record(path: Path, record: dict[str, Any]) -> None:
+    write_text(json.dumps(record, indent=1) + "\n", path / RECORD)
 
 
-class _Maker(Dataset[_Made]):
-    """Makes the pictures of a list of rows."""
+Made = tuple[dict[str, str], list[int]]
+
+
+class _Maker(Dataset[Made | OSError]):
+    """Makes the pictures of a list of rows: ({name: reason} of what was skipped, the
+    sides that the others had before they were resized).
+    """
 
     def __init__(self, names: Names, out: Path, size: int) -> None:
         self.names, self.out, self.size = names, out, size
 
-    def __getitem__(self, rows: range) -> _Made:
+    def __getitem__(self, rows: range) -> Made | OSError:
         skipped: dict[str, str] = {}
         sides: list[int] = []
         for row in rows:
-            name = self.names.name(row)
+            name, file = self.names.name(row), self.names[row]
             try:
-                side = self._make(self.names[row], self.out / (name + SUFFIX))
+                sides += self._make(file, self.out / (name + SUFFIX))
             except ValueError as error:
-                skipped[name] = str(error).removeprefix(f"{self.names[row]} ")
-            except OSError as error:
-                return _Made({}, [], str(error))
-            else:
-                sides += [] if side is None else [side]
-        return _Made(skipped, sides)
+                skipped[name] = str(error).removeprefix(f"{file} ")
+            except OSError as error:  # such as a full disk
+                return OSError(str(error))
+        return skipped, sides
 
-    def _make(self, file: Path, target: Path) -> int | None:
-        """Make one square; the side that it had in the picture, or None where it is
+    def _make(self, file: Path, target: Path) -> list[int]:
+        """Make one square: [the side that it had in the picture], or [] where it is
         there already.
         """
         if len(os.fsencode(file.name)) > LONGEST:
             raise ValueError(f"has a name of more than {LONGEST} bytes")
-        if (
-            target.is_file()
-            and file.exists()
-            and target.stat().st_mtime >= file.stat().st_mtime
-        ):
-            return None
+        there = file.exists() and target.is_file()
+        if there and target.stat().st_mtime >= file.stat().st_mtime:
+            return []
         if file.with_name(target.name).is_dir():
             raise ValueError(
-                f"would become {target.name}, as a folder beside it is called; rename"
-                " one of them"
+                f"would become {target.name}, a folder beside it; rename it"
             )
         square, side = read_square_and_side(file, self.size)
-        array = square.permute(1, 2, 0).numpy()
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise OSError(
-                f"{target.parent} could not be made a folder: a file of an earlier run"
-                " is in its way; remove it"
+                f"a file of an earlier run is in the way of the folder {target.parent};"
+                " remove it"
             ) from error
-        save_picture(
-            Image.fromarray(array[..., 0] if array.shape[2] == 1 else array),
-            target,
-            lossless=True,
-            method=0,
-        )
-        return side
+        picture = Image.fromarray(square.permute(1, 2, 0).squeeze(2).numpy())
+        save_picture(picture, target, lossless=True, method=0)
+        return [side]
+
+
+def _make_all(
+    maker: _Maker, jobs: int, progress: bool
+) -> tuple[dict[str, str], int, int]:
+    """({name: reason} of what was skipped, how many were made, and enlarged)."""
+    n = len(maker.names)
+    rows = [range(i, min(i + CHUNK, n)) for i in range(0, n, CHUNK)]
+    skipped: dict[str, str] = {}
+    made = enlarged = 0
+    with tqdm(total=n, disable=not progress, desc=f"preparing {maker.out}") as bar:
+        for reasons, sides in ahead(maker, jobs if jobs > 1 else 0, rows):
+            skipped |= reasons
+            made += len(sides)
+            enlarged += sum(side < maker.size for side in sides)
+            bar.update(min(CHUNK, n - bar.n))
+    return skipped, made, enlarged

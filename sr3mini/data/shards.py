@@ -4,47 +4,39 @@ files and sets of the Hugging Face Hub, read in passing.
 The order is a function of (seed, epoch): the shards are permuted, and what is read from
 them is permuted block by block. A place in it is (epoch, shard, place in the shard,
 pictures taken from the block), so a stream goes on exactly where it was left: at the
-start of its block, which is read once more.
+start of its block, which is read once more. (The shuffling buffer of `datasets` is
+not part of its state: what lay in it is lost where a stream goes on.)
 """
 
 from __future__ import annotations
 
 import glob
 import hashlib
+import itertools
 import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from ..files.reading import read_square
-from .folder import HELD_OUT, Split, permutation
-from .workers import Batches, Dealt, ahead
+from .folder import HELD_OUT, Split, mark
+from .workers import Batches, Dealt, floats_ahead, permutation
 
-BLOCK, BLOCK_BYTES = (
-    1024,
-    2**26,
-)  # a block ends at so many pictures, or at so many bytes
+# a block ends at so many pictures, or at so many bytes
+BLOCK, BLOCK_BYTES = 1024, 2**26
 CHUNK = 32  # pictures read at once: a place in a shard is known to so many
 HUB = "hf://"
 
 
-class Place(TypedDict):
-    """How far a reader has come."""
-
-    epoch: int
-    shard: int  # of its own shards in the order of the epoch
-    inside: (
-        dict[str, Any] | None
-    )  # where in it the block starts, in the words of `datasets`
-    taken: int  # pictures of the block
-
-
-START = Place(epoch=0, shard=0, inside=None, taken=0)
-Block = list[tuple[str, bytes]]
+# How far a reader has come: the epoch; which of its own shards, in the order of the
+# epoch; where in it the block starts, in the words of `datasets`; pictures of the block
+Place = dict[str, Any]
+START: Place = {"epoch": 0, "shard": 0, "inside": None, "taken": 0}
+Block = list[tuple[str, bytes]]  # names and contents
 
 
 class Stream:
@@ -65,9 +57,7 @@ class Stream:
 
         self.data, self.size, self.channels, self.split = data, size, channels, split
         features = source.features or {}
-        columns = [
-            name for name, feature in features.items() if isinstance(feature, Image)
-        ]
+        columns = [name for name in features if isinstance(features[name], Image)]
         if not columns:
             raise ValueError(
                 f"no column of {data} holds pictures; its columns are"
@@ -84,178 +74,117 @@ class Stream:
         block starts).
         """
         while True:
-            from_its_beginning, empty, read = start["inside"] is None, True, 0
-            block: Block = []
-            for chunk, count, behind in self._chunks(seed, reader, readers, start):
-                block += chunk
-                read += count
-                if (
-                    len(block) >= BLOCK
-                    or sum(len(content) for _, content in block) >= BLOCK_BYTES
-                ):
+            found, block = start["inside"] is not None, []
+            for wanted, behind in self._chunks(seed, reader, readers, start):
+                block += wanted
+                size = sum(len(content) for _, content in block)
+                if len(block) >= BLOCK or size >= BLOCK_BYTES:
                     yield block, start
-                    block, start, empty = [], behind, False
+                    found, block, start = True, [], behind
             if block:
                 yield block, start
-            elif from_its_beginning and empty:
-                raise ValueError(self._nothing_found(read, readers))
+            elif not found:
+                raise ValueError(
+                    f"too few pictures in {self.data}: a reader of {readers} found none"
+                    f" for {self.split}ing (one in {HELD_OUT} is held out); add some,"
+                    " use fewer processes and workers, or unpack them into a folder"
+                )
             start = {**START, "epoch": start["epoch"] + 1}
-
-    def _nothing_found(self, read: int, readers: int) -> str:
-        if readers > 1:
-            return (
-                f"a reader of {self.data} found no picture for {self.split}ing among"
-                f" the {read} that it read; use fewer processes and workers than"
-                f" {readers}"
-            )
-        held_out = f"one in {HELD_OUT} is held out, by a hash of what it holds"
-        advice = (
-            "add pictures, or unpack them into a folder, of which at least one is"
-            " held out"
-        )
-        return (
-            f"too few pictures in {self.data}: none of the {read} read is for"
-            f" {self.split}ing ({held_out}); {advice}"
-        )
 
     def _chunks(
         self, seed: int, reader: int, readers: int, start: Place
-    ) -> Iterator[tuple[Block, int, Place]]:
-        """What is left of an epoch, chunk by chunk: (pictures, how many were read for
-        them, the place behind). More readers than shards share a shard.
+    ) -> Iterator[tuple[Block, Place]]:
+        """What is left of an epoch, chunk by chunk: (pictures, the place behind). More
+        readers than shards share a shard.
         """
         order = permutation(self.shards, seed, start["epoch"]).tolist()
         mine = order[reader::readers] or [order[reader % self.shards]]
-        sharing = (
-            len(range(reader % self.shards, readers, self.shards))
-            if readers > self.shards
-            else 1
-        )
+        sharing = len(range(reader % self.shards, readers, self.shards))
         for position in range(start["shard"], len(mine)):
             shard = self.source.shard(num_shards=self.shards, index=mine[position])
-            if position == start["shard"] and start["inside"] is not None:
+            if position == start["shard"] and start["inside"]:
                 shard.load_state_dict(start["inside"])
             try:
-                for chunk in shard.iter(
-                    CHUNK
-                ):  # not iter(shard), which would share it among the workers once more
-                    read = list(self._pictures(chunk))
-                    kept = [
-                        picture
-                        for picture in read
-                        if self._is_wanted(picture[1], reader // self.shards, sharing)
+                # not iter(shard), which would share it among the workers once more
+                for chunk in shard.iter(CHUNK):
+                    wanted = [
+                        (name, content)
+                        for name, content in self._pictures(chunk)
+                        if self._is_mine(content, reader // self.shards, sharing)
                     ]
-                    yield (
-                        kept,
-                        len(read),
-                        Place(
-                            epoch=start["epoch"],
-                            shard=position,
-                            inside=shard.state_dict(),
-                            taken=0,
-                        ),
-                    )
+                    place = {"shard": position, "inside": shard.state_dict()}
+                    yield wanted, {**START, "epoch": start["epoch"], **place}
             except Exception as error:  # the errors of a dozen libraries below
-                reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
                 raise ValueError(
                     f"shard {mine[position]} of {self.data} could not be read to its"
-                    f" end ({reason}); mend it or leave it out"
+                    f" end ({_brief(error)}); mend it or leave it out"
                 ) from error
 
     def _pictures(self, chunk: dict[str, list[Any]]) -> Iterator[tuple[str, bytes]]:
-        for row, picture in enumerate(chunk[self.column]):
-            if picture is None:
-                continue
-            content = (
-                picture["bytes"]
-                if picture["bytes"] is not None
-                else Path(picture["path"]).read_bytes()
-            )
-            name = picture["path"] or str(
-                chunk["__key__"][row]
-                if "__key__" in chunk
-                else hashlib.sha256(content).hexdigest()[:16]
-            )
+        for picture in filter(None, chunk[self.column]):
+            path, content = picture["path"], picture["bytes"]
+            if content is None:
+                content = Path(path).read_bytes()
+            name = path or hashlib.sha256(content).hexdigest()[:16]
             yield f"{name} of {self.data}", content
 
-    def _is_wanted(self, content: bytes, turn: int, sharing: int) -> bool:
-        mark = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
-        return (mark % HELD_OUT == 0) == (
-            self.split == "test"
-        ) and mark // HELD_OUT % sharing == turn % sharing
+    def _is_mine(self, content: bytes, turn: int, sharing: int) -> bool:
+        group, held_out = divmod(mark(content), HELD_OUT)
+        is_part = (held_out == 0) == (self.split == "test")
+        return is_part and group % sharing == turn % sharing
 
 
-class _Readers(IterableDataset[Dealt]):
+class _Readers(IterableDataset[Dealt | ValueError]):
     """One rank's readers: worker w of this process deals the batches number `dealt` +
     w, + w + workers, ...
     """
 
     def __init__(
-        self,
-        stream: Stream,
-        batch: int,
-        seed: int,
-        rank: int,
-        ranks: int,
-        workers: int,
-        dealt: int,
-        places: list[Place],
+        self, stream: Stream, batch: int, rank: int, state: dict[str, Any]
     ) -> None:
-        self.stream, self.batch, self.seed, self.rank, self.ranks = (
-            stream,
-            batch,
-            seed,
-            rank,
-            ranks,
-        )
-        self.workers, self.dealt, self.places = workers, dealt, places
+        self.stream, self.batch, self.rank, self.state = stream, batch, rank, state
 
-    def __iter__(self) -> Iterator[Dealt]:
-        info = get_worker_info()
-        if info is not None:
+    def __iter__(self) -> Iterator[Dealt | ValueError]:
+        worker = get_worker_info()
+        if worker is not None:
             from fsspec.asyn import reset_lock  # type: ignore[import-untyped]
 
             reset_lock()  # its thread did not follow into this process
-        own = (self.dealt + (0 if info is None else info.id)) % self.workers
+        dealt = self.state["dealt"] + (worker.id if worker else 0)
         try:
-            yield from self._deal(self.rank * self.workers + own, self.places[own])
+            yield from self._deal(dealt % self.state["readers"])
         except ValueError as error:
-            yield Dealt(None, [], str(error))
+            yield error
 
-    def _deal(self, reader: int, start: Place) -> Iterator[Dealt]:
+    def _deal(self, own: int) -> Iterator[Dealt]:
+        stream = self.stream
         pictures: list[torch.Tensor] = []
         skipped: list[str] = []
-        bad_in_a_row = 0
-        for block, begin in self.stream.blocks(
-            self.seed, reader, self.ranks * self.workers, start
-        ):
-            order = permutation(
-                len(block), self.seed, reader, begin["epoch"], begin["shard"]
-            ).tolist()
+        for name, content, place in self._in_order(own):
+            try:
+                square = read_square(content, stream.size, stream.channels, name)
+                pictures.append(square)
+            except ValueError as error:
+                skipped.append(str(error))
+                if len(skipped) > BLOCK:
+                    raise ValueError(
+                        f"more than {BLOCK} pictures of {stream.data} could not be read"
+                        f" for one batch; the last: {error}"
+                    ) from error
+            if len(pictures) == self.batch:
+                yield Dealt(torch.stack(pictures), skipped, place)
+                pictures, skipped = [], []
+
+    def _in_order(self, own: int) -> Iterator[tuple[str, bytes, Place]]:
+        """(name, content, the place behind it) of the pictures of one reader."""
+        seed, readers = self.state["seed"], self.state["readers"]
+        reader, start = self.rank * readers + own, self.state["places"][own]
+        all_readers = self.state["ranks"] * readers
+        for block, begin in self.stream.blocks(seed, reader, all_readers, start):
+            key = (seed, reader, begin["epoch"], begin["shard"])
+            order = permutation(len(block), *key).tolist()
             for taken in range(begin["taken"], len(block)):
-                name, content = block[order[taken]]
-                try:
-                    pictures.append(
-                        read_square(
-                            content, self.stream.size, self.stream.channels, name
-                        )
-                    )
-                    bad_in_a_row = 0
-                except ValueError as error:
-                    skipped.append(str(error))
-                    bad_in_a_row += 1
-                    if bad_in_a_row > BLOCK:
-                        raise ValueError(
-                            f"{BLOCK} pictures of {self.stream.data} in a row could not"
-                            f" be read; the last: {error}"
-                        ) from error
-                if len(pictures) == self.batch:
-                    yield Dealt(
-                        torch.stack(pictures),
-                        skipped,
-                        place={**begin, "taken": taken + 1},
-                    )
-                    pictures, skipped = [], []
+                yield *block[order[taken]], {**begin, "taken": taken + 1}
 
 
 def stream_batches(
@@ -265,44 +194,34 @@ def stream_batches(
     rank: int,
     ranks: int,
     workers: int,
-    state: dict[str, Any] | None,
+    left: dict[str, Any] | None,
 ) -> Batches:
     """Batches of `batch` pictures for this rank, read by max(1, workers) readers.
-    `state`: where this rank's stream was left.
+    `left`: the state in which this rank's stream was left.
     """
     readers = max(1, workers)
     shape = {"seed": seed, "ranks": ranks, "readers": readers}
-    dealt, places = 0, [START] * readers
-    if state and {key: state[key] for key in shape} == shape:
-        dealt, places = state["dealt"], list(state["places"])
-    elif state:
-        epoch = 1 + max(place["epoch"] for place in state["places"])
+    state: dict[str, Any] = {**shape, "dealt": 0, "places": [START] * readers}
+    if left and left.items() >= shape.items():
+        state = dict(left)
+    elif left:
+        epoch = 1 + max(place["epoch"] for place in left["places"])
+        state["places"] = [{**START, "epoch": epoch}] * readers
         warnings.warn(
-            f"{stream.data} was left with {state} but goes on with {shape}: its order"
+            f"{stream.data} was left with {left} but goes on with {shape}: its order"
             f" starts anew with epoch {epoch}",
             stacklevel=3,
         )
-        places = [{**START, "epoch": epoch}] * readers
-    now: dict[str, Any] = {**shape, "dealt": dealt, "places": places}
 
     def tensors() -> Iterator[torch.Tensor]:
-        for number, (pictures, place) in enumerate(
-            ahead(
-                _Readers(
-                    stream, batch, seed, rank, ranks, readers, dealt, list(places)
-                ),
-                workers,
-            ),
-            dealt,
-        ):
-            now["places"] = [
-                place if own == number % readers else other
-                for own, other in enumerate(now["places"])
-            ]
-            now["dealt"] = number + 1
+        dealt = floats_ahead(_Readers(stream, batch, rank, dict(state)), workers)
+        for number, (pictures, place) in enumerate(dealt, state["dealt"]):
+            places = list(state["places"])
+            places[number % readers] = place
+            state.update(dealt=number + 1, places=places)
             yield pictures
 
-    return Batches(tensors(), lambda: dict(now))
+    return Batches(tensors(), lambda: dict(state))
 
 
 def is_stream(data: str) -> bool:
@@ -316,47 +235,36 @@ def _open(data: str) -> Any:
         from datasets import load_dataset
     except ImportError as error:
         raise ImportError(
-            f"{data} is a stream, which the package datasets reads: pip install"
-            " 'sr3mini[stream]'"
+            f"{data} is a stream: pip install 'sr3mini[stream]'"
         ) from error
+    which: dict[str, Any]
     if data.startswith(HUB):
-        owner, name, *configuration = [*data.removeprefix(HUB).split("/"), ""][:4]
+        owner, name, configuration, *_ = [*data[len(HUB) :].split("/"), "", ""]
         if not owner or not name:
-            raise ValueError(f"{data} names no set of the Hub; write hf://owner/name")
-        arguments: dict[str, Any] = {
-            "path": f"{owner}/{name}",
-            "name": (configuration or [""])[0] or None,
-        }
+            raise ValueError(f"{data} names no set of the Hub: write hf://owner/name")
+        path, which = f"{owner}/{name}", {"name": configuration or None}
     else:
-        files = _shards(data)
-        arguments = {
-            "path": "webdataset" if data.endswith(".tar") else "parquet",
-            "data_files": {"train": files},
-        }
+        path = "webdataset" if data.endswith(".tar") else "parquet"
+        which = {"data_files": {"train": _shards(data)}}
     try:
-        return load_dataset(split="train", streaming=True, **arguments)
+        return load_dataset(path, split="train", streaming=True, **which)
     except Exception as error:  # the errors of a dozen libraries below
         raise OSError(
-            f"{data} could not be opened as a stream"
-            f" ({' '.join(str(error).split())[:300]})"
+            f"{data} could not be opened as a stream ({_brief(error)})"
         ) from error
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def _shards(pattern: str) -> list[str]:
     """The files that a pattern with *, ? and {000..099} names, sorted."""
-    match = re.search(r"\{(\d+)\.\.(\d+)\}", pattern)
-    if match:
+    if match := re.search(r"\{(\d+)\.\.(\d+)\}", pattern):
         first, last = match.groups()
-        numbers = (
-            str(number).zfill(len(first)) for number in range(int(first), int(last) + 1)
-        )
-        return [
-            file
-            for number in numbers
-            for file in _shards(
-                pattern[: match.start()] + number + pattern[match.end() :]
-            )
-        ]
+        numbers = [f"{n:0{len(first)}}" for n in range(int(first), int(last) + 1)]
+        each = (pattern.replace(match[0], number, 1) for number in numbers)
+        return list(itertools.chain.from_iterable(map(_shards, each)))
     files = sorted(glob.glob(pattern, recursive=True))
     if not files:
         raise ValueError(f"no shard fits {pattern}")

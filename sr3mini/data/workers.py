@@ -1,18 +1,17 @@
-r"""Decoding ahead, in worker processes: what folders and streams have in common.
-
-Whoever deals out pictures yields `Dealt` records; here they are made in worker
-processes, in a fixed order, while the trainer computes.
+r"""What folders and streams have in common: an order that is a function of a key, and
+decoding ahead, in worker processes, while the trainer computes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -22,13 +21,10 @@ AHEAD = 4  # batches that each worker prepares before they are asked for
 
 
 class Dealt(NamedTuple):
-    """One batch on its way from a worker. An exception raised there would arrive as its
-    whole traceback: `error` is the sentence instead.
-    """
+    """One batch on its way from a worker."""
 
-    pictures: UInt8[Tensor, "B C S S"] | None
+    pictures: UInt8[Tensor, "B C S S"]
     skipped: list[str]  # a sentence for each unreadable file met on the way
-    error: str = ""
     place: Any = None  # where a stream has got to
 
 
@@ -49,11 +45,20 @@ class Batches(Iterator[Float[Tensor, "B C S S"]]):
         self.tensors.close()  # type: ignore[attr-defined]
 
 
+def permutation(n: int, *key: int) -> Int64[Tensor, " n"]:
+    """0 ... n-1 in an order that is a function of `key`; 8 bytes each."""
+    seed = int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:7])
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+
+
 def ahead(
-    dataset: Dataset[Dealt], workers: int, wanted: Iterable[Any] | None = None
-) -> Iterator[tuple[Float[Tensor, "B C S S"], Any]]:
-    """What a data set deals, made by `workers` processes, as (batch in [-1, 1], place).
-    Each unreadable file is named once, however many workers met it.
+    dataset: Dataset[Any], workers: int, wanted: Iterable[Any] | None = None
+) -> Iterator[Any]:
+    """What a data set makes of each of `wanted`, or makes in passing, by `workers`
+    processes, in order.
+
+    An exception that it returns is raised here. (One that it raises would arrive as its
+    whole traceback.)
     """
     loader = DataLoader(
         dataset,
@@ -61,22 +66,32 @@ def ahead(
         sampler=wanted,
         num_workers=workers,
         prefetch_factor=AHEAD if workers else None,
-        worker_init_fn=worker_starts,
+        worker_init_fn=_ignore_signals,
         # the loader draws a number for itself: not from the trainer's random numbers
         generator=torch.Generator(),
     )
+    for made in loader:
+        if isinstance(made, Exception):
+            raise made
+        yield made
+
+
+def floats_ahead(
+    dataset: Dataset[Any], workers: int, wanted: Iterable[Any] | None = None
+) -> Iterator[tuple[Float[Tensor, "B C S S"], Any]]:
+    """What a data set deals, as (batch in [-1, 1], place). Each unreadable file is
+    named once, however many workers met it.
+    """
     named: set[str] = set()
-    for pictures, skipped, error, place in loader:
+    for pictures, skipped, place in ahead(dataset, workers, wanted):
         for sentence in skipped:
             if sentence not in named:
                 warnings.warn(f"skipped: {sentence}", stacklevel=3)
             named.add(sentence)
-        if error:
-            raise ValueError(error)
         yield from_bytes(pictures), place
 
 
-def worker_starts(worker: int) -> None:
+def _ignore_signals(worker: int) -> None:
     """Ctrl-C and a job scheduler's SIGTERM reach every process of a job; the trainer
     still wants its next batch, to end in order.
     """

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ..data.folder import Names, names_below
+from ..data.folder import names_below
 
 
 class Pair(NamedTuple):
@@ -74,7 +74,7 @@ def pictures_below(folder: Path) -> list[Path]:
     """The pictures below a folder, in the order of their names. ValueError when there
     is no such folder or no picture.
     """
-    return list(Names(folder, names_below(folder)))
+    return list(names_below(folder))
 
 
 def _by_key(folder: Path) -> dict[str, Path]:

@@ -1,9 +1,10 @@
 r"""What lies beside a model's weights, so that people and the Hub know what it is.
 
-model/model.safetensors   the weights and the preset                   `checkpoint.save`
-model/model.json          how it was made, what was measured           `sr3mini train`,
-`sr3mini evaluate` model/config.json         the preset again, for programs that want a
-file of that name model/README.md           the model card
+model/model.safetensors   the weights and the preset      `checkpoint.save`
+model/model.json          how it was made, what was       `sr3mini train`,
+                          measured                        `sr3mini evaluate`
+model/config.json         the preset again, for programs that want that name
+model/README.md           the model card
 """
 
 from __future__ import annotations
@@ -16,6 +17,35 @@ from ..files.writing import write_text
 from .checkpoint import card
 from .preset import Preset
 
+HEADER = """---
+library_name: sr3mini
+pipeline_tag: {task}
+tags:
+- super-resolution
+- diffusion
+- sr3
+---
+
+# {name}
+
+{summary}
+
+## Use
+
+"""
+SHELL = """```sh
+sr3mini upscale picture.png --model .
+```
+
+"""
+PYTHON = """```python
+from sr3mini import load
+f = load(".")  # this folder: f(x, y_t, gamma), pictures in [-1, 1]; \
+f.preset tells the schedule and the sizes
+```
+
+"""
+
 
 def describe(folder: str | Path, preset: Preset) -> None:
     """Write `folder`/config.json and `folder`/README.md for the weights and the
@@ -25,10 +55,8 @@ def describe(folder: str | Path, preset: Preset) -> None:
     written.
     """
     folder = Path(folder)
-    write_text(
-        json.dumps(json.loads(preset.to_json()), indent=2) + "\n",
-        folder / "config.json",
-    )
+    config = json.dumps(json.loads(preset.to_json()), indent=2)
+    write_text(config + "\n", folder / "config.json")
     write_text(model_card(preset, card(folder)), folder / "README.md")
 
 
@@ -36,81 +64,38 @@ def model_card(preset: Preset, about: dict[str, Any]) -> str:
     """The README.md of a model folder: Hugging Face's header, what the model does, how
     it is used, where it comes from, what was measured.
     """
-    front = [
-        "---",
-        "library_name: sr3mini",
-        "pipeline_tag: "
-        + (
-            "image-to-image" if preset.conditional else "unconditional-image-generation"
-        ),
-    ]
-    front += ["tags:", "- super-resolution", "- diffusion", "- sr3", "---", ""]
-    parts = [
-        *front,
-        f"# {preset.name}",
-        "",
-        _summary(preset),
-        "",
-        *_use(preset),
-        *_origin(about),
-        *_measured(about),
-    ]
-    return "\n".join(parts).rstrip() + "\n"
+    if preset.conditional:
+        task, shell = "image-to-image", SHELL
+    else:
+        task, shell = "unconditional-image-generation", ""
+    header = HEADER.format(task=task, name=preset.name, summary=_summary(preset))
+    lines = [*_origin(about), *_measured(about)]
+    return (header + shell + PYTHON + "\n".join(lines)).rstrip() + "\n"
 
 
 def _summary(preset: Preset) -> str:
-    colour = (
-        "grey" if preset.image_channels == 1 else f"{preset.image_channels}-channel"
-    )
+    channels, size = preset.image_channels, preset.size
+    colour = "grey" if channels == 1 else f"{channels}-channel"
     if not preset.conditional:
-        return (
-            f"Generates {colour} pictures of {preset.size} x {preset.size} pixels from"
-            " noise."
-        )
-    low = preset.size // preset.factor
-    what = (
-        "a regression network, SR3's baseline"
-        if preset.objective == "regression"
-        else "SR3: diffusion super-resolution"
-    )
+        return f"Generates {colour} pictures of {size} x {size} pixels from noise."
+    low = size // preset.factor
+    what = "SR3: diffusion super-resolution"
+    if preset.objective == "regression":
+        what = "a regression network, SR3's baseline"
     return (
         f"Enlarges {colour} pictures {preset.factor} times, trained from {low} x {low}"
-        f" to {preset.size} x {preset.size} pixels ({what})."
+        f" to {size} x {size} pixels ({what})."
     )
-
-
-def _use(preset: Preset) -> list[str]:
-    python = [
-        "from sr3mini.checkpoint import load",
-        (
-            'f = load(".")  # this folder: f(x, y_t, gamma), pictures in [-1, 1];'
-            " f.preset tells the schedule and the sizes"
-        ),
-    ]
-    shell = (
-        ["```sh", "sr3mini upscale picture.png --model .", "```", ""]
-        if preset.conditional
-        else []
-    )
-    return ["## Use", "", *shell, "```python", *python, "```", ""]
 
 
 def _origin(about: dict[str, Any]) -> list[str]:
-    lines = [
-        f"- {name}: `{about[name]}`"
-        for name in ("trained", "imported")
-        if name in about
-    ]
-    lines += [
-        f"- {name.replace('_', ' ')}: {about[name]}"
-        for name in ("parameters", "steps", "seconds", "machine")
-        if name in about
-    ]
+    commands = [name for name in ("trained", "imported") if name in about]
+    facts = ("parameters", "steps", "seconds", "machine")
+    lines = [f"- {name}: `{about[name]}`" for name in commands]
+    lines += [f"- {name}: {about[name]}" for name in facts if name in about]
     if about.get("assumed"):
-        lines.append(
-            "- not in the checkpoint, so assumed: "
-            + ", ".join(f"{name} = {value}" for name, value in about["assumed"].items())
-        )
+        assumed = ", ".join(f"{name} = {it}" for name, it in about["assumed"].items())
+        lines.append(f"- not in the checkpoint, so assumed: {assumed}")
     return ["## Where it comes from", "", *lines, ""] if lines else []
 
 
@@ -119,19 +104,10 @@ def _measured(about: dict[str, Any]) -> list[str]:
     columns = list(dict.fromkeys(name for row in table.values() for name in row))
     if not columns:
         return []
-    rows = [
-        f"| {method} | "
-        + " | ".join(f"{row[name]:.4g}" if name in row else "–" for name in columns)
-        + " |"
-        for method, row in table.items()
-    ]
-    return [
-        "## Measured",
-        "",
-        f"`{about.get('evaluated', '')}`",
-        "",
-        "| | " + " | ".join(columns) + " |",
-        "|---" * (len(columns) + 1) + "|",
-        *rows,
-        "",
-    ]
+    rows = []
+    for method, row in table.items():
+        cells = [f"{row[name]:.4g}" if name in row else "–" for name in columns]
+        rows.append(f"| {' | '.join([method, *cells])} |")
+    head = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    evaluated = about.get("evaluated", "")
+    return ["## Measured", "", f"`{evaluated}`", "", *head, *rows, ""]

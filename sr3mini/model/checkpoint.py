@@ -1,13 +1,9 @@
 r"""Weights on disk: one safetensors file that carries its own preset, so `load` needs
-nothing else. And training on disk, to go on from.
+nothing else.
 
-    save(path, f)                    written beside its place, then renamed: there is
-                                     never half a checkpoint
-    load(name)                       a shipped name, a .safetensors file, or a folder
-                                     that holds model.safetensors
-    save_state(path, tensors, told)  a folder: state.safetensors, state.json and
-                                     SHA256SUMS (which `sha256sum -c` understands)
-    latest_state(states)             the newest of these folders that is whole
+    save(path, f)    beside its place, then renamed: there is never half a checkpoint
+    load(name)       a shipped name, a .safetensors file, or a folder that holds
+                     model.safetensors
 
 No pickle is ever read. Schedules are not stored as weights, only as three numbers of
 the preset: any T can be used.
@@ -15,27 +11,24 @@ the preset: any T can be used.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
+from ..files.writing import write_bytes
 from .network import Network, build
 from .preset import Preset
 
 PACKAGE = Path(__file__).resolve().parent.parent
-WEIGHTS = next(
-    p
-    for p in (PACKAGE / "weights", PACKAGE.parent / "data" / "weights")
-    if p.is_dir() or p.parent.name == "data"
-)
+WEIGHTS = PACKAGE / "weights"
+if not WEIGHTS.is_dir():
+    WEIGHTS = PACKAGE.parent / "data" / "weights"
 """Where the shipped weights lie: inside an installed package, or in data/ of a clone.
 """
 
@@ -47,25 +40,14 @@ def shipped() -> list[str]:
 
 def save(path: str | Path, f: Network, dtype: torch.dtype = torch.float32) -> None:
     """Write the weights of `f` as `dtype` (float16 halves the file and keeps 11 bits)
-    and its preset to a .safetensors file.
+    and its preset to a .safetensors file. OSError when it cannot be written.
     """
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.part")
     tensors = {
         name: tensor.detach().to("cpu", dtype).contiguous()
         for name, tensor in f.state_dict().items()
     }
-    try:
-        save_file(tensors, beside, metadata={"preset": f.preset.to_json()})
-        beside.chmod(0o666 & ~_umask())
-        beside.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise OSError(
-            f"{path} could not be written: {getattr(error, 'strerror', None) or error}"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+    # not safetensors' own save_file, whose files nobody but their owner can read
+    write_bytes(to_safetensors(tensors, {"preset": f.preset.to_json()}), path)
 
 
 def load(name: str | Path, device: str | torch.device = "cpu") -> Network:
@@ -79,16 +61,16 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Network:
     try:
         with safe_open(path, framework="pt") as file:
             written = (file.metadata() or {}).get("preset")
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}
+            names = file.keys()
+            tensors = {name: file.get_tensor(name).float() for name in names}
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is no readable safetensors file ({error})") from error
     if written is None:
         raise ValueError(f"{path} carries no preset, so it was not written by sr3mini")
     try:
         preset = Preset.from_json(written)
-        with torch.device(
-            "meta"
-        ):  # shapes are compared before a network of that size asks for memory
+        # shapes are compared before a network of that size asks for memory
+        with torch.device("meta"):
             build(preset).load_state_dict(tensors, assign=True)
         f = build(preset)
         f.load_state_dict(tensors)
@@ -98,23 +80,20 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Network:
             f" ({_line(error)})"
         ) from error
     demand_finite(tensors, path)
-    return (
-        f.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
-    )  # type: ignore[call-overload]
+    f.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return f.eval().requires_grad_(False)
 
 
 def demand_finite(weights: Mapping[str, Tensor], path: Path) -> None:
     """ValueError, naming the tensor, when one of the weights that `path` holds is NaN
     or infinite.
     """
-    spoilt = next(
-        (name for name, tensor in weights.items() if not tensor.isfinite().all()), None
-    )
-    if spoilt is not None:
-        raise ValueError(
-            f"{path} holds weights that are no finite numbers, in {spoilt}: its"
-            " training went astray; take an earlier checkpoint of it"
-        )
+    for name, tensor in weights.items():
+        if not tensor.isfinite().all():
+            raise ValueError(
+                f"{path} holds weights that are no finite numbers, in {name}: its"
+                " training went astray; take an earlier checkpoint of it"
+            )
 
 
 def card(name: str | Path) -> dict[str, Any]:
@@ -123,15 +102,6 @@ def card(name: str | Path) -> dict[str, Any]:
     """
     path = _find(name).with_suffix(".json")
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def _umask() -> int:
-    """safetensors writes files that only their owner can read; ours get the usual
-    rights.
-    """
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _line(error: Exception) -> str:

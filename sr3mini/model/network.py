@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from ..degrade import upsample
+from ..shapes import High, Levels, Low
 from ..unet import UNet
 from .ddpm_unet import DDPMUNet
 from .preset import Preset
@@ -42,26 +42,17 @@ class SR3Network(UNet, Network):
         super().__init__(blocks=preset.blocks, **_sizes(preset))
         self.preset = preset
 
-    def forward(
-        self,
-        x: Float[Tensor, "B c h w"],
-        y_t: Float[Tensor, "B C H W"],
-        gamma: Float[Tensor, " B"],
-    ) -> Float[Tensor, "B C H W"]:
+    def forward(self, x: Low, y_t: High, gamma: Levels) -> High:
         s = self.preset.detail
         if s == 0:
             return super().forward(x, y_t, gamma)
-        signal, noise = (
-            share.to(y_t)[:, None, None, None] for share in (gamma, 1 - gamma)
-        )
-        difference = y_t - signal.sqrt() * upsample(
-            x, size=(y_t.shape[-2], y_t.shape[-1])
-        )
+        signal = gamma.to(y_t)[:, None, None, None]
+        noise = (1 - gamma).to(y_t)[:, None, None, None]
+        u_x = upsample(x, size=(y_t.shape[-2], y_t.shape[-1]))
+        difference = y_t - signal.sqrt() * u_x
         v = signal * s**2 + noise
-        rest = super().forward(x, difference / v.sqrt(), gamma)
-        return noise.sqrt() / v * difference + signal.sqrt() * s / v.sqrt() * rest.to(
-            y_t
-        )
+        rest = super().forward(x, difference / v.sqrt(), gamma).to(y_t)
+        return noise.sqrt() / v * difference + signal.sqrt() * s / v.sqrt() * rest
 
 
 class DDPMNetwork(DDPMUNet, Network):
@@ -84,15 +75,12 @@ def build(preset: Preset) -> Network:
 
 def _sizes(preset: Preset) -> dict[str, Any]:
     """The arguments that all layouts share."""
-    names = (
-        "image_channels",
-        "channels",
-        "multipliers",
-        "attention",
-        "groups",
-        "dropout",
-    )
     return {
         "condition_channels": preset.image_channels * preset.conditional,
-        **{name: getattr(preset, name) for name in names},
+        "image_channels": preset.image_channels,
+        "channels": preset.channels,
+        "multipliers": preset.multipliers,
+        "attention": preset.attention,
+        "groups": preset.groups,
+        "dropout": preset.dropout,
     }

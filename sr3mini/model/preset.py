@@ -16,9 +16,8 @@ from typing import Any
 
 from ..schedule import NoiseSchedule
 
-SCHEDULES: dict[
-    str, Callable[[int, float, float], NoiseSchedule]
-] = {  # 1 - alpha_t from start to end in T steps
+# 1 - alpha_t from start to end in T steps
+SCHEDULES: dict[str, Callable[[int, float, float], NoiseSchedule]] = {
     "linear": NoiseSchedule.linear,
     "quadratic": NoiseSchedule.quadratic,
     "warmup10": partial(NoiseSchedule.warmup, fraction=0.1),
@@ -29,37 +28,43 @@ SCHEDULES: dict[
 
 LAYOUTS = ("sr3mini", "ddpm", "ddpm_affine")
 
-_RANGES: dict[
-    str, tuple[float, float]
-    # far beyond what anybody trains: a file from elsewhere must not ask for a network
-    # that
-    # fills the machine
-] = {
-    **dict.fromkeys(
-        ("train_steps", "batch_size", "schedule_steps", "sampling_steps"),
-        (1, 10_000_000),
-    ),
-    **dict.fromkeys(("size", "channels", "groups"), (1, 4096)),
-    **dict.fromkeys(("factor", "multipliers"), (1, 64)),
-    **dict.fromkeys(("blocks", "attention"), (0, 16)),
+CHOICES: dict[str, tuple[object, ...]] = {
+    "data": ("glyphs", "folder"),
+    "layout": LAYOUTS,
+    "schedule": tuple(SCHEDULES),
+    "conditional": (True, False),
+    "objective": ("noise", "regression"),
+    "decay": ("cosine", "none"),
     "image_channels": (1, 3),
-    "warmup_steps": (0, 10_000_000),
     "loss_power": (1, 2),
-    "blur": (0.0, 100.0),
-    **dict.fromkeys(
-        (
-            "dropout",
-            "detail",
-            "from_files",
-            "ema_decay",
-            "schedule_start",
-            "schedule_end",
-            "learning_rate",
-            "weight_decay",
-        ),
-        (0.0, 1.0),
-    ),
 }
+
+# Far beyond what anybody trains: a file from elsewhere must not ask for a network that
+# fills the machine. A range of floats takes whole numbers too.
+RANGES: dict[str, tuple[float, float]] = {
+    "size": (1, 4096),
+    "factor": (1, 64),
+    "channels": (1, 4096),
+    "multipliers": (1, 64),
+    "blocks": (0, 16),
+    "attention": (0, 16),
+    "groups": (1, 4096),
+    "schedule_steps": (1, 10_000_000),
+    "sampling_steps": (1, 10_000_000),
+    "train_steps": (1, 10_000_000),
+    "batch_size": (1, 10_000_000),
+    "warmup_steps": (0, 10_000_000),
+    "blur": (0.0, 100.0),
+    "dropout": (0.0, 1.0),
+    "detail": (0.0, 1.0),
+    "from_files": (0.0, 1.0),
+    "ema_decay": (0.0, 1.0),
+    "schedule_start": (0.0, 1.0),
+    "schedule_end": (0.0, 1.0),
+    "learning_rate": (0.0, 1.0),
+    "weight_decay": (0.0, 1.0),
+}
+LISTS = ("multipliers", "attention")  # of whole numbers; blocks may be one
 
 
 @dataclass(frozen=True)
@@ -75,123 +80,83 @@ class Preset:
     size: int  # side of the high-resolution picture in training, pixels
     factor: int  # how many times smaller x is
     image_channels: int = 1  # 1, grey, or 3, red, green and blue
+
     channels: int = 32
     multipliers: tuple[int, ...] = (1, 2, 4)
     blocks: int | tuple[int, ...] = 1
     attention: tuple[int, ...] = ()
     groups: int = 8
     dropout: float = 0.0
-    # standard deviation of y - U x, with which f starts as the best guess for y ~ N(U
-    # x, detail^2 I); 0, as in the paper: f starts as 0
+    # Standard deviation of y - U x, with which f starts as the best guess for
+    # y ~ N(U x, detail^2 I). With 0, as in the paper, f starts as 0.
     detail: float = 0.0
     conditional: bool = True  # False: f looks at y_t alone, whatever x is
-    # of the network; "ddpm" and "ddpm_affine" are those of the best-known public SR3
-    # code
-    layout: str = "sr3mini"
-    schedule: str = (
-        "linear"  # how 1 - alpha_t goes from start to end in training: one of SCHEDULES
-    )
+    layout: str = "sr3mini"  # or "ddpm", "ddpm_affine": of the best-known public code
+
+    schedule: str = "linear"  # how 1 - alpha_t goes from start to end: of SCHEDULES
     schedule_steps: int = 2000  # T in training
     schedule_start: float = 1e-6
     schedule_end: float = 1e-2
     sampling_steps: int = 25  # T in use, unless asked otherwise
+
     loss_power: int = 2  # p of L_p
-    # largest standard deviation, in pixels of x, of the blur that training adds to x:
-    # one a picture, uniform in [0, blur]
+    # Largest standard deviation, in pixels of x, of the blur that training adds to x:
+    # one a picture, uniform in [0, blur].
     blur: float = 0.0
-    # share of the training pictures whose x is clipped and rounded to 8 bits, as a file
-    # stores it
+    # Share of the training pictures whose x is clipped and rounded to 8 bits, as a file
+    # stores it.
     from_files: float = 0.0
-    # or "regression": one call gives the picture, which makes SR3's baseline of the
-    # same size
+    # "regression": one call gives the picture, SR3's baseline of the same size.
     objective: str = "noise"
     train_steps: int = 10_000
     batch_size: int = 64
     learning_rate: float = 2e-3
     warmup_steps: int = 200
-    # of the learning rate, to 0; or "none": it stays after the warm-up, as in the paper
-    decay: str = "cosine"
+    decay: str = "cosine"  # of the learning rate; "none", as in the paper: it stays
     weight_decay: float = 0.01
     ema_decay: float = 0.999
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or self.data not in ("glyphs", "folder"):
-            raise ValueError(
-                "a preset has a name, and data = 'glyphs' or 'folder'; got"
-                f" {self.name!r} and {self.data!r}"
-            )
-        if self.name in ("", ".", "..") or set(self.name) & set("/\\"):
-            raise ValueError(
-                f"a preset cannot have the name {self.name!r}: its training is written"
-                " into a folder of that name, so it takes a word without slashes"
-            )
+        name = self.name
         if (
-            self.layout not in LAYOUTS
-            or self.schedule not in SCHEDULES
-            or not isinstance(self.conditional, bool)
+            not isinstance(name, str)
+            or name in ("", ".", "..")
+            or set(name) & set("/\\")
         ):
             raise ValueError(
-                f"layout = {self.layout!r}, schedule = {self.schedule!r} and"
-                f" conditional = {self.conditional!r}, but the layouts are"
-                f" {', '.join(LAYOUTS)}, the schedules {', '.join(SCHEDULES)}, and"
-                " conditional is true or false"
+                f"name = {name!r}, but a preset's training is written into a folder of"
+                " its name, so it takes a word without slashes"
             )
-        if self.layout != "sr3mini" and not isinstance(self.blocks, int):
+        for field, choices in CHOICES.items():
+            _demand_choice(field, getattr(self, field), choices)
+        for field in RANGES:
+            _demand_range(field, getattr(self, field))
+        self._demand_sense()
+
+    def _demand_sense(self) -> None:
+        """ValueError when two fields do not go together."""
+        depths, plain = len(self.multipliers), self.layout == "sr3mini"
+        one_a_depth = isinstance(self.blocks, int) or len(self.blocks) == depths
+        if not (1 <= depths <= 8 and one_a_depth):
+            raise ValueError(
+                f"multipliers = {self.multipliers} and blocks = {self.blocks}: there"
+                " must be 1 to 8 depths, and one number a depth in each"
+            )
+        if not (plain or isinstance(self.blocks, int)):
             raise ValueError(
                 f"blocks = {self.blocks}, but the layout {self.layout!r} has one number"
                 " of blocks for all depths"
             )
-        if self.decay not in ("cosine", "none"):
-            raise ValueError(
-                f"decay = {self.decay!r}, but the learning rate falls by a 'cosine' or,"
-                " with 'none', not at all"
-            )
-        if self.objective not in ("noise", "regression"):
-            raise ValueError(
-                f"objective = {self.objective!r}, but a network is trained for 'noise'"
-                " or for 'regression'"
-            )
-        if self.detail > 0 and (
-            self.objective != "noise"
-            or self.layout != "sr3mini"
-            or not self.conditional
-        ):
+        noise = self.objective == "noise"
+        if self.detail > 0 and not (noise and plain and self.conditional):
             raise ValueError(
                 f"detail = {self.detail}, but only a network of the layout 'sr3mini'"
                 " that is shown x and predicts noise can start from U x"
-            )
-        for field in (
-            field for field in dataclasses.fields(self) if field.name in _RANGES
-        ):
-            value, (least, most) = getattr(self, field.name), _RANGES[field.name]
-            values = (
-                value
-                if isinstance(value, tuple) and "tuple" in str(field.type)
-                else (value,)
-            )
-            if not all(
-                isinstance(v, (int, type(least))) and least <= v <= most for v in values
-            ):
-                raise ValueError(
-                    f"{field.name} = {value!r}, but it must be {type(least).__name__}"
-                    f" and lie between {least} and {most}"
-                )
-        if self.image_channels == 2:
-            raise ValueError(
-                "image_channels = 2, but pictures are grey, 1, or coloured, 3"
             )
         if self.sampling_steps > self.schedule_steps:
             raise ValueError(
                 f"sampling_steps = {self.sampling_steps}, but a schedule of"
                 f" schedule_steps = {self.schedule_steps} has no more levels than that"
-            )
-        depths = len(self.multipliers) if isinstance(self.multipliers, tuple) else 0
-        if not 1 <= depths <= 8 or (
-            isinstance(self.blocks, tuple) and len(self.blocks) != depths
-        ):
-            raise ValueError(
-                f"multipliers = {self.multipliers} and blocks = {self.blocks}: there"
-                " must be 1 to 8 depths, and one number a depth in each"
             )
         if self.size % self.factor:
             raise ValueError(
@@ -229,13 +194,33 @@ class Preset:
         unknown or missing, or a value makes no sense.
         """
         try:
-            written: dict[str, Any] = json.loads(text)
-            fields: dict[str, Any] = {
-                field: tuple(value) if isinstance(value, list) else value
-                for field, value in written.items()
-            }
+            fields: dict[str, Any] = json.loads(text)
+            for field, value in fields.items():
+                fields[field] = tuple(value) if isinstance(value, list) else value
             return cls(**fields)
         except (TypeError, AttributeError, RecursionError) as error:
             raise ValueError(
                 f"this preset was not written by this version of sr3mini ({error})"
             ) from error
+
+
+def _demand_choice(field: str, value: object, choices: tuple[object, ...]) -> None:
+    if not any(type(value) is type(each) and value == each for each in choices):
+        known = ", ".join(map(repr, choices))
+        raise ValueError(f"{field} = {value!r}, but it must be one of {known}")
+
+
+def _demand_range(field: str, value: Any) -> None:
+    least, most = RANGES[field]
+    kind = type(least)
+    listed = isinstance(value, tuple) and (field in LISTS or field == "blocks")
+    values = value if listed else (value,)
+    fits = listed or field not in LISTS
+    for each in values:
+        number = isinstance(each, (int, kind)) and not isinstance(each, bool)
+        fits = fits and number and least <= each <= most
+    if not fits:
+        what = "a list of whole numbers" if field in LISTS else kind.__name__
+        raise ValueError(
+            f"{field} = {value!r}, but it must be {what} between {least} and {most}"
+        )

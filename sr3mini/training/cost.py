@@ -60,9 +60,8 @@ class _Watch(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.operations: list[Operation] = []
-        self.events: list[
-            tuple[int, int]
-        ] = []  # storage number, bytes: > 0 when taken, < 0 when given back
+        # storage number, bytes: > 0 when taken, < 0 when given back
+        self.events: list[tuple[int, int]] = []
         self.numbers: dict[int, int] = {}
         self.taken = 0
 
@@ -71,29 +70,16 @@ class _Watch(TorchDispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        tensors = [
-            leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)
-        ]
-        given = {tensor.untyped_storage()._cdata for tensor in tensors}
-        results = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
-        made = [
-            tensor for tensor in results if tensor.untyped_storage()._cdata not in given
-        ]
+        read, results = _tensors_in((args, kwargs)), _tensors_in(out)
+        given = {tensor.untyped_storage()._cdata for tensor in read}
+        made = [each for each in results if each.untyped_storage()._cdata not in given]
         if made or func._schema.is_mutable:  # and no view
             for tensor in made:
                 self._take(tensor)
             count = flop_registry.get(func._overloadpacket)
             flops = count(*args, **kwargs, out_val=out) if count else 0
-            self.operations.append(
-                Operation(
-                    func.__name__,
-                    flops,
-                    sum(
-                        tensor.numel() * tensor.element_size()
-                        for tensor in (*tensors, *made)
-                    ),
-                )
-            )
+            moved = sum(each.numel() * each.element_size() for each in (*read, *made))
+            self.operations.append(Operation(func.__name__, flops, moved))
         return out
 
     def _take(self, tensor: Tensor) -> None:
@@ -118,23 +104,21 @@ class _Kernels(TorchFunctionMode):
     def __init__(self, bf16: bool, gpu: bool) -> None:
         super().__init__()
         products = (torch.conv2d, F.linear, F.scaled_dot_product_attention)
-        self.types: dict[Any, torch.dtype] = (
-            dict.fromkeys(products, torch.bfloat16) if bf16 else {}
-        )
-        self.types |= {F.group_norm: torch.float32} if bf16 and gpu else {}
+        self.types: dict[Any, torch.dtype] = {}
+        if bf16:
+            self.types = dict.fromkeys(products, torch.bfloat16)
+        if bf16 and gpu:
+            self.types[F.group_norm] = torch.float32
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        if func in self.types:
-            args = tuple(
-                arg.to(self.types[func]) if isinstance(arg, Tensor) else arg
-                for arg in args
-            )
+        kind = self.types.get(func)
+        if kind is not None:
+            args = [arg.to(kind) if isinstance(arg, Tensor) else arg for arg in args]
         if func is F.scaled_dot_product_attention:
-            return torch.ops.aten._scaled_dot_product_efficient_attention(
-                *args, None, True
-            )[0]
+            attention = torch.ops.aten._scaled_dot_product_efficient_attention
+            return attention(*args, None, True)[0]
         return func(*args, **(kwargs or {}))
 
 
@@ -143,44 +127,39 @@ def trace(preset: Preset, batch: int, bf16: bool = False, gpu: bool = True) -> T
     """A training step on `batch` pictures: forward and backward pass. Takes about a
     second and no memory, however large the network.
     """
+    size, channels = preset.size, preset.image_channels
+    watch = _Watch()
     with torch.device("meta"):
         f = build(preset)
-    watch = _Watch()
-    with watch, torch.device("meta"):
-        y_0, eps = torch.empty(
-            2, batch, preset.image_channels, preset.size, preset.size
-        ).unbind()
-        x, gamma = downsample(y_0, preset.factor), torch.empty(batch)
-        with _Kernels(bf16, gpu):
-            regression = preset.objective == "regression"
-            loss = (
-                regression_loss(f, x, y_0, preset.loss_power)
-                if regression
-                else denoising_loss(f, x, y_0, gamma, eps, preset.loss_power)
-            )
-        forward = len(watch.operations)
-        loss.backward()
-    parts = [
-        part
-        for stages in f.modules()
-        if isinstance(stages, nn.ModuleList)
-        for part in stages
-    ]
-    gradients = {
-        watch.numbers[p.grad.untyped_storage()._cdata]
-        for p in f.parameters()
-        if p.grad is not None
-    }
+        with watch:
+            y_0, eps = torch.empty(2, batch, channels, size, size).unbind()
+            x, gamma = downsample(y_0, preset.factor), torch.empty(batch)
+            with _Kernels(bf16, gpu):
+                if preset.objective == "regression":
+                    loss = regression_loss(f, x, y_0, preset.loss_power)
+                else:
+                    loss = denoising_loss(f, x, y_0, gamma, eps, preset.loss_power)
+            forward = len(watch.operations)
+            loss.backward()
+
+    stages = [each for each in f.modules() if isinstance(each, nn.ModuleList)]
+    gradients = set()
+    for p in f.parameters():
+        if p.grad is not None:
+            gradients.add(watch.numbers[p.grad.untyped_storage()._cdata])
     of_gradients, rest = max(_levels(watch.events, gradients), key=sum)
-    operations = watch.operations
     return Traced(
-        _count(f),
-        max(map(_count, parts)),
-        operations[:forward],
-        operations[forward:],
-        of_gradients,
-        rest,
+        parameters=_count(f),
+        stage=max(_count(part) for parts in stages for part in parts),
+        forward=watch.operations[:forward],
+        backward=watch.operations[forward:],
+        gradients=of_gradients,
+        activations=rest,
     )
+
+
+def _tensors_in(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
 def _count(module: nn.Module) -> int:

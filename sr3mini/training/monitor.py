@@ -1,8 +1,9 @@
 r"""What a training tells while it runs, and how it is asked to stop.
 
-OUT/metrics.jsonl            a line every so often: step, loss, learning rate, images a
-second; PSNR, SSIM and consistency after a validation OUT/samples/step_00001000.png
-held-out pictures: input, bicubic, samples, original
+OUT/metrics.jsonl               a line every so often: step, loss, learning rate,
+                                images a second; after a validation PSNR, SSIM and
+                                consistency
+OUT/samples/step_00001000.png   held-out pictures: input, bicubic, samples, original
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import platform
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -17,7 +19,6 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from jaxtyping import Float
 from torch import Tensor
 
 from ..data.batches import Pictures, batches
@@ -26,6 +27,7 @@ from ..files.writing import write_picture, write_text
 from ..metrics import measure
 from ..model.network import Network
 from ..model.preset import Preset
+from ..shapes import High
 from ..upscaling.draw import draw, grid
 
 
@@ -44,12 +46,10 @@ def stop_signals() -> Iterator[list[signal.Signals]]:
             raise KeyboardInterrupt
         asked.append(signal.Signals(number))
 
-    here = threading.current_thread() is threading.main_thread()
-    before = {
-        number: signal.signal(number, ask)
-        for number in (signal.SIGINT, signal.SIGTERM)
-        if here
-    }
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, ask)
     try:
         yield asked
     finally:
@@ -63,9 +63,8 @@ def agreed(
     """The losses as the mean over all processes, and whether any process was asked to
     stop: the same answer everywhere.
     """
-    told = accelerator.reduce(
-        torch.stack([*losses, losses[0].new_tensor(float(bool(asked)))]), "mean"
-    ).tolist()
+    stopping = losses[0].new_tensor(float(bool(asked)))
+    told = accelerator.reduce(torch.stack([*losses, stopping]), "mean").tolist()
     return told[:-1], told[-1] > 0
 
 
@@ -76,15 +75,15 @@ def note(
     file, when it cannot be written.
     """
     accelerator.log(values, step)
-    if accelerator.is_main_process:
-        try:
-            with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": step, **values}) + "\n")
-        except OSError as error:
-            raise OSError(
-                f"{out / 'metrics.jsonl'} could not be written:"
-                f" {error.strerror or error}"
-            ) from error
+    if not accelerator.is_main_process:
+        return
+    path = out / "metrics.jsonl"
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"{path} could not be written: {reason}") from error
 
 
 def forget_after(path: Path, step: int) -> None:
@@ -101,25 +100,19 @@ def forget_after(path: Path, step: int) -> None:
     write_text("".join(kept), path)
 
 
-def unseen(
-    pictures: Pictures, size: int, pixels: int = 2**20
-) -> Float[Tensor, "N C S S"]:
+def unseen(pictures: Pictures, size: int, pixels: int = 2**20) -> High:
     """Held-out pictures to look at, always the same: as many as have a million pixels
     together, but 4 to 64.
     """
     count = max(4, min(64, pixels // size**2))
-    with contextlib.closing(
-        batches(
-            pictures,
-            min(count, len(pictures)) if hasattr(pictures, "__len__") else count,
-            seed=0,
-        )
-    ) as drawn:
+    if hasattr(pictures, "__len__"):
+        count = min(count, len(pictures))
+    with contextlib.closing(batches(pictures, count, seed=0)) as drawn:
         return next(drawn)
 
 
 def validate(
-    accelerator: Accelerator, f: Network, y: Float[Tensor, "N C S S"], picture: Path
+    accelerator: Accelerator, f: Network, y: High, picture: Path
 ) -> dict[str, float]:
     """PSNR, SSIM and consistency of one sample a picture, each process drawing its
     share; the first also writes a sheet of eight to `picture`.
@@ -127,37 +120,31 @@ def validate(
     Nothing is measured, {}, of a network that was trained without x: its pictures are
     of nothing that could be compared.
     """
-    mine = y[accelerator.process_index :: accelerator.num_processes].to(
-        accelerator.device
-    )
     if accelerator.is_main_process:
         picture.parent.mkdir(parents=True, exist_ok=True)
         write_picture(grid(f, y[:8].to(accelerator.device)), picture)
     if not f.preset.conditional:
         return {}
+    own = y[accelerator.process_index :: accelerator.num_processes]
+    own = own.to(accelerator.device)
     measured = {"PSNR": 0.0, "SSIM": 0.0, "consistency": 0.0}
-    if len(mine):
-        x = downsample(mine, f.preset.factor)
-        measured = measure(draw(f, x, seeds=[0])[0], mine, x)
-    sums = torch.tensor(
-        [value * len(mine) for value in measured.values()], device=accelerator.device
-    )
-    return dict(
-        zip(measured, (accelerator.reduce(sums, "sum") / len(y)).tolist(), strict=True)
-    )
+    if len(own):
+        x = downsample(own, f.preset.factor)
+        measured = measure(draw(f, x, seeds=[0])[0], own, x)
+    sums = torch.tensor(list(measured.values()), device=accelerator.device) * len(own)
+    means = accelerator.reduce(sums, "sum") / len(y)
+    return dict(zip(measured, means.tolist(), strict=True))
 
 
 def start_tracker(accelerator: Accelerator, name: str, preset: Preset) -> None:
     """Tell Accelerate's tracker what is trained. ValueError when its package is not
     installed.
     """
-    accelerator.init_trackers(
-        "sr3mini",
-        {
-            field: value if isinstance(value, (int, float, str)) else str(value)
-            for field, value in vars(preset).items()
-        },
-    )
+    told = {
+        field: value if isinstance(value, (int, float, str)) else str(value)
+        for field, value in vars(preset).items()
+    }
+    accelerator.init_trackers("sr3mini", told)
     if accelerator.is_main_process and not accelerator.trackers:
         raise ValueError(f"the tracker {name!r} is not installed; pip install {name}")
 
@@ -169,14 +156,10 @@ def machine() -> str:
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        processor = next(
-            (
-                line.split(":")[1].strip()
-                for line in cpuinfo.read_text().splitlines()
-                if line.startswith("model name")
-            ),
-            processor,
+        named = re.search(
+            r"^model name\s*:\s*(.+?)\s*$", cpuinfo.read_text(), re.MULTILINE
         )
+        processor = named[1] if named else processor
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     cores = torch.get_num_threads()
     return f"{processor}, {cores} core{'s' if cores > 1 else ''}{gpu}"

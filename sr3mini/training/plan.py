@@ -25,20 +25,16 @@ from ..model.preset import Preset
 from .cost import Operation, Traced, trace
 
 PRODUCT = 0.7  # share of a data sheet's dense peak that a large matrix product reaches
-CONVOLUTION = {
-    "no": 0.9,
-    "bf16": 0.62,
-    # share of that product's rate that convolutions reach; measured on a CPU with
-    # AVX-512,
-    # assumed for GPUs
-}
+# Share of that product's rate that convolutions reach: measured on a CPU with AVX-512,
+# assumed for GPUs.
+CONVOLUTION = {"no": 0.9, "bf16": 0.62}
 STREAM = 0.8  # share of the memory's bandwidth that element-wise operations reach
 LAUNCH = 5e-6  # seconds that the smallest operation takes
-# share of a GPU's memory that is left to CUDA, cuDNN's scratch space and gaps between
-# tensors
+# Share of a GPU's memory that is left to CUDA, cuDNN's scratch space and gaps between
+# tensors.
 HEADROOM = 0.1
-# bytes that clipping, AdamW and the average move for every parameter: 13 reads and
-# writes of four bytes
+# Bytes that clipping, AdamW and the average move for every parameter: 13 reads and
+# writes of four bytes.
 OPTIMIZER = 52
 
 
@@ -56,45 +52,17 @@ class Device:
     source: str
 
 
+_SXM = "data sheet, SXM, without sparsity"
+_ADA = "NVIDIA Ada architecture white paper, without sparsity; PCIe 4.0 x16"
+_A100 = "NVIDIA A100 data sheet, 80 GB SXM, without sparsity"
+_V100, _T4 = "NVIDIA V100 data sheet, 32 GB SXM2", "NVIDIA T4 data sheet; PCIe 3.0 x16"
 DEVICES = {
-    "h100": Device(
-        80e9,
-        494.7e12,
-        989.4e12,
-        3.35e12,
-        450e9,
-        "NVIDIA H100 data sheet, SXM, without sparsity",
-    ),
-    "h200": Device(
-        141e9,
-        494.7e12,
-        989.4e12,
-        4.8e12,
-        450e9,
-        "NVIDIA H200 data sheet, SXM, without sparsity",
-    ),
-    "a100": Device(
-        80e9,
-        156e12,
-        312e12,
-        2.039e12,
-        300e9,
-        "NVIDIA A100 data sheet, 80 GB SXM, without sparsity",
-    ),
-    "rtx4090": Device(
-        24e9,
-        82.6e12,
-        165.2e12,
-        1.008e12,
-        32e9,
-        "NVIDIA Ada architecture white paper, without sparsity; PCIe 4.0 x16",
-    ),
-    "v100": Device(
-        32e9, 15.7e12, None, 0.9e12, 150e9, "NVIDIA V100 data sheet, 32 GB SXM2"
-    ),
-    "t4": Device(
-        16e9, 8.1e12, None, 0.32e12, 16e9, "NVIDIA T4 data sheet; PCIe 3.0 x16"
-    ),
+    "h100": Device(80e9, 494.7e12, 989.4e12, 3.35e12, 450e9, f"NVIDIA H100 {_SXM}"),
+    "h200": Device(141e9, 494.7e12, 989.4e12, 4.8e12, 450e9, f"NVIDIA H200 {_SXM}"),
+    "a100": Device(80e9, 156e12, 312e12, 2.039e12, 300e9, _A100),
+    "rtx4090": Device(24e9, 82.6e12, 165.2e12, 1.008e12, 32e9, _ADA),
+    "v100": Device(32e9, 15.7e12, None, 0.9e12, 150e9, _V100),
+    "t4": Device(16e9, 8.1e12, None, 0.32e12, 16e9, _T4),
 }
 """What the vendors state. "cpu" and "cuda" are this machine's own, measured when asked
 for.
@@ -161,7 +129,7 @@ def plan(
     ValueError when the device is not known, has no bf16, or the batch cannot be shared.
     """
     kind = kind.lower().replace(" ", "").replace("-", "")
-    device = _device(kind)
+    device, measured = _device(kind), kind not in DEVICES
     precision = precision or ("bf16" if device.bf16 and kind != "cpu" else "no")
     product = device.fp32 if precision == "no" else device.bf16
     if product is None:
@@ -176,40 +144,29 @@ def plan(
         )
     batch = preset.batch_size // (gpus * micro_batches)
     step = trace(preset, batch, bf16=precision == "bf16", gpu=kind != "cpu")
-    rate = CONVOLUTION[precision] * (
-        peak or product * (PRODUCT if kind in DEVICES else 1)
-    )
-    bandwidth = device.bandwidth * (STREAM if kind in DEVICES else 1)
+    rate = CONVOLUTION[precision] * (peak or product * (1 if measured else PRODUCT))
+    bandwidth = device.bandwidth * (1 if measured else STREAM)
+
+    operations = step.forward + step.backward
+    part = sum(_seconds(each, rate, bandwidth) for each in operations)
+    talks = micro_batches if shard else 1
+    talking = talks * _talking(step.parameters, gpus, shard) / device.link
     updating = OPTIMIZER * step.parameters / (gpus if shard else 1) / bandwidth
-    computing = micro_batches * sum(
-        _seconds(operation, rate, bandwidth)
-        for operation in step.forward + step.backward
-    )
-    forward, backward = (
-        sum(operation.flops for operation in operations) / batch
-        for operations in (step.forward, step.backward)
-    )
     return Plan(
-        *(
-            preset,
-            kind,
-            gpus,
-            precision,
-            micro_batches,
-            shard,
-            device.source,
-            step.parameters,
-            forward,
-            forward + backward,
-        ),
+        preset=preset,
+        kind=kind,
+        gpus=gpus,
+        precision=precision,
+        micro_batches=micro_batches,
+        shard=shard,
+        source=device.source,
+        parameters=step.parameters,
+        forward_flops=sum(each.flops for each in step.forward) / batch,
+        training_flops=sum(each.flops for each in operations) / batch,
         memory=_memory(step, gpus, micro_batches, shard),
         room=device.memory * (1 if kind == "cpu" else 1 - HEADROOM),
         rate=rate,
-        seconds=max(
-            computing,
-            micro_batches**shard * _talking(step.parameters, gpus, shard) / device.link,
-        )
-        + updating,
+        seconds=max(micro_batches * part, talking) + updating,
     )
 
 
@@ -217,20 +174,22 @@ def cure(too_large: Plan) -> Plan | None:
     """The same training in as few micro-batches as make it fit, its weights spread over
     the devices only if they must be; None if nothing helps.
     """
-    share, peak = (
-        too_large.preset.batch_size // too_large.gpus,
-        too_large.rate / CONVOLUTION[too_large.precision],
-    )
-    for shard in (False, True) if too_large.gpus > 1 else (False,):
-        for micro_batches in (n for n in range(1, share + 1) if share % n == 0):
-            how = {
-                "kind": too_large.kind,
-                "gpus": too_large.gpus,
-                "precision": too_large.precision,
-                "micro_batches": micro_batches,
-                "shard": shard,
-            }
-            found = plan(too_large.preset, peak=peak, **how)  # type: ignore[arg-type]
+    preset, gpus = too_large.preset, too_large.gpus
+    share, peak = preset.batch_size // gpus, too_large.rate
+    peak /= CONVOLUTION[too_large.precision]
+    for shard in (False, True) if gpus > 1 else (False,):
+        for micro_batches in range(1, share + 1):
+            if share % micro_batches:
+                continue
+            found = plan(
+                preset,
+                kind=too_large.kind,
+                gpus=gpus,
+                precision=too_large.precision,
+                micro_batches=micro_batches,
+                shard=shard,
+                peak=peak,
+            )
             if found.fits:
                 return found
     return None
@@ -240,30 +199,21 @@ def this_device(device: torch.device) -> Device:
     """This machine's processor or GPU: the rates of a large matrix product and of
     multiplying two vectors of activations' size, measured in a second or two.
     """
-    gpu = device.type == "cuda"
-    side, length = product_side(device), 64_000_000 if gpu else 2_000_000
-    a, b, u, v = (
-        *torch.randn(2, side, side, device=device),
-        *torch.randn(2, length, device=device),
-    )
-    low = (a.bfloat16(), b.bfloat16())
+    gpu, side = device.type == "cuda", product_side(device)
+    length = 64_000_000 if gpu else 2_000_000
+    a, b = torch.randn(2, side, side, device=device)
+    u, v = torch.randn(2, length, device=device)
+    half_a, half_b = a.bfloat16(), b.bfloat16()
+
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(
-        "high" if gpu else before
-    )  # TF32, which float32 convolutions use
-    fp32, bf16 = (
-        2 * side**3 / _fastest(lambda pair=pair: pair[0] @ pair[1], gpu)
-        for pair in ((a, b), low)
-    )  # type: ignore[misc]
+    if gpu:
+        torch.set_float32_matmul_precision("high")  # TF32, as float32 convolutions have
+    fp32 = 2 * side**3 / _fastest(lambda: a @ b, gpu)
+    bf16 = 2 * side**3 / _fastest(lambda: half_a @ half_b, gpu)
     torch.set_float32_matmul_precision(before)
-    return Device(
-        _memory_of(device),
-        fp32,
-        bf16,
-        12 * length / _fastest(lambda: u * v, gpu),
-        16e9,
-        "this machine, measured now",
-    )
+    bandwidth = 12 * length / _fastest(lambda: u * v, gpu)
+    source = "this machine, measured now"
+    return Device(_memory_of(device), fp32, bf16, bandwidth, 16e9, source)
 
 
 def product_side(device: torch.device) -> int:
@@ -290,11 +240,9 @@ def _device(kind: str) -> Device:
 def _memory_of(device: torch.device) -> float:
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[1])
-    return (
-        float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-        if hasattr(os, "sysconf")
-        else math.inf
-    )
+    if not hasattr(os, "sysconf"):
+        return math.inf
+    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 def _fastest(action: Callable[[], object], gpu: bool, rounds: int = 10) -> float:
@@ -328,12 +276,11 @@ def _memory(
         "gradients": gradients,
         "activations": float(step.activations),
     }
-    if shard:
-        return {
-            **parts,
-            "gathered": 3.0 * 4 * step.stage,
-        }  # the part that is computed, the next one, and gradients on their way
-    return {**parts, "gradients for DDP": weights} if gpus > 1 else parts
+    if shard:  # the part that is computed, the next one, and gradients on their way
+        parts["gathered"] = 3.0 * 4 * step.stage
+    elif gpus > 1:
+        parts["gradients for DDP"] = weights
+    return parts
 
 
 def _talking(parameters: int, gpus: int, shard: bool) -> float:

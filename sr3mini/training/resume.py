@@ -1,9 +1,7 @@
-r"""A training as it lies in memory and on disk: network, average and optimizer, and how
-far they have come.
+r"""From memory to disk and back, bit by bit.
 
-    set_up(preset, accelerator)          a training that begins
-    keep(training, out, done, told)      write it into `out`/state
-    begin_or_go_on(training, out, told)  put what was written back, bit by bit
+    keep(learner, out, done, told)                write a training into `out`/state
+    begin_or_go_on(learner, out, told, resume)    put what was written back
 
 Random numbers need no storing: what a step draws is computed from the seed and the
 step. Nor does the schedule of the learning rate.
@@ -11,24 +9,26 @@ step. Nor does the schedule of the learning rate.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import math
 import shutil
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_state_dict,
+    set_state_dict,
+)
 
-from ..model.network import Network, build
 from ..model.preset import Preset
+from .learner import Learner
 from .monitor import forget_after
 from .state import (
     State,
@@ -37,37 +37,20 @@ from .state import (
     save_state,
     state_path,
     state_paths,
+    step_of,
 )
 
-MAY_CHANGE = {
-    *(
-        "name",
-        "train_steps",
-        "batch_size",
-        "learning_rate",
-        "warmup_steps",
-        "decay",
-        "weight_decay",
-        "ema_decay",
-    ),
-    *("loss_power", "dropout", "blur", "from_files", "sampling_steps"),
-}
-"""What a preset may have another value of when a training goes on: what does not decide
-which numbers there are and what they mean.
+MAY_CHANGE = frozenset(
+    (
+        *("name", "precision", "pictures", "train_steps", "batch_size"),
+        *("learning_rate", "warmup_steps", "decay", "weight_decay", "ema_decay"),
+        *("loss_power", "dropout", "blur", "from_files", "sampling_steps"),
+    )
+)
+"""What may have another value when a training goes on: what does not decide which
+numbers there are and what they mean.
 """
-
-
-class Training(NamedTuple):
-    """What a step changes. `f` is `network` as Accelerate wraps it; `averaged` lies
-    beside `parameters`, and so does the optimizer's state.
-    """
-
-    accelerator: Accelerator
-    f: nn.Module
-    network: Network
-    parameters: list[nn.Parameter]
-    averaged: list[Tensor]
-    optimizer: torch.optim.AdamW
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of AdamW, for each weight
 
 
 @dataclass
@@ -77,7 +60,7 @@ class Done:
     step: int = 0
     seconds: float = 0.0
     losses: list[float] = field(default_factory=list)  # of the last 200 steps
-    best: float = -math.inf  # PSNR on held-out pictures, and the step that reached it
+    best: float | None = None  # PSNR on held-out pictures, and the step that reached it
     best_step: int = 0
 
     def after(self, losses: list[float], seconds: float) -> Done:
@@ -94,84 +77,8 @@ class Done:
         return sum(last) / max(1, len(last))
 
 
-def set_up(
-    preset: Preset, accelerator: Accelerator, shard: bool = False, compile: bool = False
-) -> Training:
-    """A training that begins, on the accelerator's device. `shard`: spread over all
-    processes (FSDP) instead of copied to each (DDP).
-    """
-    network = build(preset)
-    if compile:
-        network.compile()
-    slow = (
-        accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16"
-    )  # are the gradients of norms in channels_last
-    plain = shard or slow  # FSDP knows no other layout
-    layout = torch.contiguous_format if plain else torch.channels_last
-    network = network.to(accelerator.device, memory_format=layout)  # type: ignore[call-overload]
-    f = _shard(network) if shard else accelerator.prepare(network)
-    parameters = list(network.parameters())
-    optimizer = torch.optim.AdamW(
-        parameters, preset.learning_rate, weight_decay=preset.weight_decay, fused=True
-    )
-    return Training(
-        accelerator,
-        f,
-        network,
-        parameters,
-        [p.detach().clone() for p in parameters],
-        optimizer,
-    )
-
-
-def _shard(network: Network) -> Network:
-    """FSDP, a stage at a time: a process holds its share of a stage, and gathers the
-    rest of it while it computes the stage.
-    """
-    from torch.distributed.fsdp import fully_shard
-
-    for stages in [
-        module for module in network.modules() if isinstance(module, nn.ModuleList)
-    ]:
-        for stage in stages:
-            fully_shard(stage)
-    fully_shard(network)
-    warnings.filterwarnings(
-        "ignore", "FSDP2-wrapped module"
-    )  # f's output is a view, cut out of a padded picture; nobody changes it in place
-    return network
-
-
-def unsynchronised(
-    training: Training, wanted: bool
-) -> contextlib.AbstractContextManager[Any]:
-    """Gradients of all but the last part of a batch need not meet those of other
-    processes.
-    """
-    return (
-        training.accelerator.no_sync(training.f) if wanted else contextlib.nullcontext()
-    )
-
-
-def averaged_network(training: Training, preset: Preset) -> Network:
-    """The network with the averaged weights, whole, in every process."""
-    network = build(preset)
-    names = [name for name, _ in training.network.named_parameters()]
-    network.load_state_dict(
-        {
-            name: whole(tensor)
-            for name, tensor in zip(names, training.averaged, strict=True)
-        }
-    )
-    return (
-        network.to(training.accelerator.device, memory_format=torch.channels_last)
-        .eval()
-        .requires_grad_(False)
-    )  # type: ignore[call-overload]
-
-
 def begin_or_go_on(
-    training: Training, out: Path, told: Mapping[str, Any], resume: bool
+    learner: Learner, out: Path, told: Mapping[str, Any], resume: bool
 ) -> tuple[Done, Any]:
     """How far the training in `out` has come, its tensors put in place, and where its
     stream of pictures was left.
@@ -180,66 +87,32 @@ def begin_or_go_on(
     differences are warned of. ValueError when `out` holds a training and `resume` is
     false, or when it does not fit.
     """
-    states = out / "state"
-    if not resume and state_paths(states):
-        newest = int(state_paths(states)[-1].name[5:])
-        raise ValueError(
-            f"{out} holds a training that came to step {newest}: pass --resume to go on"
-            " with it, or train into another folder with --out"
-        )
-    if not state_paths(states) and (out / "model.safetensors").exists():
-        raise ValueError(
-            f"{out} holds a model, and no state of its training to go on from: train"
-            " into another folder with --out"
-        )
+    accelerator, states = learner.accelerator, out / "state"
+    _demand_room(out, resume)
     state = latest_state(states) if resume else None
-    step = torch.tensor(
-        [0 if state is None else state.told["step"]], device=training.accelerator.device
-    )
-    if (training.accelerator.gather(step) != step).any():
+    step = torch.tensor([state.told["step"] if state else 0], device=accelerator.device)
+    if (accelerator.gather(step) != step).any():
         raise ValueError(
             f"the processes find different training states in {states}: it must lie on"
             " a file system that all machines share"
         )
-    if state is None:
-        if training.accelerator.is_main_process:
-            forget_after(out / "metrics.jsonl", 0)
-        return Done(), None
-    _compare(state, told)
-    try:
-        step_, seconds, losses, best, best_step = (
-            state.told[name]
-            for name in ("step", "seconds", "losses", "best", "best_step")
-        )
-        done = Done(
-            int(step_),
-            float(seconds),
-            [float(loss) for loss in losses],
-            -math.inf if best is None else float(best),
-            int(best_step),
-        )
-        streams = list(state.told["streams"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{state.path / 'state.json'} was not written by this version of sr3mini"
-            f" ({type(error).__name__}: {error})"
-        ) from error
-    _restore(training, state)
-    rank = training.accelerator.process_index
-    if training.accelerator.is_main_process:
+    done, streams = Done(), [None]
+    if state:
+        _compare(state, told)
+        done, streams = _read(state)
+        _restore(learner, state)
+
+    if accelerator.is_main_process:
         forget_after(out / "metrics.jsonl", done.step)
         for path in state_paths(states):
-            if path.name > state.path.name:  # damaged, or it would have been taken
+            if step_of(path) > done.step:  # damaged, or it would have been taken
                 shutil.rmtree(path, ignore_errors=True)
-    return done, (
-        streams[rank]
-        if len(streams) == training.accelerator.num_processes
-        else streams[0]
-    )
+    same = len(streams) == accelerator.num_processes
+    return done, streams[accelerator.process_index if same else 0]
 
 
 def keep(
-    training: Training,
+    learner: Learner,
     out: Path,
     done: Done,
     told: Mapping[str, Any],
@@ -249,42 +122,71 @@ def keep(
     """Write the state after `done.step` steps. Of the earlier ones stay the newest, the
     best, and those at multiples of `keep_every`.
     """
-    tensors, streams = _tensors(training), gather_object([stream])
-    if training.accelerator.is_main_process:
-        best = None if math.isinf(done.best) else done.best
+    tensors, streams = _tensors(learner), gather_object([stream])
+    if learner.accelerator.is_main_process:
         states = out / "state"
-        save_state(
-            state_path(states, done.step),
-            tensors,
-            {**dataclasses.asdict(done), "best": best, **told, "streams": streams},
+        written = {**dataclasses.asdict(done), **told, "streams": streams}
+        save_state(state_path(states, done.step), tensors, written)
+        steps = [step_of(path) for path in state_paths(states)]
+        kept = [step for step in steps if keep_every and step % keep_every == 0]
+        forget_states(states, [done.best_step, *kept])
+    learner.accelerator.wait_for_everyone()
+
+
+def _demand_room(out: Path, resume: bool) -> None:
+    """ValueError when a new training would be written over another one."""
+    paths = state_paths(out / "state")
+    if paths and not resume:
+        raise ValueError(
+            f"{out} holds a training that came to step {step_of(paths[-1])}: pass"
+            " --resume to go on with it, or train into another folder with --out"
         )
-        steps = [int(path.name[5:]) for path in state_paths(states)]
-        forget_states(
-            states,
-            {
-                done.best_step,
-                *(step for step in steps if keep_every and step % keep_every == 0),
-            },
+    if not paths and (out / "model.safetensors").exists():
+        raise ValueError(
+            f"{out} holds a model, and no state of its training to go on from: train"
+            " into another folder with --out"
         )
-    training.accelerator.wait_for_everyone()
+
+
+def _read(state: State) -> tuple[Done, list[Any]]:
+    """How far a state's training had come, and where each process's stream was."""
+    told = state.told
+    try:
+        done = Done(
+            step=step_of(state.path),
+            seconds=float(told["seconds"]),
+            losses=[float(loss) for loss in told["losses"]],
+            best=None if told["best"] is None else float(told["best"]),
+            best_step=int(told["best_step"]),
+        )
+        return done, list(told["streams"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{state.path / 'state.json'} was not written by this version of sr3mini"
+            f" ({type(error).__name__}: {error})"
+        ) from error
 
 
 def _compare(state: State, told: Mapping[str, Any]) -> None:
     """ValueError when another network, other pictures or another order are asked for
     than the state's; a warning for what else is new.
     """
-    before, now = state.told, told
-    if before.get("seed") != now["seed"]:
+    if state.told.get("seed") != told["seed"]:
         raise ValueError(
-            f"{state.path} was trained with --seed {before.get('seed')}, not"
-            f" {now['seed']}: go on with that one"
+            f"{state.path} was trained with --seed {state.told.get('seed')}, not"
+            f" {told['seed']}: go on with that one"
         )
-    old = dataclasses.asdict(Preset.from_json(json.dumps(before.get("preset"))))
-    new = dict(now["preset"])
+    preset = Preset.from_json(json.dumps(state.told.get("preset")))
+    old = {**state.told, **dataclasses.asdict(preset)}
+    new = {
+        **told["preset"],
+        "precision": told["precision"],
+        "pictures": told["pictures"],
+    }
     changed = {
-        name: f"{name} = {new[name]} instead of {old[name]}"
-        for name in new
-        if old[name] != new[name]
+        name: f"{name} = {value} instead of {old.get(name)}"
+        for name, value in new.items()
+        if old.get(name) != value
     }
     fixed = [text for name, text in changed.items() if name not in MAY_CHANGE]
     if fixed:
@@ -292,86 +194,60 @@ def _compare(state: State, told: Mapping[str, Any]) -> None:
             f"{state.path} holds another kind of training: it would go on with"
             f" {', '.join(fixed)}"
         )
-    changed |= {
-        name: f"{name} = {now[name]} instead of {before.get(name)}"
-        for name in ("precision", "pictures")
-        if before.get(name) != now[name]
-    }
     if changed:
         warnings.warn(
             f"the training goes on with {', '.join(changed.values())}", stacklevel=2
         )
 
 
-def _tensors(training: Training) -> dict[str, Tensor]:
+def _tensors(learner: Learner) -> dict[str, Tensor]:
     """Every tensor of a training by name, whole, on the CPU: in the first process,
     which writes them. The others lend their shares, and get {}.
     """
-    tensors = {}
-    for (name, p), mean in zip(
-        training.network.named_parameters(), training.averaged, strict=True
-    ):
-        for kind, tensor in {
-            "weight": p.detach(),
-            "average": mean,
-            **training.optimizer.state[p],
-        }.items():
-            gathered = whole(tensor)
-            if training.accelerator.is_main_process:
-                tensors[f"{kind} {name}"] = gathered.cpu().contiguous()
-    return tensors
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    found: Any = get_state_dict(_weights(learner), learner.optimizer, options=options)
+    tensors, moments = found
+    for name, kinds in moments.get("state", {}).items():
+        tensors |= {f"{name}.{kind}": tensor for kind, tensor in kinds.items()}
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
 @torch.no_grad()
-def _restore(training: Training, state: State) -> None:
+def _restore(learner: Learner, state: State) -> None:
     """Put every tensor of a state in its place. ValueError when one is missing, is left
     over, or has another shape or type.
     """
-    left = dict(state.tensors)
-    for (name, p), mean in zip(
-        training.network.named_parameters(), training.averaged, strict=True
-    ):
-        moments = {kind: torch.zeros_like(p) for kind in ("exp_avg", "exp_avg_sq")}
-        training.optimizer.state[p] = {
-            "step": torch.zeros((), device=p.device),
-            **moments,
-        }
-        for kind, tensor in {
-            "weight": p,
-            "average": mean,
-            **training.optimizer.state[p],
-        }.items():
-            value = left.pop(f"{kind} {name}", None)
-            if (
-                value is None
-                or value.shape != tensor.shape
-                or value.dtype != tensor.dtype
-            ):
-                raise ValueError(
-                    f"{state.path} does not hold the training of this preset: its"
-                    f" {kind} of {name} is missing, or has another shape or type"
-                )
-            tensor.copy_(_spread(value, tensor))
-    if left:
-        raise ValueError(
-            f"{state.path} does not hold the training of this preset: it has a tensor"
-            f" too many, {next(iter(left))!r}"
-        )
+    weights, optimizer, tensors = _weights(learner), learner.optimizer, state.tensors
+    shapes = {name: p.shape for name, p in weights.named_parameters()}
+    trained = [name for name in shapes if name.startswith("weight.")]
+    wanted = dict(shapes)
+    for name in trained:
+        for kind in MOMENTS:
+            shape = torch.Size() if kind == "step" else shapes[name]
+            wanted[f"{name}.{kind}"] = shape
+    for name in [*wanted, *tensors]:
+        value = tensors.get(name, torch.empty(0))
+        if value.shape != wanted.get(name) or value.dtype != torch.float32:
+            raise ValueError(
+                f"{state.path} does not hold the training of this preset: {name} is"
+                " missing, left over, or has another shape or type"
+            )
 
-
-def whole(tensor: Tensor) -> Tensor:
-    """A tensor that may be spread over several processes, in one piece."""
-    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
-
-
-def _spread(value: Tensor, like: Tensor) -> Tensor:
-    """A whole tensor, spread over the processes as `like` is."""
-    mesh, placements = (
-        getattr(like, "device_mesh", None),
-        getattr(like, "placements", None),
+    moments: Any = {"param_groups": [{**optimizer.param_groups[0], "params": trained}]}
+    moments["state"] = {
+        name: {kind: tensors[f"{name}.{kind}"] for kind in MOMENTS} for name in trained
+    }
+    set_state_dict(
+        weights,
+        optimizer,
+        model_state_dict={name: tensors[name] for name in shapes},
+        optim_state_dict=moments,
+        options=StateDictOptions(full_state_dict=True),
     )
-    if mesh is None:
-        return value
-    from torch.distributed.tensor import distribute_tensor
+    for p, kinds in optimizer.state.items():  # which fused AdamW takes to lie as p does
+        for kind in MOMENTS[1:]:
+            kinds[kind] = torch.empty_like(p).copy_(kinds[kind])
 
-    return distribute_tensor(value.to(like.device), mesh, placements)
+
+def _weights(learner: Learner) -> nn.ModuleDict:
+    return nn.ModuleDict({"weight": learner.network, "average": learner.averaged})

@@ -1,8 +1,8 @@
 r"""A training on disk, to go on from: a folder with state.safetensors, state.json and
 SHA256SUMS (which `sha256sum -c` understands).
 
-save_state(path, tensors, told)  written beside its place, then renamed: all of it or
-nothing latest_state(states)             the newest of these folders that is whole
+    save_state(path, tensors, told)   beside its place, then renamed: all or nothing
+    latest_state(states)              the newest of these folders that is whole
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from typing import Any, NamedTuple
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from ..files.writing import atomic
+
+FILES = ("state.safetensors", "state.json")
 
 
 class State(NamedTuple):
@@ -38,13 +42,15 @@ def state_path(states: Path, step: int) -> Path:
     return states / f"step_{step:08}"
 
 
+def step_of(path: Path) -> int:
+    """The step that a state's folder is named after."""
+    return int(path.name.removeprefix("step_"))
+
+
 def state_paths(states: Path) -> list[Path]:
     """The states in the folder `states`, oldest first, whole or not."""
-    return sorted(
-        path
-        for path in states.glob("step_*")
-        if path.is_dir() and path.name[5:].isdecimal()
-    )
+    paths = sorted(states.glob("step_*"))
+    return [path for path in paths if path.is_dir() and path.name[5:].isdecimal()]
 
 
 def save_state(path: Path, tensors: dict[str, Tensor], told: dict[str, Any]) -> None:
@@ -54,31 +60,17 @@ def save_state(path: Path, tensors: dict[str, Tensor], told: dict[str, Any]) -> 
     OSError, in one sentence, when it cannot be written; what was there before is then
     still there.
     """
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        shutil.rmtree(beside, ignore_errors=True)
+    with atomic(path) as beside:
+        shutil.rmtree(beside, ignore_errors=True)  # what a kill left
         beside.mkdir(parents=True)
         save_file(tensors, beside / "state.safetensors")
-        (beside / "state.json").write_text(
-            json.dumps(told, allow_nan=False), encoding="utf-8"
-        )
-        (beside / "SHA256SUMS").write_text(
-            "".join(f"{_sha256(beside / name)}  {name}\n" for name in _STATE),
-            encoding="utf-8",
-        )
-        for name in (*_STATE, "SHA256SUMS", "."):
+        (beside / "state.json").write_text(json.dumps(told, allow_nan=False))
+        (beside / "SHA256SUMS").write_text("".join(map("{}\n".format, _sums(beside))))
+        for name in (*FILES, "SHA256SUMS", "."):
             _to_disk(beside / name)
-        shutil.rmtree(
-            path, ignore_errors=True
-        )  # only a damaged one can have the name of a new one
-        beside.rename(path)
-        _to_disk(path.parent)
-    except (OSError, SafetensorError) as error:
-        raise OSError(
-            f"{path} could not be written: {getattr(error, 'strerror', None) or error}"
-        ) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        # only a damaged one can have the name of a new one
+        shutil.rmtree(path, ignore_errors=True)
+    _to_disk(path.parent)
 
 
 def load_state(path: Path) -> State:
@@ -86,23 +78,17 @@ def load_state(path: Path) -> State:
     whole or not one of ours.
     """
     try:
-        written = (path / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
-        for name in _STATE:
-            if f"{_sha256(path / name)}  {name}" not in written:
-                raise ValueError(f"the checksum of {name} is another one")
-        told = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        if (
-            not isinstance(told, dict)
-            or type(told.get("step")) is not int
-            or state_path(path.parent, told["step"]).name != path.name
+        if (path / "SHA256SUMS").read_text(encoding="utf-8").splitlines() != _sums(
+            path
         ):
+            raise ValueError("the checksum of one of its files is another one")
+        told = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        if not isinstance(told, dict) or told.get("step") != step_of(path):
             raise ValueError("state.json does not tell the step of the folder's name")
         return State(path, load_file(path / "state.safetensors"), told)
-    except (OSError, SafetensorError, ValueError, TypeError, RecursionError) as error:
-        raise ValueError(
-            f"{path} is no whole training state"
-            f" ({getattr(error, 'strerror', None) or error})"
-        ) from error
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{path} is no whole training state ({reason})") from error
 
 
 def latest_state(states: Path) -> State | None:
@@ -136,12 +122,13 @@ def forget_states(states: Path, keep: Iterable[int], newest: int = 2) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-_STATE = ("state.safetensors", "state.json")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _sums(folder: Path) -> list[str]:
+    """The lines of SHA256SUMS for the files in a folder."""
+    lines = []
+    for name in FILES:
+        with (folder / name).open("rb") as file:
+            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}")
+    return lines
 
 
 def _to_disk(path: Path) -> None:
@@ -149,8 +136,7 @@ def _to_disk(path: Path) -> None:
     power cut.
     """
     if os.name == "nt":
-        # Windows opens no folder, and flushes only what was opened to be written
-        return
+        return  # Windows opens no folder, and flushes only what was opened for writing
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,12 +1,9 @@
-r"""Algorithm 1 of SR3, as one loop you can read: on a processor, on a GPU, or on many
-of them in many machines.
+r"""A training from its first step to its model: set up, loop, finish; on a processor, a
+GPU, or many of them in many machines.
 
-    repeat: (x, y_0) from the data, gamma ~ p(gamma), eps ~ N(0, I), one gradient step
-    on denoising_loss
+    train(preset, out, data="photos", seed=1)
 
-What a step draws depends on the seed, the step and the row of the whole batch alone:
-not on what came before, so that a training goes on exactly where it was left, and not
-on who computes the row, so that two processes do what one would.
+The steps themselves are `learn`; what is watched and told on the way is `monitor`.
 """
 
 from __future__ import annotations
@@ -19,8 +16,9 @@ import os
 import signal
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -30,7 +28,8 @@ from tqdm.auto import tqdm
 
 from ..data import open_pictures
 from ..data.batches import Pictures, batches, rows
-from ..data.folder import Folder, Split
+from ..data.folder import Folder
+from ..data.workers import Batches
 from ..files.writing import write_picture, write_text
 from ..metrics import SMALLEST
 from ..model.card import describe
@@ -38,8 +37,10 @@ from ..model.checkpoint import save
 from ..model.network import Network
 from ..model.preset import Preset
 from ..model.presets import PRESETS
+from ..shapes import High
 from ..upscaling.draw import grid
-from .learn import learn
+from .learn import learn, learning_rate
+from .learner import Learner, averaged_network, set_up
 from .monitor import (
     agreed,
     machine,
@@ -49,305 +50,290 @@ from .monitor import (
     unseen,
     validate,
 )
-from .resume import Done, averaged_network, begin_or_go_on, keep, set_up
+from .options import Options, command
+from .resume import Done, begin_or_go_on, keep
 from .state import state_paths
 
-Precision = Literal["no", "bf16"]
 NOTED = 20  # steps between two lines of metrics.jsonl
 
 
 def train(
-    preset: Preset,
-    out: str | Path,
-    *,
-    data: str | None = None,
-    seed: int = 0,
-    resume: bool = False,
-    precision: Precision = "no",
-    micro_batches: int = 1,
-    shard: bool = False,
-    compile: bool = False,
-    workers: int | None = None,
-    save_every: int = 500,
-    keep_every: int = 0,
-    validate_every: int = 1000,
-    tracker: str | None = None,
-    progress: bool = True,
+    preset: Preset, out: str | Path, *, progress: bool = True, **options: Any
 ) -> Network:
     """Train a preset into the folder `out`: the averaged network, which is returned, as
     model.safetensors (float16), its record model.json, samples.png, metrics.jsonl; and
     while it runs samples/, best.safetensors (by validation PSNR), and state/ to go on
-    from.
-
-    `data`: pictures, for presets that ask for them (`data.open_pictures`). `resume`: go
-    on from the newest whole state in `out`, if there is one. `precision`: "bf16"
-    multiplies in bfloat16; weights stay float32. `micro_batches`: how many parts a
-    process takes its share of the batch in, to need less memory. `shard`: spread
-    weights, average and optimizer over the processes (FSDP) instead of copying them
-    (DDP). `workers`: processes that decode pictures (None: one a core, at most 8,
-    beside a GPU). `save_every` so many steps a state is written; the newest two stay,
-    the best, and those at multiples of `keep_every`. `validate_every` so many steps
-    held-out pictures are looked at (0: never). `tracker`: one of Accelerate's.
+    from. `options`: the fields of `Options`, which tells what each does.
 
     Ctrl-C and SIGTERM end the step in hand, save, and keep what was learnt; SIGTERM
     then leaves with SystemExit(0). Raises ValueError for pictures, numbers or states
     that do not fit, OSError when `out` cannot be written, FloatingPointError when the
     loss is no number any more.
     """
-    out = Path(out)
-    pictures, held_out = (_pictures(preset, data, split) for split in ("train", "test"))
-    shard = (
-        os.environ.pop("ACCELERATE_USE_FSDP", "") == "true" or shard
-    )  # Accelerate's own FSDP is for GPUs only, and would round gamma to bfloat16
-    # an earlier training in this process may have had another precision
-    AcceleratorState._reset_state()
-    accelerator = Accelerator(
-        cpu=not torch.accelerator.is_available(),
-        mixed_precision=precision,
-        log_with=tracker,
-        project_dir=out,
-    )
-    rank, share = accelerator.process_index, _share(preset, accelerator, micro_batches)
-    _writable(out)
-    torch.manual_seed(seed)  # of the first weights
-    training = set_up(preset, accelerator, shard, compile)
+    run = begin(preset, Path(out), Options(**options))
+    with stop_signals() as asked:
+        with contextlib.closing(run.y), bar_of(run, progress) as bar:
+            loop(run, asked, bar)
+        return finish(run, asked)
+
+
+@dataclass
+class Run:
+    """A training under way. `done`, how far it has come, is all that changes here; the
+    learner changes within.
+    """
+
+    preset: Preset
+    out: Path
+    options: Options
+    learner: Learner
+    pictures: Pictures
+    y: Batches  # this process's share of each batch
+    seen: High  # held-out pictures
+    told: dict[str, Any]  # into every state
+    began: Done
+    done: Done
+    clock: float = dataclasses.field(default_factory=time.monotonic)
+
+    def seconds(self) -> float:
+        """Since the first step, over all runs that went on."""
+        return self.began.seconds + time.monotonic() - self.clock
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes."""
+        return bool(self.learner.accelerator.is_main_process)
+
+
+def begin(preset: Preset, out: Path, options: Options) -> Run:
+    """Everything that a training needs, checked before the first step."""
+    _demand_pictures(preset, options.data)
+    source = (options.data or "glyphs", preset.size, preset.image_channels)
+    pictures, held_out = (open_pictures(*source, part) for part in ("train", "test"))
+    # Accelerate's own FSDP is for GPUs only, and would round gamma to bfloat16
+    shard = os.environ.pop("ACCELERATE_USE_FSDP", "") == "true" or options.shard
+    accelerator = _accelerator(out, options)
+    _demand_equal_shares(preset, accelerator)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=out):  # now, not after the training
+        pass
+
+    torch.manual_seed(options.seed)  # of the first weights
+    learner = set_up(preset, accelerator, shard, options.compile)
     told = {
         "preset": dataclasses.asdict(preset),
-        "seed": seed,
-        "precision": precision,
+        "seed": options.seed,
+        "precision": options.precision,
         "pictures": len(pictures) if hasattr(pictures, "__len__") else None,
     }
-    done, stream = begin_or_go_on(training, out, told, resume)
-    if tracker is not None:
-        start_tracker(accelerator, tracker, preset)
-    seen, before, began = unseen(held_out, preset.size), done, time.monotonic()
+    done, stream = begin_or_go_on(learner, out, told, options.resume)
+    if options.tracker is not None:
+        start_tracker(accelerator, options.tracker, preset)
+    workers = options.workers
     if workers is None:
         workers = 0 if accelerator.device.type == "cpu" else min(8, os.cpu_count() or 1)
     y = batches(
-        *(pictures, preset.batch_size),
-        seed=seed,
+        pictures,
+        preset.batch_size,
+        seed=options.seed,
         start=done.step,
-        rank=rank,
+        rank=accelerator.process_index,
         ranks=accelerator.num_processes,
         workers=workers,
         state=stream,
     )
-    learning = learn(
-        training,
-        preset,
-        y,
-        seed=seed,
-        start=done.step,
-        share=share,
-        micro_batches=micro_batches,
-    )
-    read_every = (
-        1 if accelerator.device.type == "cpu" else 10
-    )  # to read a loss is to wait for the GPU
+    seen = unseen(held_out, preset.size)
+    return Run(preset, out, options, learner, pictures, y, seen, told, done, done)
+
+
+def loop(run: Run, asked: list[signal.Signals], bar: tqdm) -> None:
+    """Step after step, until the last one or until somebody asks to stop."""
+    preset, options, accelerator = run.preset, run.options, run.learner.accelerator
+    steps = learn(run.learner, run.y, seed=options.seed, start=run.done.step)
+    # to read a loss is to wait for the GPU
+    read_every = 1 if accelerator.device.type == "cpu" else 10
     losses: list[Tensor] = []
-    batch = preset.batch_size
-    bar = tqdm(
-        total=preset.train_steps * batch,
-        initial=done.step * batch,
-        disable=not progress or rank > 0,
-        desc=preset.name,
+
+    for step in range(run.done.step + 1, preset.train_steps + 1):
+        losses.append(next(steps))
+        bar.update(preset.batch_size)
+        last = step == preset.train_steps
+        saves = last or step % options.save_every == 0
+        validates = options.validate_every > 0 and step % options.validate_every == 0
+        if not (saves or validates or step % read_every == 0):
+            continue
+        values, stopping = agreed(accelerator, losses, asked)
+        losses.clear()
+        _demand_finite(run, values)
+        run.done = run.done.after(values, run.seconds())
+        bar.set_postfix(loss=f"{run.done.recent():.4f}", refresh=False)
+        if last or step % NOTED == 0:
+            _note_progress(run)
+        if validates:
+            saves |= _look(run)
+        if saves or stopping:
+            stream, every = run.y.state(), options.keep_every
+            keep(run.learner, run.out, run.done, run.told, stream, every)
+        if stopping:
+            break
+
+
+def finish(run: Run, asked: list[signal.Signals]) -> Network:
+    """The averaged network, written and returned."""
+    accelerator, f = run.learner.accelerator, averaged_network(run.learner)
+    if run.first:
+        _write(f, run)
+    accelerator.end_training()
+    if signal.SIGTERM in asked:
+        raise SystemExit(0)
+    if run.first:
+        samples = grid(f, run.seen[:8].to(accelerator.device))
+        write_picture(samples, run.out / "samples.png")
+        if asked:
+            steps = f"{run.done.step} of {run.preset.train_steps}"
+            tqdm.write(f"stopped after {steps} steps; keeping what was learnt")
+    return f.cpu()
+
+
+def bar_of(run: Run, progress: bool) -> tqdm:
+    """The progress bar, which counts pictures; one for all processes."""
+    size = run.preset.batch_size
+    return tqdm(
+        total=run.preset.train_steps * size,
+        initial=run.done.step * size,
+        disable=not (progress and run.first),
+        desc=run.preset.name,
         unit="image",
     )
-    with stop_signals() as asked:
-        with contextlib.closing(y), bar:
-            for step in range(done.step + 1, preset.train_steps + 1):
-                losses.append(next(learning))
-                bar.update(batch)
-                saves, validates = (
-                    _due(step, save_every) or step == preset.train_steps,
-                    _due(step, validate_every),
-                )
-                if not (saves or validates or step % read_every == 0):
-                    continue
-                values, stopping = agreed(accelerator, losses, asked)
-                losses.clear()
-                _check(values, done.step, preset, pictures, seed, out)
-                done = done.after(values, before.seconds + time.monotonic() - began)
-                bar.set_postfix(loss=f"{done.recent():.4f}", refresh=False)
-                if step % NOTED == 0 or step == preset.train_steps:
-                    speed = (
-                        (step - before.step) * batch / (done.seconds - before.seconds)
-                    )
-                    rate = training.optimizer.param_groups[0]["lr"]
-                    note(
-                        accelerator,
-                        out,
-                        step,
-                        {
-                            "loss": done.recent(NOTED),
-                            "learning_rate": rate,
-                            "images_per_second": speed,
-                            "seconds": done.seconds,
-                        },
-                    )
-                if validates:
-                    averaged = averaged_network(training, preset)
-                    figures = validate(
-                        accelerator,
-                        averaged,
-                        seen,
-                        out / "samples" / f"step_{step:08}.png",
-                    )
-                    if figures:
-                        note(accelerator, out, step, figures)
-                    if figures.get("PSNR", -math.inf) > done.best:
-                        done, saves = (
-                            dataclasses.replace(
-                                done, best=figures["PSNR"], best_step=step
-                            ),
-                            True,
-                        )
-                        if rank == 0:
-                            save(out / "best.safetensors", averaged, torch.float16)
-                if saves or stopping:
-                    keep(training, out, done, told, y.state(), keep_every)
-                if stopping:
-                    break
-        trained = averaged_network(training, preset)
-        if rank == 0:
-            _write(trained, out, done, _command(preset, data, seed, precision))
-        accelerator.end_training()
-        if signal.SIGTERM in asked:
-            raise SystemExit(0)
-        if rank == 0:
-            write_picture(
-                grid(trained, seen[:8].to(accelerator.device)), out / "samples.png"
-            )
-        if asked and rank == 0:
-            tqdm.write(
-                f"stopped after {done.step} of {preset.train_steps} steps; keeping what"
-                " was learnt"
-            )
-    return trained.cpu()
 
 
-def _pictures(preset: Preset, data: str | None, split: Split) -> Pictures:
+def _accelerator(out: Path, options: Options) -> Accelerator:
+    # an earlier training in this process may have had another precision
+    AcceleratorState._reset_state()
+    return Accelerator(
+        cpu=not torch.accelerator.is_available(),
+        mixed_precision=options.precision,
+        gradient_accumulation_steps=options.micro_batches,
+        log_with=options.tracker,
+        project_dir=out,
+    )
+
+
+def _demand_pictures(preset: Preset, data: str | None) -> None:
+    name = f"preset {preset.name} trains on"
     if preset.data == "glyphs" and data is not None:
+        raise ValueError(f"{name} glyphs, not on a folder: leave --data out")
+    if preset.data != "glyphs" and data is None:
         raise ValueError(
-            f"preset {preset.name} trains on glyphs, not on a folder: leave --data out"
+            f"{name} your own pictures: pass --data with the folder that holds them"
         )
     if preset.size < SMALLEST:
         raise ValueError(
-            f"preset {preset.name} trains on pictures of {preset.size} pixels a side,"
-            f" but those held out can be measured from {SMALLEST} on"
+            f"{name} pictures of {preset.size} pixels a side, but those held out can be"
+            f" measured from {SMALLEST} on"
         )
-    if preset.data != "glyphs" and data is None:
-        raise ValueError(
-            f"preset {preset.name} trains on your own pictures: pass --data with the"
-            " folder that holds them"
-        )
-    return open_pictures(data or "glyphs", preset.size, preset.image_channels, split)
 
 
-def _share(preset: Preset, accelerator: Accelerator, micro_batches: int) -> slice:
-    """The rows of each batch that this process computes."""
-    rank, ranks = accelerator.process_index, accelerator.num_processes
-    if preset.batch_size % (ranks * micro_batches):
+def _demand_equal_shares(preset: Preset, accelerator: Accelerator) -> None:
+    ranks, parts = accelerator.num_processes, accelerator.gradient_accumulation_steps
+    if preset.batch_size % (ranks * parts):
         raise ValueError(
             f"a batch of {preset.batch_size} pictures cannot be shared by {ranks}"
-            f" processes with {micro_batches} micro-batches each: it must be a multiple"
-            f" of {ranks * micro_batches}"
+            f" processes with {parts} micro-batches each: it must be a multiple of"
+            f" {ranks * parts}"
         )
-    own = preset.batch_size // ranks
-    return slice(rank * own, (rank + 1) * own)
 
 
-def _writable(out: Path) -> None:
-    """A folder that cannot be written is told now, not after the training."""
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=out):
-        pass
-
-
-def _due(step: int, every: int) -> bool:
-    return every > 0 and step % every == 0
-
-
-def _check(
-    losses: list[float],
-    done: int,
-    preset: Preset,
-    pictures: Pictures,
-    seed: int,
-    out: Path,
-) -> None:
+def _demand_finite(run: Run, losses: list[float]) -> None:
     """FloatingPointError when a loss, or its gradient, is no number: with its step, the
     pictures it was measured on, and what to go on from.
     """
-    step, loss = next(
-        (
-            (step, loss)
-            for step, loss in enumerate(losses, done)
-            if not math.isfinite(loss)
-        ),
-        (None, 0.0),
-    )
-    if step is None:
+    bad = [i for i, loss in enumerate(losses) if not math.isfinite(loss)]
+    if not bad:
         return
-    states = state_paths(out / "state")
+    step, preset = run.done.step + bad[0], run.preset
+    states = state_paths(run.out / "state")
     cure = f"go on from {states[-1]} with --resume" if states else "start again"
-    names: list[str] = []
-    if isinstance(pictures, Folder):
-        names = [
-            str(pictures.files[i].relative_to(pictures.path))
-            for i in rows(len(pictures), preset.batch_size, seed, step).tolist()
-        ]
-    shown = ", ".join(names[:8]) + (
-        f" and {len(names) - 8} more" if len(names) > 8 else ""
+    said = (
+        f"the loss or its gradient became {losses[bad[0]]} at step {step}; lower the"
+        f" learning rate ({preset.learning_rate:g}) and {cure}"
     )
-    raise FloatingPointError(
-        f"the loss or its gradient became {loss} at step {step}; lower the learning"
-        f" rate ({preset.learning_rate:g}) and {cure}"
-        + (f"; its pictures were {shown}" if names else "")
-    )
+    if isinstance(run.pictures, Folder):
+        files, folder = run.pictures.files, run.pictures.path
+        taken = rows(
+            len(run.pictures), preset.batch_size, run.options.seed, step
+        ).tolist()
+        names = ", ".join(str(files[row].relative_to(folder)) for row in taken[:8])
+        more = f" and {len(taken) - 8} more" if len(taken) > 8 else ""
+        said += f"; its pictures were {names}{more}"
+    raise FloatingPointError(said)
 
 
-def _command(preset: Preset, data: str | None, seed: int, precision: str) -> str:
-    """What trains the same again."""
-    usual = PRESETS.get(preset.name, preset)
-    named = (
-        preset.name if preset.name in PRESETS else "config.json"
-    )  # which lies beside the model
-    said = f"sr3mini train --preset {named} --seed {seed} --steps {preset.train_steps}"
-    said += (
-        f" --batch-size {preset.batch_size}"
-        if preset.batch_size != usual.batch_size
-        else ""
-    )
-    said += (
-        f" --learning-rate {preset.learning_rate:g}"
-        if preset.learning_rate != usual.learning_rate
-        else ""
-    )
-    return (
-        said
-        + (f" --data {data}" if data else "")
-        + (f" --precision {precision}" if precision != "no" else "")
-    )
+def _note_progress(run: Run) -> None:
+    done, began = run.done, run.began
+    images = (done.step - began.step) * run.preset.batch_size
+    figures = {
+        "loss": done.recent(NOTED),
+        "learning_rate": learning_rate(run.preset, done.step - 1),
+        "images_per_second": images / (done.seconds - began.seconds),
+        "seconds": done.seconds,
+    }
+    note(run.learner.accelerator, run.out, done.step, figures)
 
 
-def _write(f: Network, out: Path, done: Done, trained: str) -> None:
+def _look(run: Run) -> bool:
+    """Measure held-out pictures; whether the average is the best one so far, which is
+    then kept.
+    """
+    accelerator, step = run.learner.accelerator, run.done.step
+    f = averaged_network(run.learner)
+    sheet = run.out / "samples" / f"step_{step:08}.png"
+    figures = validate(accelerator, f, run.seen, sheet)
+    if not figures:
+        return False
+    note(accelerator, run.out, step, figures)
+    best = -math.inf if run.done.best is None else run.done.best
+    if not figures["PSNR"] > best:
+        return False
+    run.done = dataclasses.replace(run.done, best=figures["PSNR"], best_step=step)
+    if run.first:
+        save(run.out / "best.safetensors", f, torch.float16)
+    return True
+
+
+def _write(f: Network, run: Run) -> None:
     """The model and what is known about it."""
-    save(out / "model.safetensors", f, torch.float16)
-    about = {
-        "trained": trained,
-        "preset": dataclasses.asdict(f.preset),
+    preset, done = run.preset, run.done
+    save(run.out / "model.safetensors", f, torch.float16)
+    speed = done.step * preset.batch_size / max(done.seconds, 1e-9)
+    about: dict[str, Any] = {
+        "trained": _command(preset, run.options),
+        "preset": dataclasses.asdict(preset),
         "parameters": sum(p.numel() for p in f.parameters()),
         "steps": done.step,
-        "complete": done.step >= f.preset.train_steps,
+        "complete": done.step >= preset.train_steps,
         "seconds": round(done.seconds),
-        "images_per_second": round(
-            done.step * f.preset.batch_size / max(done.seconds, 1e-9), 1
-        ),
+        "images_per_second": round(speed, 1),
         "machine": machine(),
         "last_losses_mean": round(done.recent(), 5),
     }
-    if done.best_step:
+    if done.best is not None:
         about["best"] = {"step": done.best_step, "PSNR": round(done.best, 3)}
-    write_text(json.dumps(about, indent=2) + "\n", out / "model.json")
-    describe(out, f.preset)
+    write_text(json.dumps(about, indent=2) + "\n", run.out / "model.json")
+    describe(run.out, preset)
+
+
+def _command(preset: Preset, options: Options) -> str:
+    """What trains the same again; config.json lies beside the model."""
+    usual = PRESETS.get(preset.name, preset)
+    batch, rate = preset.batch_size, preset.learning_rate
+    flags = {
+        "--preset": preset.name if preset.name in PRESETS else "config.json",
+        "--seed": options.seed,
+        "--steps": preset.train_steps,
+        "--batch-size": batch if batch != usual.batch_size else None,
+        "--learning-rate": f"{rate:g}" if rate != usual.learning_rate else None,
+        "--data": options.data,
+        "--precision": options.precision if options.precision != "no" else None,
+    }
+    return command("sr3mini train", flags)

@@ -186,15 +186,13 @@ def test_the_learning_rate_climbs_in_equal_steps_and_falls_along_half_a_cosine()
 ):
     """(11.7)."""
     preset = dataclasses.replace(TINY, warmup_steps=10, train_steps=100)
-    rate = learning_rate(preset)
+    eta = preset.learning_rate
     for s in (0, 4, 9, 50, 99):
-        assert rate(s) == pytest.approx(
-            min(1, (s + 1) / 10) * (1 + math.cos(math.pi * s / 100)) / 2, rel=1e-12
-        )
-    assert [
-        learning_rate(dataclasses.replace(preset, decay="none"))(s)
-        for s in (4, 9, 5000)
-    ] == [0.5, 1, 1]
+        share = min(1, (s + 1) / 10) * (1 + math.cos(math.pi * s / 100)) / 2
+        assert learning_rate(preset, s) == pytest.approx(eta * share, rel=1e-12)
+    stays = dataclasses.replace(preset, decay="none")
+    rates = [learning_rate(stays, s) for s in (4, 9, 5000)]
+    assert rates == [0.5 * eta, eta, eta]
 
 
 @pytest.mark.parametrize("n", [1, 10, 100])
@@ -212,7 +210,7 @@ def test_the_gradient_of_a_batch_is_the_mean_of_the_gradients_of_its_equal_parts
     None
 ):
     """(11.9): for 1, 2 and 4 parts of 8 pictures, in float64."""
-    f = build(tiny).double().requires_grad_(True)
+    f = tiny.network().double().requires_grad_(True)
     x, y_0, eps = (
         downsample(randn(8, 1, 16, 16, seed=1), 4),
         randn(8, 1, 16, 16, seed=1),

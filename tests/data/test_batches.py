@@ -245,7 +245,7 @@ def test_glyphs_are_opened_in_grey_and_in_colour(
     noise = np.random.default_rng(0).integers(0, 256, (90, SIZE, SIZE), np.uint8)
     monkeypatch.setattr(
         importlib.import_module("sr3mini.data.glyphs"),
-        "all_glyphs",
+        "_all_glyphs",
         lambda size: (noise, np.arange(33, 123), np.zeros(90, int)),
     )
     data.glyphs.cache_clear()

@@ -166,7 +166,7 @@ def test_a_damaged_or_foreign_set_is_refused_in_a_sentence(
 ) -> None:
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "data.mdb").write_bytes(b"no database" * 1000)
-    with pytest.raises(ValueError, match="could not be opened as an LMDB set"):
+    with pytest.raises(ValueError, match="could not be opened as LMDB"):
         Pairs(tmp_path / "damaged", 16)
     with (
         lmdb.open(str(tmp_path / "other"), map_size=2**20) as environment,
@@ -208,7 +208,7 @@ def test_an_lmdb_file_that_breaks_off_is_refused_before_a_page_behind_its_end_is
     )
     said = done.stderr.splitlines()[-1]
     assert done.returncode == 1, f"ended with {done.returncode}"
-    what = {0: f"{file} is empty", 4096: "could not be opened as an LMDB set"}.get(
+    what = {0: f"{file} is empty", 4096: "could not be opened as LMDB"}.get(
         size, f"{file} breaks off, with {file.stat().st_size} bytes"
     )
     assert said.startswith("ValueError: ")

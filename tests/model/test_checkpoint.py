@@ -56,11 +56,12 @@ def test_a_write_that_fails_leaves_the_old_file(
     save(path, f)
     before = path.read_bytes()
 
-    def full(_: object, beside: Path, **__: object) -> None:
-        Path(beside).write_bytes(b"half")
+    def full(beside: Path, content: bytes) -> None:
+        with beside.open("wb") as file:
+            file.write(content[: len(content) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="could not be written"):
         save(path, f)
     assert path.read_bytes() == before
@@ -124,17 +125,16 @@ def test_the_tensor_that_does_not_fit_is_named_before_a_network_asks_for_memory(
     torch's meta device first.
     """
     devices = []
-    network = Preset.network
 
     def watch(preset: Preset) -> Network:
         devices.append(torch.empty(0).device.type)
-        return network(preset)
+        return build(preset)
 
     large = dataclasses.replace(f.preset, channels=4096, multipliers=(1, 64)).to_json()
     save_file(
         dict(f.state_dict()), tmp_path / "model.safetensors", metadata={"preset": large}
     )
-    monkeypatch.setattr(Preset, "network", watch)
+    monkeypatch.setattr(checkpoint, "build", watch)
     with pytest.raises(ValueError, match=r"size mismatch for .*weight"):
         load(tmp_path)
     assert devices == ["meta"]
@@ -164,9 +164,6 @@ def test_a_place_that_cannot_be_written_is_named(f: Network, tmp_path: Path) -> 
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match=r"file/model.safetensors could not be written"):
         save(tmp_path / "file" / "model.safetensors", f)
-
-
-# Training states ----------------------------------------------------------------------
 
 
 def test_a_card_is_the_json_beside_the_weights(f: Network, tmp_path: Path) -> None:

@@ -137,10 +137,12 @@ def test_the_sampling_schedule_takes_its_levels_from_training_and_ends_at_the_sa
 
 UNHOOKED = room("model.preset").Preset
 ABSURD: dict[str, Any] = {
-    "channels": [0, -8, 10**9, 8.5, "8", None, [8, 8]],
+    "channels": [0, -8, 10**9, 8.5, "8", None, [8, 8], True],
     "multipliers": [[], [0], [1] * 9, [1, "2"], 4, "12"],
     "blocks": [[1], [1, 1, 1], -1, 10**6],
-    "attention": [[-1], "all"],
+    "attention": [[-1], "all", 1, [1.5], [True], {"0": 1}],
+    "conditional": [1, "yes", None],
+    "layout": ["unet", ["ddpm"], {}],
     "groups": [0, 10**9],
     "factor": [0, 3, 10**9],
     "size": [0, 10**6],

@@ -5,7 +5,6 @@ tensors.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import pytest
 import torch
@@ -166,9 +165,9 @@ def test_at_the_end_the_gradients_are_all_there() -> None:
 
 
 def test_on_a_gpu_norms_are_in_float32_so_bf16_saves_less_than_half() -> None:
-    bytes_of: Callable[..., int] = lambda **how: (
-        trace(PRESETS["glyphs_8_32"], 32, **how).activations
-    )
+    def bytes_of(**how: bool) -> int:
+        return trace(PRESETS["glyphs_8_32"], 32, **how).activations
+
     assert (
         bytes_of(bf16=True, gpu=False)
         < 0.6 * bytes_of()

@@ -29,13 +29,15 @@ from torch import Tensor
 
 from sr3mini.data import batches, open_pictures, read_picture
 from sr3mini.degrade import as_file, blur, downsample
+from sr3mini.evaluation.evaluate import evaluate
 from sr3mini.model.checkpoint import load
-from sr3mini.model.network import build
+from sr3mini.model.preset import Preset
 from sr3mini.model.presets import PRESETS
 from sr3mini.training import learn as algorithm
 from sr3mini.training import monitor as watch
-from sr3mini.training import resume, state
+from sr3mini.training import state
 from sr3mini.training import train as room
+from sr3mini.training.learner import set_up
 from sr3mini.training.state import load_state, save_state, state_paths
 
 Loss = Callable[..., Tensor]
@@ -133,7 +135,7 @@ def test_the_loss_falls_and_the_record_tells_how(
     assert last["step"] == TINY.train_steps
     assert (line["step"], line["learning_rate"]) == (
         20,
-        TINY.learning_rate * algorithm.learning_rate(TINY)(19),
+        algorithm.learning_rate(TINY, 19),
     )
     assert line["loss"] == pytest.approx(sum(told(tmp_path)["losses"][:20]) / 20)
     for p, q in zip(f.parameters(), load(tmp_path).parameters(), strict=True):
@@ -205,15 +207,11 @@ def test_check_10_the_average_is_its_closed_form(pictures: Path) -> None:
     min(0.25, (1 + k) / (10 + k)) rises from 0.1.
     """
     preset = dataclasses.replace(TINY, ema_decay=0.25)
-    training = resume.set_up(preset, Accelerator(cpu=True))
-    p, m = training.parameters[3], training.averaged[3]
+    learner = set_up(preset, Accelerator(cpu=True))
+    p, m = (list(each.parameters())[3] for each in (learner.network, learner.averaged))
     seen = [p.detach().clone()]
-    for _ in itertools.islice(
-        algorithm.learn(
-            training, preset, batches(open_pictures(str(pictures), 16, 1), 8, seed=0)
-        ),
-        6,
-    ):
+    y = batches(open_pictures(str(pictures), 16, 1), 8, seed=0)
+    for _ in itertools.islice(algorithm.learn(learner, y), 6):
         seen.append(p.detach().clone())
     d = [0.1, 2 / 11, 0.25, 0.25, 0.25, 0.25]
     expected = math.prod(d) * seen[0] + sum(
@@ -285,9 +283,7 @@ def test_noise_is_standard_normal_and_a_seed_away_is_another_world() -> None:
 
 def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
     """(step + 1) / 10 up to 1, times half a cosine: (1 + cos(pi step / 100)) / 2."""
-    rate = algorithm.learning_rate(
-        dataclasses.replace(TINY, train_steps=100, warmup_steps=10)
-    )
+    preset = dataclasses.replace(TINY, train_steps=100, warmup_steps=10)
     cosine = {
         0: 1.0,
         25: 0.5 + math.sqrt(2) / 4,
@@ -297,17 +293,23 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
         101: 0.0,
     }
     for step, share in cosine.items():
-        assert rate(step) == pytest.approx(share * (0.1 if step == 0 else 1))
-    assert rate(4) == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.04)) / 2)
-    assert rate(9) == max(rate(step) for step in range(100))
-    assert algorithm.learning_rate(dataclasses.replace(TINY, warmup_steps=0))(0) == 1
+        assert rate(preset, step) == pytest.approx(share * (0.1 if step == 0 else 1))
+    assert rate(preset, 4) == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.04)) / 2)
+    assert rate(preset, 9) == max(rate(preset, step) for step in range(100))
+    assert rate(dataclasses.replace(TINY, warmup_steps=0), 0) == 1
+
+
+def rate(preset: Preset, step: int) -> float:
+    """The learning rate over the preset's."""
+    return algorithm.learning_rate(preset, step) / preset.learning_rate
 
 
 def test_the_learning_rate_of_the_paper_warms_up_and_stays() -> None:
-    rate = algorithm.learning_rate(
-        dataclasses.replace(TINY, train_steps=100, warmup_steps=10, decay="none")
+    preset = dataclasses.replace(
+        TINY, train_steps=100, warmup_steps=10, decay="none", learning_rate=1.0
     )
-    assert [rate(step) for step in (0, 4, 9, 50, 99, 1000)] == [0.1, 0.5, 1, 1, 1, 1]
+    rates = [rate(preset, step) for step in (0, 4, 9, 50, 99, 1000)]
+    assert rates == [0.1, 0.5, 1, 1, 1, 1]
 
 
 def test_a_regression_preset_is_trained_with_the_regression_loss_alone(
@@ -411,7 +413,7 @@ def test_held_out_pictures_are_looked_at_and_the_best_is_kept(
     }
     best, last = load(tmp_path / "best.safetensors"), load(tmp_path)
     average = load_file(tmp_path / "state" / "step_00000014" / "state.safetensors")[
-        "average stem.weight"
+        "average.stem.weight"
     ]
     torch.testing.assert_close(best.stem.weight, average, rtol=2**-10, atol=1e-6)
     assert not torch.equal(best.stem.weight, last.stem.weight)
@@ -420,14 +422,14 @@ def test_held_out_pictures_are_looked_at_and_the_best_is_kept(
 def test_what_is_measured_on_held_out_pictures_is_what_evaluate_measures(
     pictures: Path, tmp_path: Path
 ) -> None:
-    f, y = build(tiny), open_pictures(str(pictures), 16, 1)
+    f, y = tiny.network(), open_pictures(str(pictures), 16, 1)
     seen = watch.unseen(y, 16)
     assert torch.equal(seen, watch.unseen(y, 16))
     assert len(seen) == 11  # no picture twice
     figures = watch.validate(
         Accelerator(cpu=True), f, seen, tmp_path / "samples" / "sheet.png"
     )
-    assert figures == pytest.approx(watch.evaluate(f, seen, samples=1)[0]["SR3"])
+    assert figures == pytest.approx(evaluate(f, seen, samples=1)[0]["SR3"])
 
 
 def test_a_network_without_x_is_drawn_and_not_measured(
@@ -604,25 +606,25 @@ def test_a_state_with_the_right_checksum_and_the_wrong_tensors_is_refused_in_a_s
     tensors = whole.tensors
     wrong: list[tuple[dict[str, Tensor], dict[str, Any], str]] = [
         (
-            {**tensors, "exp_avg stem.weight": torch.zeros(3)},
+            {**tensors, "weight.stem.weight.exp_avg": torch.zeros(3)},
             {},
-            "its exp_avg of stem.weight is missing, or has another shape or type",
+            "this preset: weight.stem.weight.exp_avg is missing, left over, or has",
         ),
         (
-            {**tensors, "weight stem.weight": tensors["weight stem.weight"].half()},
+            {**tensors, "weight.stem.weight": tensors["weight.stem.weight"].half()},
             {},
-            "its weight of stem.weight is missing, or has another shape or type",
+            "this preset: weight.stem.weight is missing, left over, or has another",
         ),
         (
             {
                 name: tensor
                 for name, tensor in tensors.items()
-                if name != "average head.bias"
+                if name != "average.head.bias"
             },
             {},
-            "its average of head.bias is missing",
+            "this preset: average.head.bias is missing, left over",
         ),
-        ({**tensors, "more": torch.zeros(1)}, {}, "it has a tensor too many, 'more'"),
+        ({**tensors, "more": torch.zeros(1)}, {}, "this preset: more is missing, left"),
         (tensors, {"losses": ["low"]}, "was not written by this version of sr3mini"),
         (tensors, {"best": {}}, "was not written by this version of sr3mini"),
         (

@@ -1,0 +1,100 @@
+r"""What a training changes, in memory: the network, its average and the optimizer.
+
+set_up(preset, accelerator)   a training that begins
+averaged_network(learner)     the average, whole, ready to draw with
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any, NamedTuple, cast
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+)
+
+from ..model.network import Network, build
+from ..model.preset import Preset
+
+
+class Learner(NamedTuple):
+    """`f` is `network` as Accelerate wraps it; `averaged` has the moving average of its
+    weights. With FSDP a process holds its share of all three.
+    """
+
+    preset: Preset
+    accelerator: Accelerator
+    f: nn.Module
+    network: Network
+    averaged: Network
+    optimizer: torch.optim.AdamW
+
+
+def set_up(
+    preset: Preset, accelerator: Accelerator, shard: bool = False, compile: bool = False
+) -> Learner:
+    """A training that begins, on the accelerator's device. `shard`: spread over all
+    processes (FSDP) instead of copied to each (DDP).
+    """
+    # FSDP knows no other layout; on a CPU the gradients of norms are slow in
+    # channels_last with bf16
+    slow = accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16"
+    layout = torch.contiguous_format if shard or slow else torch.channels_last
+    network = _placed(build(preset), accelerator.device, layout)
+    averaged = copy.deepcopy(network).requires_grad_(False)
+    if compile:
+        network.compile()
+
+    if shard:
+        f: nn.Module = _shard(network)
+        _shard(averaged)
+    else:
+        f = accelerator.prepare(network)
+    optimizer = torch.optim.AdamW(
+        network.parameters(),
+        preset.learning_rate,
+        weight_decay=preset.weight_decay,
+        fused=True,
+    )
+    return Learner(preset, accelerator, f, network, averaged, optimizer)
+
+
+def averaged_network(learner: Learner) -> Network:
+    """The network with the averaged weights, whole, in every process."""
+    network = build(learner.preset)
+    whole_weights = StateDictOptions(full_state_dict=True)
+    network.load_state_dict(
+        get_model_state_dict(learner.averaged, options=whole_weights)
+    )
+    network = _placed(network, learner.accelerator.device, torch.channels_last)
+    return network.eval().requires_grad_(False)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor that may be spread over several processes, in one piece."""
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+
+
+def _placed(network: Network, device: torch.device, layout: Any) -> Network:
+    return cast(Network, network.to(device, memory_format=layout))  # type: ignore[call-overload]
+
+
+def _shard(network: Network) -> Network:
+    """FSDP, a stage at a time: a process holds its share of a stage, and gathers the
+    rest of it while it computes the stage.
+    """
+    from torch.distributed.fsdp import fully_shard
+
+    for stages in network.modules():
+        if isinstance(stages, nn.ModuleList):
+            for stage in stages:
+                fully_shard(stage)
+    fully_shard(network)
+    # f's output is a view, cut out of a padded picture; nobody changes it in place
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module")
+    return network

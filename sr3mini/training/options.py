@@ -1,0 +1,78 @@
+r"""How a training is run, beside its preset: once for `train` and for the command line,
+whose --help prints what stands below each name.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Precision = Literal["no", "bf16"]
+LARGEST = 2**32
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a training is run. ValueError when a number lies out of its range."""
+
+    data: str | None = None
+    """your own pictures, for presets that ask for them: a folder, what sr3mini prepare
+    wrote, .tar or .parquet shards, or hf://owner/name."""
+    seed: int = 0
+    """of the weights, the order of the data and the noise."""
+    resume: bool = False
+    """go on from the newest whole state in --out, exactly as if nothing had happened;
+    begin if there is none."""
+    precision: Precision = "no"
+    """bf16 multiplies in bfloat16, which needs less memory and is faster where the
+    processor or GPU knows it; weights stay float32."""
+    micro_batches: int = 1
+    """take each batch in so many parts: the same result in less memory."""
+    shard: bool = False
+    """spread weights, average and optimizer over the processes (FSDP), for networks
+    that do not fit into one GPU, instead of copying them (DDP)."""
+    compile: bool = False
+    """let torch.compile make faster kernels; the first steps take minutes."""
+    workers: int | None = None
+    """processes that decode pictures (default: one a core and at most 8 beside a GPU,
+    none beside a CPU)."""
+    save_every: int = 500
+    """steps between two states; the newest two stay, and the best."""
+    keep_every: int = 0
+    """also keep the states at multiples of so many steps, for ever; 0 keeps none."""
+    validate_every: int = 1000
+    """steps between two looks at held-out pictures: PSNR, SSIM, consistency, a sheet in
+    samples/; 0 never looks."""
+    tracker: str | None = None
+    """also report to tensorboard, wandb or another tracker that Accelerate knows."""
+
+    def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= LARGEST:
+                raise ValueError(
+                    f"{name} = {value}, but it must lie between {least} and {LARGEST}"
+                )
+
+
+_LEAST = {
+    "seed": 0,
+    "micro_batches": 1,
+    "workers": 0,
+    "save_every": 1,
+    "keep_every": 0,
+    "validate_every": 0,
+}
+
+
+def command(program: str, flags: Mapping[str, object]) -> str:
+    """A line for the shell; flags that are None or False are left out."""
+    said = [program]
+    for name, value in flags.items():
+        if value is True:
+            said.append(name)
+        elif value is not None and value is not False:
+            said.append(f"{name} {shlex.quote(str(value))}")
+    return " ".join(said)
