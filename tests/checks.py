@@ -1031,23 +1031,29 @@ def check_windows_share_every_pixel(shares: Function) -> None:
             )
 
 
-def check_the_noise_has_its_place(noise: Function) -> None:
-    """What is drawn for a pixel depends on its row and column, not on the rows and
-    columns beside it; and on seed, stage, level and channel.
+def check_a_tiled_network_sums_what_its_windows_show(
+    tiled: Function, shares: Function, starts: Function
+) -> None:
+    """The weighted sum over windows, written out by hand, for a network that tells
+    where it looks: a batch of two, each with its own level.
     """
-    whole = noise(1, 2, 5, range(30), 20, 2)
-    assert torch.equal(noise(1, 2, 5, range(7, 19), 12, 2), whole[:, 7:19, :12])
-    others = (
-        noise(9, 2, 5, range(30), 20, 2),
-        noise(1, 9, 5, range(30), 20, 2),
-        noise(1, 2, 9, range(30), 20, 2),
-        whole.flip(0),
-        whole.flip(1),
+
+    def f(x: Tensor, y_t: Tensor, gamma: Tensor) -> Tensor:
+        near = x.repeat_interleave(4, -1).repeat_interleave(4, -2)
+        return y_t.cumsum(-1) / 10 + near * gamma[:, None, None, None]
+
+    x, y_t = (
+        torch.rand(2, 1, *size, generator=seeded(0)) for size in ((8, 11), (32, 44))
     )
-    assert not any(torch.equal(other, whole) for other in others)
-    close(
-        whole.square().mean(),
-        torch.ones(()),
-        5 * math.sqrt(2 / 1200),
-        "variance of the noise",
-    )
+    gamma, wanted = torch.tensor([0.3, 0.6]), torch.zeros(2, 1, 32, 44)
+    tops, lefts = starts(32, 16, 8, 4), starts(44, 16, 8, 4)
+    down, across = shares(tops, 16, 32), shares(lefts, 16, 44)
+    for top, rows in zip(tops, down, strict=True):
+        for left, columns in zip(lefts, across, strict=True):
+            low = x[..., top // 4 : top // 4 + 4, left // 4 : left // 4 + 4]
+            high = y_t[..., top : top + 16, left : left + 16]
+            answer = f(low, high, gamma) * rows[:, None] * columns
+            wanted[..., top : top + 16, left : left + 16] += answer
+    for at_once in (None, 1, 2, 100):
+        summed = tiled(f, 16, at_once=at_once)(x, y_t, gamma)
+        close(summed, wanted, 1e-5, "tiled against by hand")

@@ -77,12 +77,14 @@ def last_step(sampler: ModuleType) -> None:
     checks.check_the_last_step_adds_no_noise(sampler.trajectory)
 
 
+def tiled_by_hand(tiles: ModuleType) -> None:
+    checks.check_a_tiled_network_sums_what_its_windows_show(
+        tiles.tiled, tiles.shares, tiles.starts
+    )
+
+
 def window_weights(tiles: ModuleType) -> None:
     checks.check_windows_share_every_pixel(tiles.shares)
-
-
-def noise_in_place(tiles: ModuleType) -> None:
-    checks.check_the_noise_has_its_place(tiles.noise)
 
 
 def ddim_order(sampler: ModuleType) -> None:
@@ -201,7 +203,6 @@ RATIO = "(ahead - here) / (2 * (here - before))"
 LINE = f"y_0 + {RATIO} * (y_0 - y_0_before)"
 SEEN = "y_0_before, y_0 = y_0, predict_y_0(y_t, eps_hat, gamma_t)"
 MODULATED = "torch.addcmul(shift, self.norm2(b), 1 + scale)"
-PIXELS = "standard_normal((width, channels), np.float32)"
 
 MUTANTS = [
     Mutant(
@@ -883,38 +884,22 @@ MUTANTS = [
         window_weights,
     ),
     Mutant(
+        "windows that all show the same corner of x",
+        "upscaling.tiled",
+        (("self.left // factor", "0"),),
+        tiled_by_hand,
+    ),
+    Mutant(
+        "windows that are pasted, not blended",
+        "upscaling.tiled",
+        (("answer * window.weight.to(answer)", "answer"),),
+        tiled_by_hand,
+    ),
+    Mutant(
         "windows that all weigh the same",
         "upscaling.tiled",
         ((".sin().pow(4)", ".sin().pow(0)"),),
         window_weights,
-    ),
-    Mutant(
-        "one noise for all rows",
-        "upscaling.tiled",
-        (
-            (
-                "default_rng((seed, stage, level, row))",
-                "default_rng((seed, stage, level))",
-            ),
-        ),
-        noise_in_place,
-    ),
-    Mutant(
-        "one noise for all levels",
-        "upscaling.tiled",
-        (
-            (
-                "default_rng((seed, stage, level, row))",
-                "default_rng((seed, stage, row))",
-            ),
-        ),
-        noise_in_place,
-    ),
-    Mutant(
-        "channels drawn one after another",
-        "upscaling.tiled",
-        ((PIXELS, "standard_normal((channels, width), np.float32).T"),),
-        noise_in_place,
     ),
 ]
 

@@ -4,7 +4,7 @@ networks, a folder of pictures.
 
 from __future__ import annotations
 
-import io
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,8 @@ from checks import seeded
 from PIL import Image
 from torch import Tensor
 
-from sr3mini.files.stored import write_png
+from sr3mini.files.reading import Picture
+from sr3mini.files.writing import write
 from sr3mini.model.network import Network, build
 from sr3mini.model.preset import Preset
 
@@ -110,14 +111,16 @@ def numbers(channels: int, depth: int, size: tuple[int, int] = (23, 17)) -> np.n
     )
 
 
-def png(array: np.ndarray, chunks: dict[bytes, bytes] | None = None) -> bytes:
-    file = io.BytesIO()
-    write_png(
-        file,
-        [array[:5], array[5:6], array[6:]],
-        array.shape[:2],
-        array.shape[2],
-        8 * array.itemsize,
-        chunks,
-    )
-    return file.getvalue()
+def as_picture(array: np.ndarray, **carried: object) -> Picture:
+    """(h, w, 1 to 4), the even ones with alpha."""
+    if array.shape[2] in (1, 3):
+        return Picture(array, None, carried)
+    return Picture(array[..., :-1], array[..., -1], carried)
+
+
+def png(array: np.ndarray, **carried: object) -> bytes:
+    """The bytes of a PNG of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "a.png"
+        write(as_picture(array, **carried), file)
+        return file.read_bytes()

@@ -182,7 +182,8 @@ def _measure(comparison: Comparison, cases: Cases, sheet: Path | None) -> None:
     """All pictures into the comparison, and the first of them onto the sheet."""
     from tqdm.auto import tqdm
 
-    from ..evaluation.report import ROWS, stacked, strip
+    from ..evaluation.report import ROWS, strip
+    from ..files.sheet import stacked
     from ..files.writing import save_picture
 
     strips: list[Image.Image] = []

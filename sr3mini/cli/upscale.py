@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -18,6 +17,10 @@ from .base import (
     network_calls,
     pick_device,
 )
+
+if TYPE_CHECKING:
+    from ..model.network import Network
+    from ..upscaling.upscale_files import Wish
 
 
 def upscale(
@@ -70,75 +73,80 @@ def upscale(
             the result; less takes less memory.
     """
     import torch
-    from tqdm.auto import tqdm
 
-    from ..files.stored import read
     from ..model.checkpoint import load
-    from ..upscaling.upscale_files import Wish, upscale_file, upscale_files, windows
+    from ..upscaling.upscale_files import Wish, upscale_files
 
-    if not pictures:
-        raise ValueError("name at least one picture to upscale")
-    piped = Path("-") in pictures
-    if piped and (len(pictures) > 1 or samples > 1 or sheet):
-        raise ValueError(
-            "- reads one picture from standard input and writes one to standard output:"
-            " leave other pictures, --samples and --sheet out"
-        )
-    if piped and sys.stdout.isatty():
-        raise ValueError(
-            "standard output is this terminal, which shows no pictures: add > FILE"
-        )
+    _check_pictures(pictures, samples > 1 or sheet)
     if factor is not None and (size is not None or not 0 < factor <= 1000):
         raise ValueError(
             f"factor = {factor:g}, but it must be above 0 and at most 1000, and leaves"
             " no choice to --size"
         )
-    for name, value, least, most in (
-        ("samples", samples, 1, 10_000),
-        ("seed", seed, 0, 2**32),
-        ("tile", tile, 16, 65_536),
-    ):
-        between(name, value, least, most)
+    between("samples", samples, 1, 10_000)
+    between("seed", seed, 0, 2**32)
+    between("tile", tile, 16, 65_536)
     clear_up_when_terminated()
     place = pick_device(device)
     networks = [load(name, place) for name in model or (DEFAULT_MODEL,)]
+    _check_calls(networks, steps, samples)
+
+    shape, numbers = _size(size), getattr(torch, dtype)
+    wish = Wish(factor, shape, samples, format, sheet, seed, steps, tile, numbers)
+    if Path("-") in pictures:
+        return _from_standard_input(networks, wish)
+    for path in upscale_files(
+        pictures, networks, out, wish, overwrite=overwrite, progress=True
+    ):
+        print(path)
+
+
+def _check_pictures(pictures: tuple[Path, ...], several: bool) -> None:
+    """ValueError when there is none, or when "-" cannot be what is meant."""
+    if not pictures:
+        raise ValueError("name at least one picture to upscale")
+    if Path("-") not in pictures:
+        return
+    if len(pictures) > 1 or several:
+        raise ValueError(
+            "- reads one picture from standard input and writes one to standard output:"
+            " leave other pictures, --samples and --sheet out"
+        )
+    if sys.stdout.isatty():
+        raise ValueError(
+            "standard output is this terminal, which shows no pictures: add > FILE"
+        )
+
+
+def _check_calls(networks: list[Network], steps: int | None, samples: int) -> None:
+    """ValueError when --steps or --samples ask for what the networks cannot do. Beside
+    others a regression network is called once, whatever --steps says.
+    """
     drawing = [f for f in networks if f.preset.label != "regression"]
-    for f in (
-        drawing or networks
-    ):  # beside others a regression network is called once, whatever --steps says
+    for f in drawing or networks:
         network_calls(f, steps)
     if samples > 1 and not drawing:
         raise ValueError(
             f"{networks[-1].preset.name} is a regression network and gives one answer"
             " to a picture: leave --samples out"
         )
-    wish = Wish(
-        factor,
-        _size(size),
-        samples,
-        format,
-        sheet,
-        seed,
-        steps,
-        tile,
-        getattr(torch, dtype),
-    )
-    if not piped:
-        for path in upscale_files(
-            pictures, networks, out, wish, overwrite=overwrite, progress=True
-        ):
-            print(path)
-        return
-    with tempfile.TemporaryDirectory() as beside:
-        picture = read(sys.stdin.buffer.read())
-        with tqdm(
-            total=windows(picture, networks, wish), desc="standard input", unit="window"
-        ) as bar:
-            (result,) = upscale_file(
-                picture, networks, Path(beside) / "large", wish, bar.update
-            )
-        with result.open("rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer)
+
+
+def _from_standard_input(networks: list[Network], wish: Wish) -> None:
+    from tqdm.auto import tqdm
+
+    from ..files.reading import read
+    from ..upscaling.upscale_files import upscale_file, windows
+
+    picture = read(sys.stdin.buffer.read())
+    total = windows(picture, networks, wish, "standard input")
+    with (
+        tempfile.TemporaryDirectory() as beside,
+        tqdm(total=total, desc="standard input", unit="window") as bar,
+    ):
+        goal = Path(beside) / "large"
+        (result,) = upscale_file(picture, networks, goal, wish, bar.update)
+        sys.stdout.buffer.write(result.read_bytes())
 
 
 def _size(text: str | None) -> tuple[int, int] | None:

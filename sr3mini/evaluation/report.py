@@ -8,12 +8,9 @@ import csv
 import io
 from collections.abc import Sequence
 
-import numpy as np
-from jaxtyping import Float
-from PIL import Image, ImageDraw
-from torch import Tensor
+from PIL import Image
 
-from ..files.reading import to_bytes
+from ..files.sheet import Panel, side_by_side
 from .compare import Case
 from .table import COLUMNS, Row, Table, measured
 
@@ -52,58 +49,13 @@ def strip(case: Case, values: Table) -> Image.Image:
     """One picture in a row: input, bicubic and what else was made of it, each above its
     numbers, and the reference.
     """
-    panels: list[tuple[str, Tensor, dict[str, float]]] = (
-        [] if case.x is None else [("input", case.x, {})]
-    )
-    panels += [
-        (name, answers[0], values[name]) for name, answers in case.made.items()
-    ] + [("reference", case.y, {})]
-    height, width = case.y.shape[-2:]
-    scale = min(
-        PANEL / max(height, width), max(1, 128 // max(height, width))
-    )  # large pictures shrink; small ones get larger pixels
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    column = max(size[0], 96)
-    canvas = Image.new("RGB", (len(panels) * (column + 8) + 8, size[1] + 64), "white")
-    pen = ImageDraw.Draw(canvas)
-    pen.text(
-        (8, 4), case.name.encode("ascii", "backslashreplace").decode(), fill="gray"
-    )
-    for place, (name, image, row) in enumerate(panels):
-        left = 8 + place * (column + 8)
-        pen.text((left, 18), name, fill="black")
-        smaller = size[0] < image.shape[-1]
-        canvas.paste(
-            _picture(image).resize(
-                size, Image.Resampling.LANCZOS if smaller else Image.Resampling.NEAREST
-            ),
-            (left, 34),
-        )
-        psnr, ssim = (
-            next((row[m] for m in metrics if m in row), None)
-            for metrics in (("PSNR-Y", "PSNR"), ("SSIM-Y", "SSIM"))
-        )
-        if psnr is not None and ssim is not None:
-            pen.text((left, size[1] + 38), f"{psnr:.2f} dB  {ssim:.3f}", fill="black")
-    return canvas
+    panels = [] if case.x is None else [Panel("input", case.x)]
+    for name, answers in case.made.items():
+        panels.append(Panel(name, answers[0], _note(values[name])))
+    return side_by_side([*panels, Panel("reference", case.y)], case.name, PANEL)
 
 
-def stacked(strips: Sequence[Image.Image]) -> Image.Image:
-    """The sheet: rows below each other, on white."""
-    canvas = Image.new(
-        "RGB",
-        (max(each.width for each in strips), sum(each.height for each in strips)),
-        "white",
-    )
-    top = 0
-    for each in strips:
-        canvas.paste(each, (0, top))
-        top += each.height
-    return canvas
-
-
-def _picture(image: Float[Tensor, "C H W"]) -> Image.Image:
-    array = to_bytes(image).permute(1, 2, 0).numpy()
-    return Image.fromarray(
-        np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array
-    )
+def _note(values: dict[str, float]) -> str:
+    psnr = values.get("PSNR-Y", values.get("PSNR"))
+    ssim = values.get("SSIM-Y", values.get("SSIM"))
+    return "" if psnr is None or ssim is None else f"{psnr:.2f} dB  {ssim:.3f}"

@@ -1,43 +1,88 @@
-r"""Picture files of any kind as tensors, and tensors as files that are never half
-written.
+r"""The one reader of picture files, for training and for use.
 
-A picture is a float32 tensor (C, H, W) in [-1, 1]; -1 is black. As bytes, where it
-waits or travels, it is uint8 in 0..255.
+    read(file)             -> Picture: integers as they are stored, upright, and what
+                              the file carries besides
+    read_picture(file)     -> (C, H, W), float32 in [-1, 1]; -1 is black
+    read_square(file, 64)  -> (C, 64, 64), uint8 in 0..255: how a picture waits, travels
+                              and is trained on
+
+All three decode by the same function. Pillow knows every kind of file, but of 16-bit
+colours it keeps 8 bits: those imagecodecs (PNG) and tifffile read.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageFile, PngImagePlugin, TiffImagePlugin
 from torch import Tensor
 
 from ..degrade import downsample
 
-# rows that are made float at a time: a picture of 80 million pixels needs no gigabytes
-STRIP = 512
+Source = str | Path | bytes  # a file, or what is in one
+LARGEST = 2**29  # pixels; far below what a small file can be made to unpack to
+PILLOWS_LIMIT = Image.MAX_IMAGE_PIXELS
+STRIP = 512  # rows made float at a time: 80 million pixels need no gigabytes
+LUMA = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601, as in JPEG
+
+# EXIF: description, maker, camera, software, time, artist, copyright
+KEPT_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
+KEPT_FOLDERS = (0x8769, 0x8825)  # of the exposure, and of the place
+SIZE_TAGS = (0xA002, 0xA003)  # width and height, which change
+ORIENTATION = 0x0112
+
+
+class Picture(NamedTuple):
+    """`colour` (h, w, 1 or 3), uint8 or uint16, not multiplied by alpha; `alpha` (h, w)
+    of the same type, or None; `carried`: profile, EXIF, resolution, PNG's colour space,
+    by Pillow's names.
+    """
+
+    colour: np.ndarray
+    alpha: np.ndarray | None
+    carried: dict[str, Any]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(h, w)"""
+        return self.colour.shape[0], self.colour.shape[1]
+
+
+def read(source: Source) -> Picture:
+    """A picture file, or the bytes of one, of any kind that Pillow reads: upright,
+    palettes looked up, CMYK turned to sRGB, the first frame of many (with a warning).
+
+    16 bits stay 16, in grey and, of PNG and TIFF, in colour; floats become 16 bits.
+    ValueError, in one sentence, when it is missing or no picture.
+    """
+    array, carried, frames = _decode(source)
+    if frames > 1:
+        message = f"{_name(source)} holds {frames} pictures; the first is taken"
+        warnings.warn(message, stacklevel=2)
+    if array.shape[2] in (1, 3):
+        return Picture(array, None, carried)
+    return Picture(array[..., :-1], array[..., -1], carried)
 
 
 def read_picture(
     path: str | Path, channels: int | None = None
 ) -> Float[Tensor, "C H W"]:
-    """A picture file of any mode as (C, H, W) in [-1, 1]: 1 channel for grey, 3 for
-    colour, or the number asked for.
-
-    Turned upright by its EXIF tag; a palette is looked up, CMYK converted, transparency
-    laid on white, the first frame of an animation taken. ValueError, in one sentence,
-    when the file is missing or no picture.
+    """A picture file as (C, H, W) in [-1, 1]: 1 channel for grey, 3 for colour, or the
+    number asked for. What `read` reads, on white where it is transparent.
     """
-    return _to_tensor(_open(path), channels)
+    return _shown(_decode(path)[0], channels)
 
 
 def read_square(
-    source: str | Path | bytes, size: int, channels: int | None = None, name: str = ""
+    source: Source, size: int, channels: int | None = None, name: str = ""
 ) -> UInt8[Tensor, "C S S"]:
     """The central square of a picture file, resized to `size` x `size` and rounded to 8
     bits: how a picture waits, travels and is trained on.
@@ -50,34 +95,19 @@ def read_square(
 
 
 def read_square_and_side(
-    source: str | Path | bytes, size: int, channels: int | None = None, name: str = ""
+    source: Source, size: int, channels: int | None = None, name: str = ""
 ) -> tuple[UInt8[Tensor, "C S S"], int]:
     """The same, and the side that the square had before it was resized."""
-    picture = _open(source, name)
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    picture = picture.crop((left, top, left + side, top + side))
-    if (
-        side == size
-        and picture.mode == ("L" if channels == 1 else "RGB")
-        and not picture.has_transparency_data
-    ):  # a prepared picture
-        return (
-            torch.from_numpy(np.array(picture))
-            .reshape(size, size, -1)
-            .permute(2, 0, 1)
-            .contiguous(),
-            side,
-        )
-    height = side if _deep(picture) else STRIP
-    strips = [
-        picture.crop((0, row, side, min(row + height, side)))
-        for row in range(0, side, height)
-    ]
-    narrow = [
-        downsample(_to_tensor(strip, channels)[None], size=(strip.height, size))
-        for strip in strips
-    ]
+    array = _decode(source, name)[0]
+    height, width = array.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    array = array[top : top + side, left : left + side]
+
+    parts = (
+        _shown(array[row : row + STRIP], channels) for row in range(0, side, STRIP)
+    )
+    narrow = [downsample(y[None], size=(y.shape[1], size)) for y in parts]
     return to_bytes(downsample(torch.cat(narrow, dim=2), size=(size, size))[0]), side
 
 
@@ -88,90 +118,236 @@ def from_bytes(image: UInt8[Tensor, "..."]) -> Float[Tensor, "..."]:
 
 def to_bytes(image: Float[Tensor, "..."]) -> UInt8[Tensor, "..."]:
     """[-1, 1] -> 0..255, rounded to the nearest and clipped."""
-    return (
-        ((image.detach().cpu().float() + 1) * 127.5)
-        .round()
-        .clamp(0, 255)
-        .to(torch.uint8)
-    )
+    levels = (image.detach().cpu().float() + 1) * 127.5
+    return levels.round().clamp(0, 255).to(torch.uint8)
+
+
+def from_integers(array: np.ndarray) -> Float[Tensor, "C H W"]:
+    """(H, W, C) of uint8 or uint16 -> [-1, 1], float32."""
+    values = torch.from_numpy(array.astype(np.float32)).permute(2, 0, 1)
+    return values / (np.iinfo(array.dtype).max / 2) - 1
+
+
+def to_integers(image: Float[Tensor, "C H W"], depth: np.dtype) -> np.ndarray:
+    """[-1, 1] -> (H, W, C) of uint8 or uint16, rounded to the nearest and clipped."""
+    top = np.iinfo(depth).max
+    levels = (image.permute(1, 2, 0) + 1) * (top / 2)
+    return levels.round_().clamp_(0, top).numpy().astype(depth)
 
 
 def square(image: Float[Tensor, "C H W"], size: int) -> Float[Tensor, "C S S"]:
     """The central square, resized to `size` x `size` with the book's one bicubic."""
-    side = min(image.shape[-2:])
-    top, left = (image.shape[-2] - side) // 2, (image.shape[-1] - side) // 2
-    return downsample(
-        image[None, :, top : top + side, left : left + side], size=(size, size)
-    )[0].clamp(-1, 1)
+    height, width = image.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    middle = image[None, :, top : top + side, left : left + side]
+    return downsample(middle, size=(size, size))[0].clamp(-1, 1)
 
 
-def _open(source: str | Path | bytes, name: str = "") -> Image.Image:
-    """The picture, upright and unpacked; ValueError in one sentence."""
+def on_white(
+    colour: Float[Tensor, "C H W"], alpha: Float[Tensor, "1 H W"]
+) -> Float[Tensor, "C H W"]:
+    """What is seen of `colour` before white; all in [-1, 1], alpha too: -1 is clear."""
+    return 1 + (colour - 1) * (alpha + 1) / 2
+
+
+def _shown(array: np.ndarray, channels: int | None) -> Float[Tensor, "C H W"]:
+    image = from_integers(array)
+    if len(image) in (2, 4):
+        image = on_white(image[:-1], image[-1:])
+    if channels == 1 and len(image) == 3:
+        image = torch.tensordot(LUMA, image, dims=1)[None]
+    return image if channels is None else image.expand(channels, -1, -1)
+
+
+# Decoding -----------------------------------------------------------------------------
+
+
+def _name(source: Source) -> str:
+    return "standard input" if isinstance(source, bytes) else str(source)
+
+
+def _decode(source: Source, name: str = "") -> tuple[np.ndarray, dict[str, Any], int]:
+    """(h, w, 1 to 4) of uint8 or uint16, upright; what the file carries; how many
+    pictures it holds. Everything that can be wrong with a file is told here.
+    """
+    name = name or _name(source)
     if not isinstance(source, bytes):
-        path = Path(source)
-        if not path.exists():
-            raise ValueError(
-                f"{path} is a link that leads nowhere"
-                if path.is_symlink()
-                else f"{path} does not exist"
-            )
-        if path.is_dir():
-            raise ValueError(f"{path} is a folder, not a picture")
+        _demand_file(Path(source))
+    try:
+        with _large_ones_allowed(), Image.open(_stream(source)) as opened:
+            frames = getattr(opened, "n_frames", 1)
+            array, picture = _integers(source, opened)
+            exif = opened.getexif()
+            upright = _upright(array, exif.get(ORIENTATION, 1))
+            return upright, _carried(picture.info, exif), frames
+    # a damaged file makes the libraries raise nearly anything: struct.error,
+    # SyntaxError, IndexError...
+    except Exception as error:
+        reason = str(error).rstrip(".") or type(error).__name__
+        if isinstance(error, Image.UnidentifiedImageError):
+            reason = "no known picture format"
+        raise ValueError(f"{name} could not be read as a picture ({reason})") from error
+
+
+def _demand_file(path: Path) -> None:
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, not a picture")
+    if not path.exists():
+        link = path.is_symlink()
+        what = "is a link that leads nowhere" if link else "does not exist"
+        raise ValueError(f"{path} {what}")
+
+
+@contextlib.contextmanager
+def _large_ones_allowed() -> Iterator[None]:
+    """Pillow refuses pictures of more than 89 million pixels, which a result of ours
+    can have. Those who want less lower Image.MAX_IMAGE_PIXELS. Pillow's remarks on a
+    damaged file are kept quiet, since they do not name it.
+    """
+    usual = Image.MAX_IMAGE_PIXELS
+    if usual == PILLOWS_LIMIT:
+        Image.MAX_IMAGE_PIXELS = LARGEST
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # Pillow's remarks on a damaged file do not name it; the error below does
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(
-                io.BytesIO(source) if isinstance(source, bytes) else source
-            ) as opened:
-                picture = ImageOps.exif_transpose(opened)
-                picture.load()
-                return picture
-    # a damaged file makes Pillow raise nearly anything: struct.error, SyntaxError,
-    # IndexError...
-    except Exception as error:
-        raise ValueError(
-            f"{name or source!s} could not be read as a picture ({_reason(error)})"
-        ) from error
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = usual
 
 
-def _deep(picture: Image.Image) -> bool:
-    """16 or 32 bits a pixel, whose range only the whole picture tells."""
-    return picture.mode.startswith(("I", "F"))
+def _stream(source: Source) -> io.BytesIO | str | Path:
+    return io.BytesIO(source) if isinstance(source, bytes) else source
 
 
-def _to_tensor(picture: Image.Image, channels: int | None) -> Tensor:
-    if _deep(
-        picture
-    ):  # 16- or 32-bit grey: Pillow's own conversion to 8 bits would clip it
-        values = np.asarray(picture, dtype=np.float32)
-        largest = values.max(initial=0)
-        top = (
-            65535.0
-            if picture.mode.startswith("I;16") or largest > 255
-            else 1.0
-            if picture.mode == "F" and largest <= 1
-            else 255.0
-        )
-        tensor = torch.from_numpy(values / top * 2 - 1).clamp(-1, 1)[None]
-        return tensor.expand(channels or 1, -1, -1).clone()
-    grey = picture.mode in ("1", "L", "LA") if channels is None else channels == 1
+def _integers(
+    source: Source, opened: ImageFile.ImageFile
+) -> tuple[np.ndarray, Image.Image]:
+    """(h, w) or (h, w, 1 to 4) as it is stored, and the picture whose profile belongs
+    to it.
+    """
+    deep = _deep_colours(source, opened)
+    if deep is not None:
+        return deep, opened
+
+    opened.load()
+    picture: Image.Image = opened
+    if picture.mode.startswith(("I", "F")):
+        return _deep_grey(np.asarray(picture)), picture
     if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(
-            Image.new("RGBA", picture.size, "white"), picture
-        )
-    array = np.array(picture.convert("L" if grey else "RGB"))
-    return from_bytes(
-        torch.from_numpy(array).reshape(*array.shape[:2], -1).permute(2, 0, 1)
-    )
+        grey = picture.mode in ("1", "L", "LA", "La")
+        picture = picture.convert("LA" if grey else "RGBA")
+    elif picture.mode == "1":
+        picture = picture.convert("L")
+    elif picture.mode not in ("L", "RGB"):
+        picture = _to_rgb(picture)
+    return np.asarray(picture), picture
 
 
-def _reason(error: BaseException) -> str:
-    return (
-        "no known picture format"
-        if type(error).__name__ == "UnidentifiedImageError"
-        else str(error).rstrip(".") or type(error).__name__
-    )
+def _deep_colours(source: Source, opened: ImageFile.ImageFile) -> np.ndarray | None:
+    """The pixels of a 16-bit PNG, or of a TIFF with 16-bit colours whose alpha, if any,
+    they are not multiplied by; None for other files.
+    """
+    if isinstance(opened, PngImagePlugin.PngImageFile):
+        import imagecodecs
+
+        if ";16" not in str(opened.tile[0].args):
+            return None
+        whole = source if isinstance(source, bytes) else Path(source).read_bytes()
+        return imagecodecs.png_decode(whole)
+
+    if isinstance(opened, TiffImagePlugin.TiffImageFile):
+        import tifffile
+
+        if opened.mode not in ("RGB", "RGBA") or opened.tag_v2[258][0] != 16:
+            return None
+        with tifffile.TiffFile(_stream(source)) as tiff:
+            page = tiff.pages.first
+            if page.extrasamples not in ((), (tifffile.EXTRASAMPLE.UNASSALPHA,)):
+                return None
+            array = page.asarray()
+            return array if page.axes == "YXS" else array.transpose(1, 2, 0)
+    return None
+
+
+def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
+    """(h, w, channels), turned as EXIF tells."""
+    array = array.reshape(*array.shape[:2], -1)
+    if orientation in (5, 6, 7, 8):
+        array = array.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    return array
+
+
+def _deep_grey(values: np.ndarray) -> np.ndarray:
+    """Grey of 16 or 32 bits or of floats -> uint16. Floats go up to 1 if none is
+    larger; whole numbers up to 255 are taken for 8 bits.
+    """
+    if values.dtype.kind == "u" and values.dtype.itemsize == 2:
+        return values.astype(np.uint16)
+    largest, top = values.max(initial=0), 255
+    if largest > 255:
+        top = 65535
+    elif values.dtype == np.float32 and largest <= 1:
+        top = 1
+    return np.rint(np.nan_to_num(values).clip(0, top) * (65535 / top)).astype(np.uint16)
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    """RGB from CMYK, Lab and what else there is; by the file's own profile if it has
+    one. The profile is then used up.
+    """
+    profile = picture.info.get("icc_profile")
+    if profile and picture.mode in ("CMYK", "LAB"):
+        # a broken profile: Pillow's own conversion is better than none
+        with contextlib.suppress(ImageCms.PyCMSError):
+            own, sRGB = io.BytesIO(profile), ImageCms.createProfile("sRGB")
+            converted = ImageCms.profileToProfile(picture, own, sRGB, outputMode="RGB")
+            assert converted is not None
+            converted.info = {**picture.info}
+            del converted.info["icc_profile"]
+            return converted
+
+    converted = picture.convert("RGB")
+    if picture.mode not in ("P", "PA", "RGBX"):
+        converted.info.pop("icc_profile", None)
+    return converted
+
+
+# What a file carries besides its pixels -----------------------------------------------
+
+
+def _carried(info: dict[Any, Any], exif: Image.Exif) -> dict[str, Any]:
+    names = ("icc_profile", "gamma", "chromaticity", "srgb")
+    carried = {name: info[name] for name in names if name in info}
+    if "icc_profile" in carried:
+        carried.pop("srgb", None)  # a PNG has one of the two
+
+    dpi, kept = info.get("dpi"), _kept(exif)
+    if dpi and all(0 < side < 1e6 for side in dpi):
+        carried["dpi"] = (float(dpi[0]), float(dpi[1]))
+    return carried | ({"exif": kept} if kept else {})
+
+
+def _kept(old: Image.Exif) -> bytes:
+    """Who took the picture, when, where and how; without the orientation, the sizes and
+    the preview, which would be wrong. b"" if there is nothing.
+    """
+    new = Image.Exif()
+    for tag in KEPT_TAGS:
+        if tag in old:
+            new[tag] = old[tag]
+    for folder in KEPT_FOLDERS:
+        entries = old.get_ifd(folder)
+        kept = {tag: entries[tag] for tag in entries if tag not in SIZE_TAGS}
+        if kept:
+            new[folder] = kept
+    try:
+        return new.tobytes() if len(new) else b""
+    # entries that Pillow reads but cannot write: rather without them than not at all
+    except Exception:
+        return b""

@@ -3,17 +3,24 @@ r"""Files that are never half written: beside their place first, then renamed.""
 from __future__ import annotations
 
 import contextlib
+import io
 import shutil
-from collections.abc import Iterable, Iterator
+import struct
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jaxtyping import Float
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from safetensors import SafetensorError
 from torch import Tensor
 
-from .reading import to_bytes
+from .reading import Picture, to_bytes
+
+HEADER = 33  # bytes of a PNG's signature and its chunk IHDR
+NAMES = ("icc_profile", "exif", "dpi")  # what every format takes, by Pillow's names
 
 
 @contextlib.contextmanager
@@ -39,12 +46,17 @@ def atomic(path: str | Path) -> Iterator[Path]:
             beside.unlink(missing_ok=True)
 
 
+def to_pillow(image: Float[Tensor, "C H W"]) -> Image.Image:
+    """(1 or 3, H, W) in [-1, 1] as a Pillow picture of 8 bits."""
+    array = to_bytes(image).permute(1, 2, 0).numpy()
+    return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
+
+
 def write_picture(image: Float[Tensor, "C H W"], path: str | Path) -> None:
     """Write (1 or 3, H, W) in [-1, 1] as an 8-bit picture: beside its place first, then
     renamed, so never half.
     """
-    array = to_bytes(image).permute(1, 2, 0).numpy()
-    save_picture(Image.fromarray(array[..., 0] if array.shape[2] == 1 else array), path)
+    save_picture(to_pillow(image), path)
 
 
 def save_picture(picture: Image.Image, path: str | Path, **options: Any) -> None:
@@ -53,6 +65,62 @@ def save_picture(picture: Image.Image, path: str | Path, **options: Any) -> None
     """
     with atomic(path) as beside:
         picture.save(beside, **options)
+
+
+def write(picture: Picture, file: Path) -> None:
+    """Write what `read` reads, in the format that the name asks for: colours, alpha,
+    depth, and what else the picture carries. 16 bits are for PNG.
+    """
+    array, options = np.ascontiguousarray(picture.colour), _options(picture.carried)
+    if picture.alpha is not None:
+        array = np.dstack([array, picture.alpha])
+    if array.dtype == np.uint16:
+        file.write_bytes(_png_of_16_bits(array, options))
+        return
+    array = array[..., 0] if array.shape[2] == 1 else array
+    Image.fromarray(array).save(file, quality=95, **options)
+
+
+def _options(carried: dict[str, Any]) -> dict[str, Any]:
+    """`Picture.carried` as Pillow's save takes it; other formats than PNG leave the
+    three chunks out.
+    """
+    chunks = PngImagePlugin.PngInfo()
+    if "srgb" in carried:
+        chunks.add(b"sRGB", bytes([carried["srgb"]]))
+    if "gamma" in carried:
+        chunks.add(b"gAMA", struct.pack(">I", round(carried["gamma"] * 100_000)))
+    if "chromaticity" in carried:
+        numbers = [round(value * 100_000) for value in carried["chromaticity"]]
+        chunks.add(b"cHRM", struct.pack(f">{len(numbers)}I", *numbers))
+    kept = {name: carried[name] for name in NAMES if name in carried}
+    return {"pnginfo": chunks, **kept}
+
+
+def _png_of_16_bits(array: np.ndarray, options: dict[str, Any]) -> bytes:
+    """Pillow writes no 16-bit colours and imagecodecs nothing but pixels. So the chunks
+    that Pillow writes for a single pixel follow the header that imagecodecs wrote.
+    """
+    import imagecodecs
+
+    pixels, single = bytes(imagecodecs.png_encode(array)), io.BytesIO()
+    Image.new("L", (1, 1)).save(single, "PNG", **options)
+    chunks = single.getvalue()[HEADER:]
+    return pixels[:HEADER] + chunks[: chunks.rindex(b"IDAT") - 4] + pixels[HEADER:]
+
+
+@contextlib.contextmanager
+def all_or_none(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """Where to write several files of one folder, which is made if need be: at the end
+    of the block they get their places together.
+    """
+    folder = paths[0].parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".sr3mini-") as beside:
+        files = [Path(beside) / path.name for path in paths]
+        yield files
+        for file, path in zip(files, paths, strict=True):
+            file.replace(path)
 
 
 def demand_free(paths: Iterable[Path], overwrite: bool = False) -> None:

@@ -5,6 +5,7 @@ noise alone.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -13,9 +14,12 @@ from tqdm.auto import tqdm
 
 from ..degrade import downsample, upsample
 from ..files.sheet import framed
-from ..loss import regress
+from ..loss import NoisePredictor, regress
 from ..model.network import Network
+from ..model.preset import Preset
 from ..sampler import sample
+from ..shapes import High, Low
+from .tiled import device_of
 
 
 def generate(
@@ -40,30 +44,15 @@ def generate(
             " `sr3mini upscale`, or a model trained without x"
         )
     side = f.preset.size if size is None else size
+    nothing = torch.zeros(count, f.preset.image_channels, side, side)
     drawn = []
     for first in tqdm(
         range(0, count, batch), disable=not progress, desc="sampling", unit="batch"
     ):
-        generators = [
-            torch.Generator().manual_seed(seed + k)
-            for k in range(first, min(first + batch, count))
-        ]
-        shape = (len(generators), f.preset.image_channels, side, side)
-        x = torch.zeros(
-            shape, device=next((parameter.device for parameter in f.parameters()), None)
-        )
-        drawn.append(
-            sample(
-                f,
-                x,
-                f.preset.sampling_schedule(steps),
-                shape,
-                generator=generators,
-                variance="posterior",
-                clip=True,
-            ).cpu()
-        )
-    return torch.cat(drawn).clamp(-1, 1)
+        x = nothing[first : first + batch].to(device_of(f, nothing))
+        seeds = range(seed + first, seed + first + len(x))
+        drawn.append(answer(f, f.preset, x, x.shape, seeded(seeds), steps=steps).cpu())
+    return torch.cat(drawn)
 
 
 def grid(
@@ -76,29 +65,19 @@ def grid(
     the originals.
     """
     if not f.preset.conditional:
-        rows = torch.cat(
-            [
-                generate(f, samples * len(y)).to(y).unflatten(0, (samples, len(y))),
-                y[None],
-            ]
-        )
-        return framed(rows)
+        drawn = generate(f, samples * len(y)).to(y).unflatten(0, (samples, len(y)))
+        return framed(torch.cat([drawn, y[None]]))
+
     x = downsample(y, f.preset.factor)
     nearest = torch.nn.functional.interpolate(x, size=y.shape[-2:], mode="nearest")
-    rows = torch.cat(
-        [
-            nearest[None],
-            upsample(x, f.preset.factor)[None],
-            draw(f, x, seeds=range(samples if f.preset.label == "SR3" else 1)),
-            y[None],
-        ]
-    )
-    return framed(rows)
+    bicubic = upsample(x, f.preset.factor)
+    drawn = draw(f, x, seeds=range(samples if f.preset.label == "SR3" else 1))
+    return framed(torch.cat([nearest[None], bicubic[None], drawn, y[None]]))
 
 
 def draw(
     f: Network,
-    x: Float[Tensor, "B C h w"],
+    x: Low,
     *,
     steps: int | None = None,
     seeds: Iterable[int],
@@ -106,36 +85,44 @@ def draw(
     progress: bool = False,
 ) -> Float[Tensor, "K B C H W"]:
     """One sample of y for every seed and every x, in [-1, 1], drawn on the device of
-    `f`. A picture's sample depends on the seed and on itself alone.
-
-    Algorithm 2 with the posterior's variance and y_0_hat clipped: with few steps the
-    paper's larger variance leaves noise in the picture (2.6 dB at 50 steps of the
-    shipped model). A regression network is called once, and gives every seed the same
-    picture (tag 9.4).
+    `f`. A picture's sample depends on the seed and on itself alone. A regression
+    network is called once, and gives every seed the same picture (tag 9.4).
     """
-    size = (x.shape[-2] * f.preset.factor, x.shape[-1] * f.preset.factor)
-    asked, x = (
-        x.device,
-        x.to(next((parameter.device for parameter in f.parameters()), x.device)),
-    )
+    shape = (*x.shape[:2], *(side * f.preset.factor for side in x.shape[-2:]))
+    there, how = x.to(device_of(f, x)), (steps, clip, progress)
     if f.preset.label == "regression":
-        with torch.no_grad():
-            answer = regress(f, x, (len(x), x.shape[1], *size)).clamp(-1, 1).to(asked)
-        return torch.stack([answer for _ in seeds])
-    schedule = f.preset.sampling_schedule(steps)
-    drawn = []
-    for seed in seeds:
-        generators = [torch.Generator().manual_seed(seed) for _ in x]
-        drawn.append(
-            sample(
-                f,
-                x,
-                schedule,
-                (len(x), x.shape[1], *size),
-                generator=generators,
-                variance="posterior",
-                clip=clip,
-                progress=progress,
-            )
-        )
-    return torch.stack(drawn).clamp(-1, 1).to(asked)
+        y = answer(f, f.preset, there, shape, None)
+        return torch.stack([y.to(x.device) for _ in seeds])
+    drawn = [
+        answer(f, f.preset, there, shape, seeded([k] * len(x)), *how) for k in seeds
+    ]
+    return torch.stack(drawn).to(x.device)
+
+
+@torch.no_grad()
+def answer(
+    f: NoisePredictor,
+    preset: Preset,
+    x: Low,
+    shape: tuple[int, ...],
+    generator: torch.Generator | list[torch.Generator] | None,
+    steps: int | None = None,
+    clip: bool = True,
+    progress: bool = False,
+) -> High:
+    """One y in [-1, 1] for every x: of a regression network its only answer, else a
+    sample by Algorithm 2, on the levels of the preset.
+
+    With the posterior's variance and y_0_hat clipped: with few steps the paper's larger
+    variance leaves noise in the picture (2.6 dB at 50 steps of the shipped model).
+    """
+    if preset.objective == "regression":
+        return regress(f, x, shape).clamp(-1, 1)
+    draws = partial(sample, generator=generator, variance="posterior", clip=clip)
+    levels = preset.sampling_schedule(steps)
+    return draws(f, x, levels, shape, progress=progress).clamp(-1, 1)
+
+
+def seeded(seeds: Iterable[int]) -> list[torch.Generator]:
+    """A generator for each seed."""
+    return [torch.Generator().manual_seed(seed) for seed in seeds]

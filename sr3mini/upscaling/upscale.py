@@ -1,18 +1,18 @@
-r"""SR3 on a picture of any size: one network, or a cascade of them; and pictures from
-noise alone.
+r"""SR3 on a picture of any size: one network, or a cascade of them.
 
     upscale(f, x, samples=4)  (C, h, w) -> (4, C, H, W)
     upscale([f, g], x)        a cascade: g enlarges what f made
-    generate(f, 16)           -> (16, C, S, S), by a network that was trained without x
 
 A model for grey pictures upscales the brightness of a colour picture; its colours are
-enlarged bicubically, since the eye hardly sees detail in them. `album` does all this to
-files.
+enlarged bicubically, since the eye hardly sees detail in them. `upscale_files` does all
+this to files.
 """
 
 from __future__ import annotations
 
 import math
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,10 +21,16 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ..degrade import upsample
 from ..model.network import Network
-from .tiled import TILE, Canvas, Tick, Windows, calls, paint, resized
+from ..shapes import High, Low
+from .draw import answer
+from .tiled import TILE, Tick, count_windows, device_of, tiled
 
 Size = tuple[int, int]
+# float32 copies of the largest picture that are in memory while one is drawn, beside
+# the result; measured by benchmarks/large_picture.py
+COPIES = 7
 
 
 def upscale(
@@ -44,52 +50,63 @@ def upscale(
 
     `size` (H, W): if not the model's factor times as large; the factor is then repeated
     as often as needed, and the result shrunk. `tile`: side of the network's window.
-    Sample k is the one that seed + k names.
+    Sample k is the one that seed + k names. ValueError when the result is too large for
+    this machine's memory.
     """
-    networks = [f] if isinstance(f, Network) else list(f)
-    source = Canvas(*x.shape)
-    source.write(0, x.float())
-    size = target_size(networks, x.shape[-2:]) if size is None else size
-    drawn = []
-    with tqdm(
-        total=samples * work(networks, x.shape[-2:], size, steps, tile),
-        disable=not progress,
-        desc="sampling",
-        unit="window",
-    ) as bar:
-        for k in range(samples):
-            large = cascade(
-                networks,
-                source,
-                size,
-                seed=seed + k,
-                steps=steps,
-                tile=tile,
-                dtype=dtype,
-                tick=bar.update,
-            )
-            drawn.append(resized(large, size, 0, size[0]).clamp(-1, 1))
-    return torch.stack(drawn)
+    networks, shape = [f] if isinstance(f, Network) else list(f), x.shape[-2:]
+    size = target_size(networks, shape) if size is None else size
+    demand_memory(networks, x.shape, size, samples)
+    total, drawn = samples * work(networks, shape, size, steps, tile), []
+    with tqdm(total=total, disable=not progress, desc="sampling", unit="window") as bar:
+        for number in range(seed, seed + samples):
+            low, tick = x.float().cpu()[None], bar.update
+            drawn.append(cascade(networks, low, size, number, steps, tile, dtype, tick))
+    return torch.cat(drawn)
 
 
 def cascade(
     networks: Sequence[Network],
-    x: Canvas,
+    x: Low,
     size: Size,
-    *,
     seed: int,
     steps: int | None = None,
     tile: int = TILE,
     dtype: torch.dtype = torch.float32,
-    folder: Path | None = None,
     tick: Tick = lambda _: None,
-) -> Canvas:
-    """One sample, at least as large as `size`: every network enlarges what the one
-    before it made; the last is repeated until that is large enough.
+) -> High:
+    """One sample of `size`: every network enlarges what the one before it made; the
+    last is repeated until that is large enough, and its result shrunk.
     """
-    for stage, f in enumerate(stages(networks, (x.height, x.width), size)):
-        x = _enlarge(f, x, seed, stage, steps, tile, dtype, folder, tick)
-    return x
+    generator = torch.Generator().manual_seed(seed)
+    for f in stages(networks, x.shape[-2:], size):
+        x = enlarge(f, x, generator, steps, tile, dtype, tick)
+    return upsample(x, size=size).clamp(-1, 1)
+
+
+def enlarge(
+    f: Network,
+    x: Low,
+    generator: torch.Generator,
+    steps: int | None = None,
+    tile: int = TILE,
+    dtype: torch.dtype = torch.float32,
+    tick: Tick = lambda _: None,
+) -> High:
+    """One network on pictures of one or three channels, whatever it was trained on."""
+    channels, height, width = f.preset.image_channels, *x.shape[-2:]
+    shape = (len(x), channels, height * f.preset.factor, width * f.preset.factor)
+    shown = x
+    if channels < x.shape[1]:
+        shown, chroma = to_luma_chroma(x)
+    elif channels > x.shape[1]:
+        shown = x.expand(-1, channels, -1, -1)
+
+    narrow, device = dtype != torch.float32, device_of(f, x)
+    with torch.autocast(device.type, dtype, enabled=narrow):
+        y = answer(tiled(f, tile, tick=tick), f.preset, shown, shape, generator, steps)
+    if channels < x.shape[1]:
+        return from_luma_chroma(y, upsample(chroma, f.preset.factor)).clamp(-1, 1)
+    return y.mean(1, keepdim=True) if channels > x.shape[1] else y
 
 
 def stages(
@@ -113,19 +130,31 @@ def stages(
                 f" {f.preset.image_channels} channels: 2 times and 1 or 3 channels are"
                 " needed"
             )
-    chain, factor = list(networks), math.prod(f.preset.factor for f in networks)
+    chain, factor = list(networks), product(networks)
     while shape[0] * factor < size[0] or shape[1] * factor < size[1]:
         chain.append(networks[-1])
         factor *= networks[-1].preset.factor
     return chain
 
 
+def product(networks: Sequence[Network]) -> int:
+    """How many times all of them together enlarge."""
+    return math.prod(f.preset.factor for f in networks)
+
+
 def target_size(
     networks: Sequence[Network], shape: Sequence[int], factor: float | None = None
 ) -> Size:
     """(H, W): (h, w) times `factor`, or times the factors of all networks."""
-    factor = math.prod(f.preset.factor for f in networks) if factor is None else factor
+    factor = product(networks) if factor is None else factor
     return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
+
+
+def calls(f: Network, steps: int | None) -> int:
+    """How often the network looks at each window."""
+    if f.preset.objective == "regression":
+        return 1
+    return f.preset.sampling_steps if steps is None else steps
 
 
 def work(
@@ -136,69 +165,55 @@ def work(
     tile: int,
 ) -> int:
     """How many windows one sample looks at, over all networks and steps."""
-    windows = 0
+    (height, width), total = shape, 0
     for f in stages(networks, shape, size):
-        shape = (shape[0] * f.preset.factor, shape[1] * f.preset.factor)
-        windows += len(Windows(f, shape[0], shape[1], tile=tile)) * calls(f, steps)
-    return windows
+        factor = f.preset.factor
+        height, width = height * factor, width * factor
+        total += count_windows(height, width, tile, factor) * calls(f, steps)
+    return total
 
 
-def _enlarge(
-    f: Network,
-    x: Canvas,
-    seed: int,
-    stage: int,
-    steps: int | None,
-    tile: int,
-    dtype: torch.dtype,
-    folder: Path | None,
-    tick: Tick,
-) -> Canvas:
-    """One network on a picture of one or three channels, whatever it was trained on."""
-    height, width, channels = (
-        x.height * f.preset.factor,
-        x.width * f.preset.factor,
-        f.preset.image_channels,
-    )
-    y = Canvas(channels, height, width, folder)
-    shown = x
-    if channels != x.channels:
-        shown = Canvas(channels, x.height, x.width, folder)
-        for top, rows in x.strips():
-            shown.write(
-                top,
-                (
-                    to_luma_chroma(rows[None])[0][0]
-                    if channels == 1
-                    else rows.expand(channels, -1, -1)
-                ),
-            )
-    paint(
-        Windows(f, height, width, tile=tile, dtype=dtype),
-        shown,
-        y,
-        steps=steps,
-        seed=seed,
-        stage=stage,
-        tick=tick,
-    )
-    if channels == x.channels:
-        return y
-    large = Canvas(x.channels, height, width, folder)
-    for top, rows in y.strips():
-        if channels == 1:
-            chroma = to_luma_chroma(
-                resized(x, (height, width), top, top + rows.shape[1])[None]
-            )[1]
-            large.write(top, from_luma_chroma(rows[None], chroma)[0].clamp(-1, 1))
-        else:
-            large.write(top, rows.mean(0, keepdim=True))
-    return large
+def demand_memory(
+    networks: Sequence[Network],
+    shape: Sequence[int],
+    size: Size,
+    samples: int = 1,
+    name: str = "the picture",
+) -> None:
+    """ValueError when a picture of `shape` (C, h, w) becomes too large for the memory
+    that is free: `COPIES` of the largest picture on the way to `size`, and the samples.
+    """
+    factor = product(stages(networks, shape[1:], size))
+    channels = max(shape[0], *(f.preset.image_channels for f in networks))
+    largest = shape[1] * factor * shape[2] * factor * channels
+    needed = 4 * (COPIES * largest + samples * size[0] * size[1] * shape[0])
+    free = free_memory()
+    if needed > free:
+        raise ValueError(
+            f"{name} would become {shape[2] * factor}x{shape[1] * factor} on the way,"
+            f" which takes {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are"
+            " free: ask for a smaller --factor or --size, or cut the picture into parts"
+        )
 
 
+def free_memory() -> float:
+    """Bytes that Linux could give at once; elsewhere all that the machine has, if that
+    can be known.
+    """
+    told = Path("/proc/meminfo")
+    if told.exists():
+        found = re.search(r"MemAvailable: *(\d+) kB", told.read_text())
+        if found:
+            return 1024.0 * int(found[1])
+    if not hasattr(os, "sysconf"):
+        return math.inf
+    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+# ITU-R BT.601, as in JPEG
 _TO_YCC = torch.tensor(
     [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
-)  # ITU-R BT.601, as in JPEG
+)
 
 
 def to_luma_chroma(
@@ -213,8 +228,5 @@ def from_luma_chroma(
     luma: Float[Tensor, "B 1 H W"], chroma: Float[Tensor, "B 2 H W"]
 ) -> Float[Tensor, "B 3 H W"]:
     """The inverse of `to_luma_chroma`."""
-    return torch.einsum(
-        "ij,bjhw->bihw",
-        torch.linalg.inv(_TO_YCC).to(luma),
-        torch.cat([luma, chroma], dim=1),
-    )
+    back = torch.linalg.inv(_TO_YCC).to(luma)
+    return torch.einsum("ij,bjhw->bihw", back, torch.cat([luma, chroma], dim=1))

@@ -10,10 +10,9 @@ what is right. Depth, transparency, profile and EXIF are those of the input.
 from __future__ import annotations
 
 import math
-import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -21,27 +20,28 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from PIL import PngImagePlugin
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from ..data.folder import SUFFIXES, walk
-from ..files.reading import to_bytes
-from ..files.sheet import framed, sheet
-from ..files.stored import Picture, read, resolution, write_png
-from ..files.writing import demand_free, write_picture
+from ..degrade import downsample, upsample
+from ..files.reading import (
+    Picture,
+    from_integers,
+    on_white,
+    read,
+    to_bytes,
+    to_integers,
+)
+from ..files.sheet import SIDE, framed, sheet
+from ..files.writing import all_or_none, demand_free, write, write_picture
 from ..model.network import Network
 from .draw import generate
-from .tiled import STRIP, TILE, Canvas, Tick, resized
-from .upscale import Size, cascade, target_size, work
+from .tiled import TILE, Tick
+from .upscale import Size, cascade, demand_memory, product, target_size, work
 
 Format = Literal["png", "jpg", "webp"]
-SIDES = {
-    "png": 2**31 - 1,
-    "jpg": 65_535,
-    "webp": 16_383,
-}  # the largest side that each kind of file can have
-SHEET = 1024  # largest side of a picture on a sheet
+SIDES = {"png": 2**31 - 1, "jpg": 65_535, "webp": 16_383}  # the largest that each holds
 
 
 class Wish(NamedTuple):
@@ -60,6 +60,9 @@ class Wish(NamedTuple):
     dtype: torch.dtype = torch.float32
 
 
+PLAIN = Wish()
+
+
 class Found(NamedTuple):
     """A file, the name of its results below the folder they go to, without an ending,
     and whether the user named the file itself.
@@ -74,7 +77,7 @@ def upscale_files(
     paths: Sequence[Path],
     networks: Sequence[Network],
     out: Path,
-    wish: Wish = Wish(),
+    wish: Wish = PLAIN,
     *,
     overwrite: bool = False,
     progress: bool = False,
@@ -89,23 +92,15 @@ def upscale_files(
     first one stopped. A picture's results get their places together: it has all of them
     or none. OSError when `out` cannot be written.
     """
-    found = find_pictures(paths, out, networks, wish)
+    found, skipped = find_pictures(paths, out, networks, wish), 0
     for file, goal, named in found:
         if named:
             windows(read(file), networks, wish, file.name)
             demand_free(results(goal, wish), overwrite)
-    unread = 0
+
     for number, (file, goal, named) in enumerate(found, start=1):
-        if (
-            not named
-            and not overwrite
-            and all(path.exists() for path in results(goal, wish))
-        ):
-            warnings.warn(
-                f"{file} was upscaled already and is left as it is; --overwrite draws"
-                " it anew",
-                stacklevel=2,
-            )
+        if not (named or overwrite) and all(p.exists() for p in results(goal, wish)):
+            _warn(f"{file} was upscaled already and stays; --overwrite draws it anew")
             continue
         try:
             picture = read(file)
@@ -113,18 +108,23 @@ def upscale_files(
         except ValueError as error:
             if named:
                 raise
-            warnings.warn(f"skipped: {error}", stacklevel=2)
-            unread += 1
+            _warn(f"skipped: {error}")
+            skipped += 1
             continue
         title = file.name if len(found) == 1 else f"{number}/{len(found)} {file.name}"
         with tqdm(total=total, disable=not progress, desc=title, unit="window") as bar:
             written = upscale_file(picture, networks, goal, wish, bar.update)
         yield from written
-    if unread:
+
+    if skipped:
         raise ValueError(
-            f"{unread} of {len(found)} pictures could not be upscaled; what the others"
+            f"{skipped} of {len(found)} pictures could not be upscaled; what the others"
             " became is written"
         )
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=3)
 
 
 def upscale_file(
@@ -134,66 +134,47 @@ def upscale_file(
     wish: Wish,
     tick: Tick = lambda _: None,
 ) -> list[Path]:
-    """Write the `results` of one picture, all or none of them, and return their paths."""
-    size = _target(picture, goal.name, networks, wish)
-    goal.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=goal.parent, prefix=".sr3mini-") as beside:
-        x, alpha = _canvases(picture, Path(beside))
-        files = [Path(beside) / path.name for path in results(goal, wish)]
-        spread, shown = Spread(x.channels, size, Path(beside)), []
+    """Write the `results` of one picture, all or none of them; their paths."""
+    size, (x, alpha) = _target(picture, networks, wish), _tensors(picture)
+    large_alpha = alpha if alpha is None else upsample(alpha[None], size=size)[0]
+    spread, shown = Spread(), []
+    with all_or_none(results(goal, wish)) as files:
         for k in range(wish.samples):
-            large = cascade(
-                networks,
-                x,
-                size,
-                seed=wish.seed + k,
-                steps=wish.steps,
-                tile=wish.tile,
-                dtype=wish.dtype,
-                folder=Path(beside),
-                tick=tick,
-            )
-            strips = (
-                (top, resized(large, size, top, min(top + STRIP, size[0])).clamp(-1, 1))
-                for top in range(0, size[0], STRIP)
-            )
-            _save(
-                files[k],
-                spread.watched(strips) if wish.samples > 1 else strips,
-                alpha,
-                picture,
-                size,
-            )
+            how = (wish.seed + k, wish.steps, wish.tile, wish.dtype, tick)
+            y = cascade(networks, x[None], size, *how)[0]
+            write(_like(picture, y, large_alpha, wish.format), files[k])
+            if wish.samples > 1:
+                spread.add(y)
             if wish.sheet:
-                shown.append(_on_white(large, alpha, size))
+                shown.append(_small(y, large_alpha))
+
         if wish.samples > 1:
-            with files[wish.samples].open("wb") as file:
-                write_png(file, spread.heat(), size, 3, 8)
+            write(Picture(spread.heat(), None, {}), files[wish.samples])
         if wish.sheet:
-            sheet(
-                _on_white(x, alpha, picture.size),
-                torch.stack(shown),
-                networks[-1].preset.label,
-            ).save(files[-1])
-        return [
-            file.replace(path)
-            for file, path in zip(files, results(goal, wish), strict=True)
-        ]
+            label = networks[-1].preset.label
+            sheet(_small(x, alpha), torch.stack(shown), label).save(files[-1])
+    return results(goal, wish)
 
 
 def windows(
     picture: Picture, networks: Sequence[Network], wish: Wish, name: str = "the picture"
 ) -> int:
     """How many windows the networks will look at. ValueError when the result cannot be
-    written as the wish says.
+    written as the wish says, or is too large for this machine's memory.
     """
-    return wish.samples * work(
-        networks,
-        picture.size,
-        _target(picture, name, networks, wish),
-        wish.steps,
-        wish.tile,
-    )
+    size = _target(picture, networks, wish)
+    if max(size) > SIDES[wish.format]:
+        raise ValueError(
+            f"{name} would become {size[1]}x{size[0]}, and a {wish.format} ends at"
+            f" {SIDES[wish.format]} pixels a side; write png"
+        )
+    if wish.format == "jpg" and picture.alpha is not None:
+        raise ValueError(
+            f"{name} is transparent in places, which jpg cannot hold; write png or webp"
+        )
+    shape = (picture.colour.shape[2], *picture.size)
+    demand_memory(networks, shape, size, 1 + (wish.samples > 1), name)
+    return wish.samples * work(networks, picture.size, size, wish.steps, wish.tile)
 
 
 def find_pictures(
@@ -204,67 +185,58 @@ def find_pictures(
 
     ValueError when there is none, or when two would write the same result.
     """
-    times = (
-        f"{wish.size[1]}x{wish.size[0]}"
-        if wish.size
-        else f"x{wish.factor or math.prod(f.preset.factor for f in networks):g}"
-    )
     files = [(path, Path(path.name), True) for path in paths if not path.is_dir()]
     for folder in (path for path in paths if path.is_dir()):
-        if out.resolve() == folder.resolve():
+        files += [(folder / name, name, False) for name in _below(folder, out)]
+    alike = Counter(place.with_suffix("") for _, place, _ in files)
+
+    times = f"x{wish.factor or product(networks):g}"
+    if wish.size:
+        times = f"{wish.size[1]}x{wish.size[0]}"
+    found: dict[Path, Found] = {}
+    for file, place, named in files:
+        stem = place.with_suffix("")
+        if alike[stem] > 1:  # a.png and a.jpg
+            stem = place.with_name(place.name.replace(".", "_"))
+        goal = out / stem.with_name(f"{stem.name}_{times}")
+        if goal in found:
             raise ValueError(
-                f"{out} holds the pictures, and among them results could not be told"
-                " apart: choose another folder with --out"
+                f"the results of {found[goal].file} and {file} would have the same name"
+                " and overwrite each other: upscale them into different folders"
             )
-        results_inside = out if folder.resolve() in out.resolve().parents else None
-        inside = [
-            folder / name
-            for name in walk(folder, leave_out=results_inside)
-            if Path(name).suffix.lower() in SUFFIXES
-        ]
-        if not inside:
-            raise ValueError(
-                f"no picture below {folder}: looked for names that end in"
-                f" {', '.join(SUFFIXES)}"
-            )
-        files += [(file, file.relative_to(folder), False) for file in inside]
-    stems = [place.with_suffix("") for _, place, _ in files]
-    alike = Counter(stems)
-    places = [
-        place.with_name(place.name.replace(".", "_")) if alike[stem] > 1 else stem
-        for stem, (_, place, _) in zip(stems, files, strict=True)
-    ]
-    place, count = Counter(places).most_common(1)[0]
-    if count > 1:
-        twice = [
-            str(file)
-            for (file, _, _), other in zip(files, places, strict=True)
-            if other == place
-        ]
+        found[goal] = Found(file, goal, named)
+    return list(found.values())
+
+
+def _below(folder: Path, out: Path) -> list[Path]:
+    """The pictures below a folder, seen from there."""
+    if out.resolve() == folder.resolve():
         raise ValueError(
-            f"the results of {' and '.join(twice)} would have the same name and"
-            " overwrite each other: upscale them into different folders"
+            f"{out} holds the pictures, and among them results could not be told apart:"
+            " choose another folder with --out"
         )
-    return [
-        Found(file, out / place.with_name(f"{place.name}_{times}"), named)
-        for (file, _, named), place in zip(files, places, strict=True)
-    ]
+    inside = out if folder.resolve() in out.resolve().parents else None
+    names = [Path(name) for name in walk(folder, leave_out=inside)]
+    pictures = [name for name in names if name.suffix.lower() in SUFFIXES]
+    if not pictures:
+        raise ValueError(
+            f"no picture below {folder}: looked for names that end in"
+            f" {', '.join(SUFFIXES)}"
+        )
+    return pictures
 
 
 def results(goal: Path, wish: Wish) -> list[Path]:
     """The files that a picture becomes: its samples, the map of where they disagree if
     there are several, the sheet if asked for.
     """
-    endings = (
-        [f".{wish.format}"]
-        if wish.samples == 1
-        else [f"_{k}.{wish.format}" for k in range(1, wish.samples + 1)]
-        + ["_disagreement.png"]
-    )
-    return [
-        goal.with_name(goal.name + ending)
-        for ending in endings + ["_sheet.png"] * wish.sheet
-    ]
+    endings = [f".{wish.format}"]
+    if wish.samples > 1:
+        endings = [f"_{k}.{wish.format}" for k in range(1, wish.samples + 1)]
+        endings.append("_disagreement.png")
+    if wish.sheet:
+        endings.append("_sheet.png")
+    return [goal.with_name(goal.name + ending) for ending in endings]
 
 
 def write_generated(
@@ -285,109 +257,54 @@ def write_generated(
     goals = [out / f"{k:04}.png" for k in range(1, count + 1)] + [out / "all.png"]
     demand_free(goals, overwrite)
     drawn = generate(f, count, steps=steps, seed=seed, progress=progress)
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out, prefix=".sr3mini-") as beside:
-        files = [Path(beside) / path.name for path in goals]
-        for y, file in zip(drawn, files, strict=False):
+    shown = drawn[:100]
+    columns = math.ceil(math.sqrt(len(shown)))
+    blank = shown.new_ones(-len(shown) % columns, *shown.shape[1:])
+    everything = framed(torch.cat([shown, blank]).unflatten(0, (-1, columns)))
+    with all_or_none(goals) as files:
+        for y, file in zip([*drawn, everything], files, strict=True):
             write_picture(y, file)
-        columns = math.ceil(math.sqrt(min(count, 100)))
-        shown = drawn[:100]
-        blank = shown.new_ones(-len(shown) % columns, *shown.shape[1:])
-        write_picture(
-            framed(torch.cat([shown, blank]).unflatten(0, (-1, columns))), files[-1]
-        )
-        return [file.replace(path) for file, path in zip(files, goals, strict=True)]
+    return goals
 
 
 class Spread:
-    """How far samples are apart at each pixel, gathered strip by strip while they are
-    written: their mean, and the sum of squares around it (Welford).
+    """How far samples are apart at each pixel, gathered one after another: their mean,
+    and the sum of squares around it (Welford).
     """
 
-    def __init__(self, channels: int, size: Size, folder: Path) -> None:
-        self.mean, self.squares, self.count, self.largest = (
-            Canvas(channels, *size, folder),
-            Canvas(1, *size, folder),
-            0,
-            0.0,
-        )
+    count: int = 0
+    mean: Tensor
+    squares: Tensor
 
-    def watched(
-        self, strips: Iterable[tuple[int, Tensor]]
-    ) -> Iterator[tuple[int, Tensor]]:
-        """Passes the strips of one more sample through."""
-        self.count, self.largest = self.count + 1, 0.0
-        for top, y in strips:
-            bottom = top + y.shape[1]
-            mean, squares = (
-                (self.mean.read(top, bottom), self.squares.read(top, bottom))
-                if self.count > 1
-                else (y, torch.zeros_like(y[:1]))
-            )
-            closer = mean + (y - mean) / self.count
-            squares = squares + ((y - mean) * (y - closer)).sum(0, keepdim=True)
-            self.mean.write(top, closer)
-            self.squares.write(top, squares)
-            self.largest = max(self.largest, squares.max().item())
-            yield top, y
+    def add(self, y: Float[Tensor, "C H W"]) -> None:
+        """One more sample."""
+        if self.count == 0:
+            self.mean, self.squares = torch.zeros_like(y), torch.zeros_like(y[0])
+        self.count += 1
+        before = y - self.mean
+        self.mean += before / self.count
+        self.squares += (before * (y - self.mean)).sum(0)
 
-    def heat(self) -> Iterator[np.ndarray]:
-        """The standard deviation over samples as strips of colours, from black (they
-        agree) through red to white (the largest there is).
+    def heat(self) -> np.ndarray:
+        """The standard deviation over samples as colours of glowing iron (H, W, 3):
+        from black (they agree) through red to white (the largest there is).
         """
-        for _, squares in self.squares.strips():
-            yield _glow((squares[0] / (self.largest or 1)).sqrt())
+        share = (self.squares / (self.squares.max() or 1)).sqrt()
+        glow = torch.stack([3 * share, 3 * share - 1, 3 * share - 2], dim=-1)
+        return to_bytes(glow.clamp(0, 1) * 2 - 1).numpy()
 
 
-def _glow(share: Float[Tensor, "n W"]) -> np.ndarray:
-    """[0, 1] -> colours of glowing iron, uint8 (n, W, 3)."""
-    return to_bytes(
-        torch.stack([3 * share, 3 * share - 1, 3 * share - 2], dim=-1).clamp(0, 1) * 2
-        - 1
-    ).numpy()
+def _target(picture: Picture, networks: Sequence[Network], wish: Wish) -> Size:
+    return wish.size or target_size(networks, picture.size, wish.factor)
 
 
-def _target(
-    picture: Picture, name: str, networks: Sequence[Network], wish: Wish
-) -> Size:
-    """(H, W) of the result; ValueError when its kind of file cannot hold it."""
-    size = wish.size or target_size(networks, picture.size, wish.factor)
-    if max(size) > SIDES[wish.format]:
-        raise ValueError(
-            f"{name} would become {size[1]}x{size[0]}, and a {wish.format} ends at"
-            f" {SIDES[wish.format]} pixels a side; write png"
-        )
-    if wish.format == "jpg" and picture.alpha is not None:
-        raise ValueError(
-            f"{name} is transparent in places, which jpg cannot hold; write png or webp"
-        )
-    return size
-
-
-def _canvases(picture: Picture, folder: Path) -> tuple[Canvas, Canvas | None]:
-    """Colour and alpha in [-1, 1]; the colour goes on below what is fully transparent."""
-    height, width = picture.size
-    top = np.iinfo(picture.colour.dtype).max
-    x = Canvas(picture.colour.shape[2], height, width, folder)
-    for row in range(0, height, STRIP):
-        x.write(
-            row,
-            torch.from_numpy(
-                picture.colour[row : row + STRIP].astype(np.float32)
-            ).permute(2, 0, 1)
-            * (2 / top)
-            - 1,
-        )
+def _tensors(picture: Picture) -> tuple[Tensor, Tensor | None]:
+    """Colour and alpha in [-1, 1]; the colour goes on below what is transparent."""
+    x = from_integers(picture.colour)
     if picture.alpha is None:
         return x, None
-    share, alpha = (
-        torch.from_numpy(picture.alpha.astype(np.float32) / top)[None],
-        Canvas(1, height, width, folder),
-    )
-    alpha.write(0, share * 2 - 1)
-    if share.min() == 0:
-        x.write(0, bleed(x.read(0, height), share))
-    return x, alpha
+    alpha = from_integers(picture.alpha[..., None])
+    return bleed(x, (alpha + 1) / 2), alpha
 
 
 def bleed(
@@ -403,101 +320,31 @@ def bleed(
         return colour
     weight = F.avg_pool2d(alpha, 2, ceil_mode=True)
     mean = F.avg_pool2d(colour * alpha, 2, ceil_mode=True) / weight.clamp(min=1e-12)
-    around = F.interpolate(bleed(mean, weight)[None], scale_factor=2.0, mode="nearest")[
-        0, :, : colour.shape[1], : colour.shape[2]
-    ]
-    return torch.where(alpha > 0, colour, around)
+    _, height, width = colour.shape
+    filled = bleed(mean, weight).repeat_interleave(2, 1).repeat_interleave(2, 2)
+    return torch.where(alpha > 0, colour, filled[:, :height, :width])
 
 
-def _save(
-    file: Path,
-    strips: Iterable[tuple[int, Tensor]],
-    alpha: Canvas | None,
-    picture: Picture,
-    size: Size,
-) -> None:
-    """Write a picture of colours in [-1, 1] at the depth, and with all else, that
-    `picture` has. Other kinds are made from an 8-bit PNG, in memory.
+def _like(picture: Picture, y: Tensor, alpha: Tensor | None, format: Format) -> Picture:
+    """y and alpha in [-1, 1] at the depth, and with all else, that `picture` has;
+    formats other than PNG hold 8 bits.
     """
-    kind, scale = (
-        (picture.colour.dtype if file.suffix == ".png" else np.dtype(np.uint8)),
-        size[1] / picture.size[1],
-    )
-
-    def integers() -> Iterator[np.ndarray]:
-        for top, y in strips:
-            if y.isnan().any():
-                raise ValueError(
-                    "the network's answer is no number in places: its weights are"
-                    " damaged, or --dtype float16 too narrow for them; take bfloat16"
-                )
-            y = (
-                y
-                if alpha is None
-                else torch.cat(
-                    [y, resized(alpha, size, top, top + y.shape[1]).clamp(-1, 1)]
-                )
-            )
-            yield (
-                ((y.permute(1, 2, 0).numpy() + 1) * (np.iinfo(kind).max / 2))
-                .round()
-                .astype(kind)
-            )
-
-    chunks = (
-        picture.chunks
-        if picture.dpi is None
-        else {
-            **picture.chunks,
-            b"pHYs": resolution((picture.dpi[0] * scale, picture.dpi[1] * scale)),
-        }
-    )
-    png = file.with_suffix(".png")
-    with png.open("wb") as opened:
-        write_png(
-            opened,
-            integers(),
-            size,
-            picture.colour.shape[2] + (alpha is not None),
-            8 * kind.itemsize,
-            chunks,
+    if y.isnan().any():
+        raise ValueError(
+            "the network's answer is no number in places: its weights are damaged, or"
+            " --dtype float16 too narrow for them; take bfloat16"
         )
-    if png != file:
-        with PngImagePlugin.PngImageFile(
-            png
-        ) as image:  # without Image.open's limit on the number of pixels
-            image.load()
-            image.save(
-                file,
-                quality=95,
-                **{
-                    name: image.info[name]
-                    for name in ("icc_profile", "exif", "dpi")
-                    if name in image.info
-                },
-            )
-        png.unlink()
+    depth = picture.colour.dtype if format == "png" else np.dtype(np.uint8)
+    carried, scale = dict(picture.carried), y.shape[2] / picture.size[1]
+    if "dpi" in carried:
+        carried["dpi"] = tuple(scale * side for side in carried["dpi"])
+    clear = None if alpha is None else to_integers(alpha, depth)[..., 0]
+    return Picture(to_integers(y, depth), clear, carried)
 
 
-def _on_white(
-    canvas: Canvas, alpha: Canvas | None, size: Size
-) -> Float[Tensor, "C h w"]:
-    """The picture, shrunk if it is larger than a sheet shows, without transparency."""
-    share = min(1.0, SHEET / max(size))
-    small = (max(1, round(size[0] * share)), max(1, round(size[1] * share)))
-    step = max(1, int(STRIP * small[0] / size[0]))
-
-    def whole(canvas: Canvas) -> Tensor:
-        return torch.cat(
-            [
-                resized(canvas, small, top, min(top + step, small[0]))
-                for top in range(0, small[0], step)
-            ],
-            dim=1,
-        ).clamp(-1, 1)
-
-    return (
-        whole(canvas)
-        if alpha is None
-        else 1 + (whole(canvas) - 1) * (whole(alpha) + 1) / 2
-    )
+def _small(colour: Tensor, alpha: Tensor | None) -> Float[Tensor, "C h w"]:
+    """The picture on white, shrunk if it is larger than a sheet shows."""
+    image = colour if alpha is None else on_white(colour, alpha)
+    share = min(1.0, SIDE / max(image.shape[-2:]))
+    height, width = (max(1, round(side * share)) for side in image.shape[-2:])
+    return downsample(image[None], size=(height, width))[0].clamp(-1, 1)

@@ -179,7 +179,7 @@ def test_a_folder_that_cannot_be_written(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("sr3mini.upscaling.upscale_files.write_png", full)
+    monkeypatch.setattr("sr3mini.upscaling.upscale_files.write", full)
     assert "No space left" in fails(
         capsys, "upscale", picture, "--out", tmp_path / "full", *TINY
     )
@@ -251,16 +251,17 @@ def test_no_picture_and_a_file_in_the_place_of_the_folder(
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_result_too_large_for_the_disk(
+def test_a_result_too_large_for_memory(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The working copy would not fit on any disk: told before anything is computed."""
+    """No machine has the memory: told before anything is computed."""
     small = save(Image.new("L", (3, 2)), tmp_path / "small.png")
     said = fails(
         capsys, "upscale", small, "--size", "1200000x800000", "--out", tmp_path / "out"
     )
-    assert "GB of room for its working copy" in said
-    assert list((tmp_path / "out").iterdir()) == []
+    assert "small.png would become 3145728x2097152 on the way, which takes" in said
+    assert "GB are free: ask for a smaller --factor or --size, or cut" in said
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -339,7 +339,7 @@ def test_results_are_read_with_their_references_channels_and_averaged(
     assert list(case.made) == ["results", "mean of 2"]
     close(
         case.made["results"][1],
-        read_picture(results / "cat_2.png", 1),
+        as_file(read_picture(results / "cat_2.png", 1)),
         1e-6,
         "second result",
     )

@@ -12,8 +12,9 @@ import torch
 from PIL import Image
 
 from sr3mini.evaluation.compare import Case
-from sr3mini.evaluation.report import ROWS, stacked, strip, to_csv, to_markdown
+from sr3mini.evaluation.report import ROWS, strip, to_csv, to_markdown
 from sr3mini.evaluation.table import Row
+from sr3mini.files.sheet import stacked
 
 MEANS = {
     "bicubic": {"PSNR": 20.125, "SSIM": 0.5, "consistency": 100.0},

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 from sr3mini import downsample
-from sr3mini.evaluation.samples import measured_samples, held_out
+from sr3mini.evaluation.samples import held_out, measured_samples
 from sr3mini.model import checkpoint
 from sr3mini.model.checkpoint import WEIGHTS, card, load, save
 from sr3mini.model.network import Network, build

@@ -1,59 +1,45 @@
-"""A picture in windows is the picture: the weights add up, the noise has its place, and
-the windows' sample is Algorithm 2's.
+"""A picture in windows is the picture: the weights add up, and what is drawn with a
+tiled network is drawn by Algorithm 2.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-import subprocess
-import sys
-from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
 import torch
 from checks import (
-    check_the_noise_has_its_place,
+    check_a_tiled_network_sums_what_its_windows_show,
     check_windows_share_every_pixel,
     close,
     seeded,
 )
 from PIL import Image, ImageDraw, ImageFont
-from project import ROOT
 from tiny import TINY, network
 from torch import Tensor
 
-from sr3mini import sampler
-from sr3mini.degrade import downsample, upsample
+from sr3mini.degrade import downsample
 from sr3mini.loss import regress
 from sr3mini.model.checkpoint import load
 from sr3mini.model.network import Network
 from sr3mini.upscaling import tiled as tiles
 from sr3mini.upscaling.tiled import (
-    Canvas,
-    Windows,
-    noise,
-    paint,
-    resized,
+    Window,
+    count_windows,
     shares,
     starts,
+    tiled,
+    windows,
 )
+from sr3mini.upscaling.upscale import upscale
 
 
-def canvas(image: Tensor) -> Canvas:
-    made = Canvas(*image.shape)
-    made.write(0, image)
-    return made
-
-
-def painted(f: Network, x: Tensor, tile: int = 16, **how: int) -> Tensor:
+def painted(f: Network, x: Tensor, tile: int = 16, steps: int | None = None) -> Tensor:
     """One sample, in windows of `tile`."""
-    factor = f.preset.factor
-    y = Canvas(f.preset.image_channels, x.shape[1] * factor, x.shape[2] * factor)
-    paint(Windows(f, y.height, y.width, tile=tile), canvas(x), y, **how)
-    return y.read(0, y.height)
+    return upscale(f, x, tile=tile, steps=steps)[0]
 
 
 def picture(*shape: int) -> Tensor:
@@ -115,141 +101,34 @@ def test_a_network_of_single_pixels_gives_the_same_in_any_windows() -> None:
         close(painted(f, x, tile), whole, 2e-5, f"windows of {tile}")
 
 
-def test_the_picture_in_one_window_is_algorithm_2(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """`sampler.sample` with the same noises, level by level, gives the same picture,
-    for a network that sees everything.
-    """
-    f, x, T = network(), picture(1, 5, 7), 6
-    levels = iter(range(T, 0, -1))
-    monkeypatch.setattr(
-        sampler, "_normal", lambda *_: noise(3, 0, next(levels), range(20), 28, 1)[None]
-    )
-    wanted = sampler.sample(
-        f,
-        x[None],
-        TINY.sampling_schedule(T),
-        (1, 1, 20, 28),
-        variance="posterior",
-        clip=True,
-    )[0]
-    close(
-        painted(f, x, tile=64, steps=T, seed=3),
-        wanted.clamp(-1, 1),
-        1e-5,
-        "windows against sample",
-    )
+def test_a_picture_in_one_window_is_shown_to_f_as_it_is() -> None:
+    f, x, y_t = network(), picture(2, 1, 5, 7), picture(2, 1, 20, 28)
+    gamma = torch.tensor([0.3, 0.6])
+    assert torch.equal(tiled(f, 32)(x, y_t, gamma), f(x, y_t, gamma))
 
 
-def test_a_band_overwritten_in_place_is_never_looked_at_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The same loop with the whole of eps_hat known before y_t changes: windows blended
-    over a copy of y_t.
-    """
-    f, x, T = network(), picture(1, 12, 11), 4
-    windows, shown = Windows(f, 48, 44, tile=16), canvas(x)
+def test_the_answer_is_the_weighted_sum_of_what_the_windows_show() -> None:
+    check_a_tiled_network_sums_what_its_windows_show(tiled, shares, starts)
 
-    def tiled(_: Tensor, y_t: Tensor, gamma: Tensor) -> Tensor:
-        return torch.cat(
-            [
-                rows
-                for _, rows in windows.bands(
-                    shown, canvas(y_t[0]), gamma[0], lambda _: None
-                )
-            ],
-            dim=1,
-        )[None]
 
-    levels = iter(range(T, 0, -1))
-    monkeypatch.setattr(
-        sampler, "_normal", lambda *_: noise(0, 0, next(levels), range(48), 44, 1)[None]
-    )
-    wanted = sampler.sample(
-        tiled,
-        x[None],
-        TINY.sampling_schedule(T),
-        (1, 1, 48, 44),
-        variance="posterior",
-        clip=True,
-    )[0]
-    assert len(windows.tops) > 3
-    close(painted(f, x, tile=16), wanted.clamp(-1, 1), 1e-5, "in place against a copy")
+def test_every_window_is_counted_and_told() -> None:
+    seen: list[int] = []
+    f = tiled(Pointwise(), 16, at_once=2, tick=seen.append)
+    f(picture(1, 1, 8, 8), picture(1, 1, 32, 32), torch.ones(1))
+    assert sum(seen) == len(list(windows(32, 32, 16, 4))) == 9
+    assert count_windows(32, 32, 16, 4) == 9
 
 
 def test_a_regression_network_is_called_once_a_window_and_told_nothing_but_x() -> None:
     f, x = network(dataclasses.replace(TINY, objective="regression")), picture(1, 4, 4)
-    close(
-        painted(f, x),
-        regress(f, x[None], (1, 1, 16, 16))[0].clamp(-1, 1),
-        1e-5,
-        "one window",
-    )
-    seen: list[int] = []
-    paint(
-        Windows(f, 32, 32, tile=16),
-        canvas(picture(1, 8, 8)),
-        Canvas(1, 32, 32),
-        tick=seen.append,
-    )
-    assert sum(seen) == len(Windows(f, 32, 32, tile=16)) == 9
-
-
-@pytest.mark.parametrize("order", [[2, 0, 1], [2, 1, 0], [1, 2, 0]])
-def test_a_sample_is_the_same_to_the_last_bit_in_any_order_of_windows(
-    order: list[int],
-) -> None:
-    f, x = network(), picture(1, 8, 8)
-    sorted_, shuffled = Canvas(1, 32, 32), Canvas(1, 32, 32)
-    paint(Windows(f, 32, 32, tile=16), canvas(x), sorted_)
-    windows = Windows(f, 32, 32, tile=16)
-    assert len(windows.lefts) == 3
-    windows.lefts, windows.across = (
-        [windows.lefts[k] for k in order],
-        windows.across[order],
-    )
-    paint(windows, canvas(x), shuffled)
-    assert torch.equal(sorted_.read(0, 32), shuffled.read(0, 32))
-
-
-def test_several_windows_a_call_change_no_8_bit_pixel() -> None:
-    f, x = network(), picture(1, 8, 8)
-    results = []
-    for at_once in (1, 2, 3):
-        y = Canvas(1, 32, 32)
-        paint(Windows(f, 32, 32, tile=16, at_once=at_once), canvas(x), y)
-        results.append(y.read(0, 32))
-    close(results[1], results[0], 1e-5, "two windows a call")
-    close(results[2], results[0], 1e-5, "three windows a call")
+    wanted = regress(f, x[None], (1, 1, 16, 16))[0].clamp(-1, 1)
+    assert torch.equal(painted(f, x), wanted)
 
 
 def test_bfloat16_is_near() -> None:
     f, x = network(dataclasses.replace(TINY, objective="regression")), picture(1, 4, 4)
-    y = Canvas(1, 16, 16)
-    paint(Windows(f, 16, 16, dtype=torch.bfloat16), canvas(x), y)
-    assert 0 < (y.read(0, 16) - painted(f, x)).abs().max() < 0.05
-
-
-# Noise --------------------------------------------------------------------------------
-
-
-def test_the_noise_of_a_place_is_the_same_whatever_is_drawn_around_it() -> None:
-    check_the_noise_has_its_place(noise)
-
-
-def test_noises_of_other_seeds_stages_levels_rows_and_channels_are_unrelated() -> None:
-    whole = noise(1, 0, 5, range(100), 100, 2)
-    others = [
-        noise(2, 0, 5, range(100), 100, 2),
-        noise(1, 1, 5, range(100), 100, 2),
-        noise(1, 0, 4, range(100), 100, 2),
-        noise(1, 0, 5, range(1, 101), 100, 2),
-    ]
-    for other in [*others, whole.flip(0)]:
-        assert abs((whole * other).mean().item()) < 5 / 20_000**0.5
-    assert abs(whole.mean().item()) < 5 / 20_000**0.5
-    assert abs(whole.square().mean().item() - 1) < 5 * (2 / 20_000) ** 0.5
+    narrow = upscale(f, x, dtype=torch.bfloat16)[0]
+    assert 0 < (narrow - painted(f, x)).abs().max() < 0.05
 
 
 # Seams --------------------------------------------------------------------------------
@@ -279,7 +158,9 @@ def decibels(difference: Tensor) -> float:
     return 10 * torch.log10(4 / difference.square().mean()).item()
 
 
-def test_tiled_against_untiled_on_a_picture_small_enough_for_both() -> None:
+def test_tiled_against_untiled_on_a_picture_small_enough_for_both(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Windows of 96, which share at least 48 pixels, against one of all 224: 40 dB and
     more, and within 4 dB of that where windows overlap or end.
 
@@ -291,7 +172,7 @@ def test_tiled_against_untiled_on_a_picture_small_enough_for_both() -> None:
     whole, tiled, lefts = (
         painted(f, x, tile=4096, steps=5),
         painted(f, x, tile=96, steps=5),
-        Windows(f, 96, 224, tile=96).lefts,
+        sorted({window.left for window in windows(96, 224, 96, 4)}),
     )
     assert lefts == [0, 40, 84, 128]
 
@@ -321,114 +202,12 @@ def test_tiled_against_untiled_on_a_picture_small_enough_for_both() -> None:
     )
     assert everywhere > 40
     assert min(overlapping, at_edges) > elsewhere - 4
-    windows, y = Windows(f, 96, 224, tile=112), Canvas(1, 96, 224)
-    windows.lefts, windows.across = [0, 112], torch.ones(2, 112)
-    paint(windows, canvas(x), y, steps=5)
-    side_by_side = y.read(0, 96) - whole
+    parts = [Window(0, left, torch.ones(96, 112)) for left in (0, 112)]
+    monkeypatch.setattr(tiles, "windows", lambda *_: iter(parts))
+    side_by_side = painted(f, x, tile=112, steps=5) - whole
     seam, elsewhere = (
         decibels(side_by_side[..., near([112])]),
         decibels(side_by_side[..., ~near([112])]),
     )
     print(f"side by side, where they meet {seam:.1f}, elsewhere {elsewhere:.1f}")
     assert seam < elsewhere - 10
-
-
-# Canvas -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("in_memory", [2**28, 100], ids=["memory", "file"])
-def test_a_canvas_holds_what_was_written(
-    in_memory: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tiles, "IN_MEMORY", in_memory)
-    image, made = picture(3, 70, 5), Canvas(3, 70, 5, tmp_path)
-    made.write(0, image)
-    made.write(9, -image[:, 9:20])
-    image[:, 9:20] *= -1
-    assert torch.equal(made.read(0, 70), image)
-    assert torch.equal(made.read(8, 31), image[:, 8:31])
-    assert torch.equal(torch.cat([rows for _, rows in made.strips()], dim=1), image)
-    assert list(tmp_path.iterdir()) == [], (
-        "the file has a name that could be left behind"
-    )
-
-
-def test_a_canvas_that_the_disk_has_no_room_for_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match=r"9000000x9000000 needs 972000.0 GB of room"):
-        Canvas(3, 9_000_000, 9_000_000, tmp_path)
-
-
-@pytest.mark.parametrize(
-    "size", [(200, 148), (21, 60), (50, 37), (1, 1), (333, 9), (50, 100), (23, 17)]
-)
-def test_resized_in_strips_is_the_books_bicubic(size: tuple[int, int]) -> None:
-    image = picture(2, 50, 37)
-    strips = [
-        resized(canvas(image), size, top, min(top + 17, size[0]))
-        for top in range(0, size[0], 17)
-    ]
-    resize = upsample if size[0] > 50 else downsample
-    close(
-        torch.cat(strips, dim=1),
-        resize(image[None], size=size)[0],
-        2e-5,
-        f"strips of {size}",
-    )
-
-
-GROWTH = """
-import sys, threading
-sys.path.insert(0, sys.argv[1])
-import torch
-from tiny import TINY
-from sr3mini.upscaling import tiled as tiles
-from sr3mini.model.network import Network
-
-class Cheap(Network):
-    def __init__(self):
-        super().__init__()
-        self.preset = TINY
-    def forward(self, x, y_t, gamma):
-        return y_t / 2
-
-def anonymous():
-    lines = open("/proc/self/status")
-    return int(next(l for l in lines if l.startswith("RssAnon")).split()[1]) * 1024
-
-def peak(height):
-    seen, done = [anonymous()], threading.Event()
-    def watch():
-        while not done.wait(0.002):
-            seen.append(anonymous())
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    x, y = tiles.Canvas(1, height // 4, 128), tiles.Canvas(1, height, 512)
-    for top in range(0, height // 4, 64):
-        x.write(top, torch.zeros(1, 64, 128))
-    tiles.paint(tiles.Windows(Cheap(), height, 512), x, y, steps=2)
-    done.set()
-    watcher.join()
-    return max(seen)
-
-tiles.IN_MEMORY = 1
-peak(1024)
-small = peak(1024)
-print(peak(16384) - small)
-"""
-
-
-@pytest.mark.skipif(
-    not Path("/proc/self/status").exists(),
-    reason="only Linux tells how much memory is in use",
-)
-def test_a_picture_sixteen_times_as_tall_takes_no_more_memory() -> None:
-    """Its y_t of 34 MB lies in a file; what the process holds itself grows by less than
-    a fifth of that.
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", GROWTH, str(ROOT / "tests")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert int(done.stdout) < 4 * 512 * 16384 / 5

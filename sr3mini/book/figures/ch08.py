@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ...oracle import GaussianOracle, MixtureOracle
-from ...sampler import even_log_snr, trajectory
+from ...sampler import Method, even_log_snr, trajectory
 from ...schedule import NoiseSchedule, log_snr
 from .base import BLUE, GREEN, GREY, ORANGE, RED, Picture
 
@@ -158,21 +158,16 @@ def flow_lines(
         vmax=2.2,
         interpolation="nearest",
     )
-    for schedule, style, colour, method, label in (
+    drawn: list[tuple[NoiseSchedule, str, str, Method, str]] = [
         (fine, "-", BLUE, "multistep", "flow"),
         (coarse, "o--", RED, "ddim", f"DDIM, {calls} calls"),
-    ):
-        path = torch.stack(
-            [
-                step.y_t[:, 0]
-                for step in trajectory(
-                    oracle, y_T, schedule, tuple(y_T.shape), method=method, y_T=y_T
-                )
-            ]
-        )  # type: ignore[arg-type]
-        levels = (
-            log_snr(schedule.gammas).clamp(max=9).flip(0)
-        )  # the clean end, where the log-SNR is infinite, stands at the right edge
+    ]
+    for schedule, style, colour, method, label in drawn:
+        shape = tuple(y_T.shape)
+        steps = trajectory(oracle, y_T, schedule, shape, method=method, y_T=y_T)
+        path = torch.stack([step.y_t[:, 0] for step in steps])
+        # the clean end, where the log-SNR is infinite, stands at the right edge
+        levels = log_snr(schedule.gammas).clamp(max=9).flip(0)
         lines = ax.plot(
             levels.numpy(),
             path.numpy(),
