@@ -45,12 +45,12 @@ def train(
 
     if steps is not None:
         between("steps", steps, 1, 10_000_000)
-    chosen = named_preset(preset)
+    named = named_preset(preset)
     chosen = dataclasses.replace(
-        chosen,
-        train_steps=steps or chosen.train_steps,
-        batch_size=chosen.batch_size if batch_size is None else batch_size,
-        learning_rate=chosen.learning_rate if learning_rate is None else learning_rate,
+        named,
+        train_steps=named.train_steps if steps is None else steps,
+        batch_size=named.batch_size if batch_size is None else batch_size,
+        learning_rate=named.learning_rate if learning_rate is None else learning_rate,
     )
     folder = out or Path("runs") / chosen.name
     run(chosen, folder, **vars(options))
