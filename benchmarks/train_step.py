@@ -130,7 +130,7 @@ def product(precision: str = "no") -> tuple[Callable[[], Tensor], float]:
     convolutions have it.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    side = product_side(device)
+    side = product_side(device.type)
     a, b = torch.randn(
         2,
         side,

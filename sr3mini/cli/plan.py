@@ -44,6 +44,7 @@ def plan(
     """
     import dataclasses
 
+    from ..training.plan import cure
     from ..training.plan import plan as run
 
     between("gpus", gpus, 1, 100_000)
@@ -62,23 +63,23 @@ def plan(
         shard=shard,
         peak=None if peak is None else peak * 1e12,
     )
-    print(report(cost, preset))
+    print(report(cost))
+    found = cost if cost.fits else cure(cost)
+    if not cost.fits:
+        print(f"WARNING: this does not fit; {_way_out(found)}")
+    if found is not None:
+        print(f"start: {_command(found, preset, batch_size)}")
 
 
-def report(cost: Plan, named: str) -> str:
-    """The plan as text, what starts it (of the preset that was `named`), and a warning
-    and a way out when it does not fit.
-    """
-    from ..training.plan import cure
-
+def report(cost: Plan) -> str:
+    """The plan as text."""
     preset, gb = cost.preset, 1e9
-    split = f" in {cost.micro_batches} micro-batches" if cost.micro_batches > 1 else ""
     lines = [
         f"{preset.name}: {cost.parameters / 1e6:.1f} million parameters,"
         f" {cost.forward_flops / gb:,.2f} GFLOP a picture forward,"
         f" {cost.training_flops / gb:,.2f} in training",
         f"{cost.gpus} x {cost.kind}, precision {cost.precision}:"
-        f" {preset.batch_size} pictures a step, {cost.batch} at a time on each{split}",
+        f" {preset.batch_size} pictures a step, {cost.batch} at a time on each",
         "memory of each at its fullest moment:",
         *(f"  {name:18} {size / gb:9.2f} GB" for name, size in cost.memory.items()),
         f"  {'in all':18} {cost.bytes / gb:9.2f} GB of {cost.room / gb:.1f} that can be"
@@ -86,56 +87,34 @@ def report(cost: Plan, named: str) -> str:
         f"speed: {cost.seconds:.3g} s a step, {cost.images_per_second:,.1f} pictures/s",
         f"time:  {cost.hours:,.1f} hours for {preset.train_steps:,} steps,"
         f" {cost.hours * cost.gpus:,.0f} device-hours; without loading, validating,"
-        " saving",
-        f"assumed: convolutions at {cost.rate / 1e12:.3g} TFLOP/s a device"
-        f" ({cost.source}); --peak takes a measured rate instead",
+        " saving, and the network between machines",
+        f"assumed: convolutions at {cost.rate / 1e12:.3g} TFLOP/s a device; --peak"
+        " takes a measured rate instead",
     ]
-    if cost.gpus > MACHINE:
-        lines.append(
-            "the network between machines is not counted: with slow links it takes"
-            " longer"
-        )
-    found: Plan | None = cost
-    if not cost.fits:
-        found = cure(cost)
-        lines.append(
-            f"WARNING: this does not fit: {cost.bytes / gb:.1f} GB are needed on each"
-            f" device, and {cost.room / gb:.1f} can be used"
-        )
-        lines.append(_way_out(found))
-    if found is not None:
-        lines.append(f"start: {_command(found, named)}")
     return "\n".join(lines)
 
 
 def _way_out(found: Plan | None) -> str:
     if found is None:
-        return (
-            "and not even one picture at a time does: take more devices or larger ones,"
-            " or a smaller preset"
-        )
+        return "take more devices or larger ones, or a smaller preset"
     spread = ", weights spread over the devices," if found.shard else ""
-    return (
-        f"{found.batch} at a time{spread} do: {found.bytes / 1e9:.1f} GB,"
-        f" {found.hours:,.1f} hours"
-    )
+    gb, hours = found.bytes / 1e9, found.hours
+    return f"{found.batch} at a time{spread} do: {gb:.1f} GB, {hours:,.1f} hours"
 
 
-def _command(cost: Plan, named: str) -> str:
+def _command(cost: Plan, preset: str, batch_size: int | None) -> str:
     """What starts the planned training; on several machines, on each of them."""
-    program, preset = "sr3mini train", cost.preset
+    program, machines = "sr3mini train", math.ceil(cost.gpus / MACHINE)
     if cost.gpus > 1:
-        each = min(cost.gpus, MACHINE)
-        program = f"torchrun --nproc-per-node {each} -m {program}"
-    if cost.gpus > MACHINE:
-        machines = math.ceil(cost.gpus / MACHINE)
-        several = f"--nnodes {machines} --rdzv-backend c10d --rdzv-endpoint HOST:29500"
-        program = program.replace("torchrun", f"torchrun {several}")
-    own = preset.batch_size != named_preset(named).batch_size
+        program = f"--nproc-per-node {min(cost.gpus, MACHINE)} -m {program}"
+        if machines > 1:
+            meet = "--rdzv-backend c10d --rdzv-endpoint HOST:29500"
+            program = f"--nnodes {machines} {meet} {program}"
+        program = f"torchrun {program}"
     flags = {
-        "--preset": named,
-        "--batch-size": preset.batch_size if own else None,
-        "--data": None if preset.data == "glyphs" else "FOLDER",
+        "--preset": preset,
+        "--batch-size": batch_size,
+        "--data": None if cost.preset.data == "glyphs" else "FOLDER",
         "--precision": None if cost.precision == "no" else cost.precision,
         "--micro-batches": None if cost.micro_batches == 1 else cost.micro_batches,
         "--shard": cost.shard,

@@ -45,16 +45,14 @@ def train(
 
     if steps is not None:
         between("steps", steps, 1, 10_000_000)
-    own = {
-        "train_steps": steps,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-    }
-    given = {name: value for name, value in own.items() if value is not None}
-    chosen = dataclasses.replace(named_preset(preset), **given)  # type: ignore[arg-type]
-    folder = Path("runs") / chosen.name if out is None else out
+    named = named_preset(preset)
+    chosen = dataclasses.replace(
+        named,
+        train_steps=named.train_steps if steps is None else steps,
+        batch_size=named.batch_size if batch_size is None else batch_size,
+        learning_rate=named.learning_rate if learning_rate is None else learning_rate,
+    )
+    folder = out or Path("runs") / chosen.name
     run(chosen, folder, **vars(options))
     if os.environ.get("RANK", "0") == "0":
-        names = ("model.safetensors", "model.json", "samples.png")
-        first, second, third = (folder / name for name in names)
-        print(f"wrote {first}, {second} and {third}")
+        print(f"wrote model.safetensors, model.json and samples.png into {folder}")

@@ -10,6 +10,7 @@ model/README.md           the model card
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ..files.writing import write_text
 from .checkpoint import card
 from .preset import Preset
 
-HEADER = """---
+CARD = """---
 library_name: sr3mini
 pipeline_tag: {task}
 tags:
@@ -31,19 +32,17 @@ tags:
 {summary}
 
 ## Use
-
-"""
-SHELL = """```sh
-sr3mini upscale picture.png --model .
-```
-
-"""
-PYTHON = """```python
+{shell}
+```python
 from sr3mini import load
 f = load(".")  # this folder: f(x, y_t, gamma), pictures in [-1, 1]; \
 f.preset tells the schedule and the sizes
 ```
-
+"""
+SHELL = """
+```sh
+sr3mini upscale picture.png --model .
+```
 """
 
 
@@ -54,8 +53,7 @@ def describe(folder: str | Path, preset: Preset) -> None:
     ValueError when there is no model in the folder, OSError when a file cannot be
     written.
     """
-    folder = Path(folder)
-    config = json.dumps(json.loads(preset.to_json()), indent=2)
+    folder, config = Path(folder), json.dumps(asdict(preset), indent=2)
     write_text(config + "\n", folder / "config.json")
     write_text(model_card(preset, card(folder)), folder / "README.md")
 
@@ -64,18 +62,17 @@ def model_card(preset: Preset, about: dict[str, Any]) -> str:
     """The README.md of a model folder: Hugging Face's header, what the model does, how
     it is used, where it comes from, what was measured.
     """
-    if preset.conditional:
-        task, shell = "image-to-image", SHELL
-    else:
+    task, shell = "image-to-image", SHELL
+    if not preset.conditional:
         task, shell = "unconditional-image-generation", ""
-    header = HEADER.format(task=task, name=preset.name, summary=_summary(preset))
-    lines = [*_origin(about), *_measured(about)]
-    return (header + shell + PYTHON + "\n".join(lines)).rstrip() + "\n"
+    text = CARD.format(
+        name=preset.name, summary=_summary(preset), task=task, shell=shell
+    )
+    return "\n".join([text, *_origin(about), *_measured(about)]).rstrip() + "\n"
 
 
 def _summary(preset: Preset) -> str:
-    channels, size = preset.image_channels, preset.size
-    colour = "grey" if channels == 1 else f"{channels}-channel"
+    size, colour = preset.size, "grey" if preset.image_channels == 1 else "colour"
     if not preset.conditional:
         return f"Generates {colour} pictures of {size} x {size} pixels from noise."
     low = size // preset.factor
@@ -89,13 +86,15 @@ def _summary(preset: Preset) -> str:
 
 
 def _origin(about: dict[str, Any]) -> list[str]:
-    commands = [name for name in ("trained", "imported") if name in about]
-    facts = ("parameters", "steps", "seconds", "machine")
-    lines = [f"- {name}: `{about[name]}`" for name in commands]
-    lines += [f"- {name}: {about[name]}" for name in facts if name in about]
+    facts: dict[str, object] = {}
+    for name in ("trained", "imported", "parameters", "steps", "seconds", "machine"):
+        if name in about:
+            command = name in ("trained", "imported")
+            facts[name] = f"`{about[name]}`" if command else about[name]
     if about.get("assumed"):
         assumed = ", ".join(f"{name} = {it}" for name, it in about["assumed"].items())
-        lines.append(f"- not in the checkpoint, so assumed: {assumed}")
+        facts["not in the checkpoint, so assumed"] = assumed
+    lines = [f"- {name}: {fact}" for name, fact in facts.items()]
     return ["## Where it comes from", "", *lines, ""] if lines else []
 
 
@@ -104,10 +103,8 @@ def _measured(about: dict[str, Any]) -> list[str]:
     columns = list(dict.fromkeys(name for row in table.values() for name in row))
     if not columns:
         return []
-    rows = []
+    lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for method, row in table.items():
         cells = [f"{row[name]:.4g}" if name in row else "–" for name in columns]
-        rows.append(f"| {' | '.join([method, *cells])} |")
-    head = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    evaluated = about.get("evaluated", "")
-    return ["## Measured", "", f"`{evaluated}`", "", *head, *rows, ""]
+        lines.append(f"| {' | '.join([method, *cells])} |")
+    return ["## Measured", "", f"`{about.get('evaluated', '')}`", "", *lines]

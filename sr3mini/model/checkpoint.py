@@ -35,7 +35,7 @@ if not WEIGHTS.is_dir():
 
 def shipped() -> list[str]:
     """The names that `load` knows without a path."""
-    return sorted(p.stem for p in WEIGHTS.glob("*.safetensors"))
+    return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
 
 
 def save(path: str | Path, f: Network, dtype: torch.dtype = torch.float32) -> None:
@@ -75,9 +75,11 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Network:
         f = build(preset)
         f.load_state_dict(tensors)
     except (RuntimeError, ValueError) as error:
+        # torch opens with a headline and lists what is wrong below it
+        lines = [line.strip() for line in str(error).splitlines()]
         raise ValueError(
             f"{path} does not hold the weights that its preset describes"
-            f" ({_line(error)})"
+            f" ({lines[:2][-1]})"
         ) from error
     demand_finite(tensors, path)
     f.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -91,8 +93,8 @@ def demand_finite(weights: Mapping[str, Tensor], path: Path) -> None:
     for name, tensor in weights.items():
         if not tensor.isfinite().all():
             raise ValueError(
-                f"{path} holds weights that are no finite numbers, in {name}: its"
-                " training went astray; take an earlier checkpoint of it"
+                f"{path} holds weights that are no finite numbers, in {name}: take an"
+                " earlier checkpoint of its training"
             )
 
 
@@ -104,21 +106,12 @@ def card(name: str | Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def _line(error: Exception) -> str:
-    """The first line that tells something: torch opens with a headline and lists what
-    is wrong below it.
-    """
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[min(1, len(lines) - 1)].rstrip(".")
-
-
 def _find(name: str | Path) -> Path:
     shipped_file = WEIGHTS / f"{name}.safetensors"
     for path in (shipped_file, Path(name), Path(name) / "model.safetensors"):
         if path.is_file():
             return path
-    known = ", ".join(shipped()) or "none"
     raise ValueError(
-        f"no model {str(name)!r}: it is neither shipped ({known}) nor a .safetensors"
-        " file, nor a folder with a model.safetensors"
+        f"no model {str(name)!r}: it is neither shipped ({', '.join(shipped())}), nor a"
+        " .safetensors file or a folder with a model.safetensors"
     )

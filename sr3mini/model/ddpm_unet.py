@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ..degrade import upsample
 from ..shapes import High, Levels
-from ..unet import Attention, Features, Stage, UNet
+from ..unet import Attention, Features, ResBlock, Stage, UNet
 
 
 class RootLevelEmbedding(nn.Module):
@@ -41,7 +41,7 @@ class RootLevelEmbedding(nn.Module):
         return self.mlp(torch.cat([angles.sin(), angles.cos()], dim=1))
 
 
-class DDPMBlock(nn.Module):
+class DDPMBlock(ResBlock):
     """skip(h) + B(h, e): two convolutions, the level added before the second norm.
 
     With `affine` the level scales and shifts instead.
@@ -56,15 +56,9 @@ class DDPMBlock(nn.Module):
         dropout: float,
         affine: bool,
     ) -> None:
-        super().__init__()
-        self.norm1 = nn.GroupNorm(groups, inputs)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
+        super().__init__(inputs, outputs, embedding, groups, dropout)
+        del self.scale_shift  # `level` takes its place
         self.level = nn.Linear(embedding, outputs * (1 + affine))
-        self.norm2 = nn.GroupNorm(groups, outputs)
-        self.dropout = nn.Dropout(dropout)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
-        same = inputs == outputs
-        self.skip = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1)
         self.affine = affine
 
     def forward(self, h: High, e: Features) -> Float[Tensor, "B D H W"]:

@@ -16,6 +16,17 @@ from ..unet import UNet
 from .ddpm_unet import DDPMUNet
 from .preset import Preset
 
+# what a preset and the U-Net call by the same name
+SIZES = (
+    "image_channels",
+    "channels",
+    "multipliers",
+    "blocks",
+    "attention",
+    "groups",
+    "dropout",
+)
+
 
 class Network(nn.Module):
     """What `build` makes: a callable f(x, y_t, gamma); `f.preset` tells its schedule
@@ -38,10 +49,6 @@ class SR3Network(UNet, Network):
     short.
     """
 
-    def __init__(self, preset: Preset) -> None:
-        super().__init__(blocks=preset.blocks, **_sizes(preset))
-        self.preset = preset
-
     def forward(self, x: Low, y_t: High, gamma: Levels) -> High:
         s = self.preset.detail
         if s == 0:
@@ -58,29 +65,15 @@ class SR3Network(UNet, Network):
 class DDPMNetwork(DDPMUNet, Network):
     """The U-Net of a preset in the layout of the best-known public SR3 code."""
 
-    def __init__(self, preset: Preset) -> None:
-        assert isinstance(preset.blocks, int)
-        super().__init__(
-            blocks=preset.blocks,
-            affine=preset.layout == "ddpm_affine",
-            **_sizes(preset),
-        )
-        self.preset = preset
-
 
 def build(preset: Preset) -> Network:
     """The U-Net of a preset, in its layout, with fresh random weights."""
-    return SR3Network(preset) if preset.layout == "sr3mini" else DDPMNetwork(preset)
-
-
-def _sizes(preset: Preset) -> dict[str, Any]:
-    """The arguments that all layouts share."""
-    return {
-        "condition_channels": preset.image_channels * preset.conditional,
-        "image_channels": preset.image_channels,
-        "channels": preset.channels,
-        "multipliers": preset.multipliers,
-        "attention": preset.attention,
-        "groups": preset.groups,
-        "dropout": preset.dropout,
-    }
+    sizes: dict[str, Any] = {name: getattr(preset, name) for name in SIZES}
+    sizes["condition_channels"] = preset.image_channels * preset.conditional
+    f: Network
+    if preset.layout == "sr3mini":
+        f = SR3Network(**sizes)
+    else:
+        f = DDPMNetwork(affine=preset.layout == "ddpm_affine", **sizes)
+    f.preset = preset
+    return f

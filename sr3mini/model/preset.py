@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ..metrics import SMALLEST
 from ..schedule import NoiseSchedule
 
 # 1 - alpha_t from start to end in T steps
@@ -26,11 +27,9 @@ SCHEDULES: dict[str, Callable[[int, float, float], NoiseSchedule]] = {
     "cosine": lambda steps, start, end: NoiseSchedule.cosine(steps),
 }
 
-LAYOUTS = ("sr3mini", "ddpm", "ddpm_affine")
-
 CHOICES: dict[str, tuple[object, ...]] = {
     "data": ("glyphs", "folder"),
-    "layout": LAYOUTS,
+    "layout": ("sr3mini", "ddpm", "ddpm_affine"),
     "schedule": tuple(SCHEDULES),
     "conditional": (True, False),
     "objective": ("noise", "regression"),
@@ -42,7 +41,7 @@ CHOICES: dict[str, tuple[object, ...]] = {
 # Far beyond what anybody trains: a file from elsewhere must not ask for a network that
 # fills the machine. A range of floats takes whole numbers too.
 RANGES: dict[str, tuple[float, float]] = {
-    "size": (1, 4096),
+    "size": (SMALLEST, 4096),
     "factor": (1, 64),
     "channels": (1, 4096),
     "multipliers": (1, 64),
@@ -117,52 +116,68 @@ class Preset:
     ema_decay: float = 0.999
 
     def __post_init__(self) -> None:
-        name = self.name
-        if (
-            not isinstance(name, str)
-            or name in ("", ".", "..")
-            or set(name) & set("/\\")
-        ):
-            raise ValueError(
-                f"name = {name!r}, but a preset's training is written into a folder of"
-                " its name, so it takes a word without slashes"
-            )
-        for field, choices in CHOICES.items():
-            _demand_choice(field, getattr(self, field), choices)
+        for field in CHOICES:
+            self._demand_choice(field)
         for field in RANGES:
-            _demand_range(field, getattr(self, field))
+            self._demand_range(field)
+        name = self.name
+        word = isinstance(name, str) and not set(name) & set("/\\")
+        self._demand(
+            "name",
+            word and name not in ("", ".", ".."),
+            "a word without slashes, the name of a folder",
+        )
         self._demand_sense()
+
+    def _demand_choice(self, field: str) -> None:
+        value, choices = getattr(self, field), CHOICES[field]
+        known = any(type(value) is type(each) and value == each for each in choices)
+        self._demand(field, known, f"one of {', '.join(map(repr, choices))}")
+
+    def _demand_range(self, field: str) -> None:
+        value, (least, most) = getattr(self, field), RANGES[field]
+        kind, several = type(least), isinstance(value, tuple)
+        fits = field == "blocks" or several == (field in LISTS)
+        for each in value if several else (value,):
+            number = isinstance(each, (int, kind)) and not isinstance(each, bool)
+            fits = fits and number and least <= each <= most
+        what = "a list of whole numbers" if field in LISTS else kind.__name__
+        self._demand(field, fits, f"{what} between {least} and {most}")
 
     def _demand_sense(self) -> None:
         """ValueError when two fields do not go together."""
         depths, plain = len(self.multipliers), self.layout == "sr3mini"
-        one_a_depth = isinstance(self.blocks, int) or len(self.blocks) == depths
-        if not (1 <= depths <= 8 and one_a_depth):
-            raise ValueError(
-                f"multipliers = {self.multipliers} and blocks = {self.blocks}: there"
-                " must be 1 to 8 depths, and one number a depth in each"
-            )
-        if not (plain or isinstance(self.blocks, int)):
-            raise ValueError(
-                f"blocks = {self.blocks}, but the layout {self.layout!r} has one number"
-                " of blocks for all depths"
-            )
-        noise = self.objective == "noise"
-        if self.detail > 0 and not (noise and plain and self.conditional):
-            raise ValueError(
-                f"detail = {self.detail}, but only a network of the layout 'sr3mini'"
-                " that is shown x and predicts noise can start from U x"
-            )
-        if self.sampling_steps > self.schedule_steps:
-            raise ValueError(
-                f"sampling_steps = {self.sampling_steps}, but a schedule of"
-                f" schedule_steps = {self.schedule_steps} has no more levels than that"
-            )
-        if self.size % self.factor:
-            raise ValueError(
-                f"size = {self.size} is no multiple of factor = {self.factor}, so x"
-                " would have no whole number of pixels"
-            )
+        blocks = self.blocks
+        drawn_from_x = self.objective == "noise" and plain and self.conditional
+        self._demand(
+            "multipliers", 1 <= depths <= 8, "1 to 8 numbers, one for each depth"
+        )
+        self._demand(
+            "blocks",
+            isinstance(blocks, int) or (plain and len(blocks) == depths),
+            f"one number, or with layout = 'sr3mini' one for each of {depths} depths",
+        )
+        self._demand(
+            "detail",
+            self.detail == 0 or drawn_from_x,
+            "0, since only a network with layout = 'sr3mini' that is shown x and"
+            " predicts noise can start from U x",
+        )
+        self._demand(
+            "sampling_steps",
+            self.sampling_steps <= self.schedule_steps,
+            f"at most schedule_steps = {self.schedule_steps}",
+        )
+        self._demand(
+            "size",
+            self.size % self.factor == 0,
+            f"a multiple of factor = {self.factor}",
+        )
+
+    def _demand(self, field: str, fits: bool, what: str) -> None:
+        if not fits:
+            value = getattr(self, field)
+            raise ValueError(f"{field} = {value!r}, but it must be {what}")
 
     @property
     def label(self) -> str:
@@ -202,25 +217,3 @@ class Preset:
             raise ValueError(
                 f"this preset was not written by this version of sr3mini ({error})"
             ) from error
-
-
-def _demand_choice(field: str, value: object, choices: tuple[object, ...]) -> None:
-    if not any(type(value) is type(each) and value == each for each in choices):
-        known = ", ".join(map(repr, choices))
-        raise ValueError(f"{field} = {value!r}, but it must be one of {known}")
-
-
-def _demand_range(field: str, value: Any) -> None:
-    least, most = RANGES[field]
-    kind = type(least)
-    listed = isinstance(value, tuple) and (field in LISTS or field == "blocks")
-    values = value if listed else (value,)
-    fits = listed or field not in LISTS
-    for each in values:
-        number = isinstance(each, (int, kind)) and not isinstance(each, bool)
-        fits = fits and number and least <= each <= most
-    if not fits:
-        what = "a list of whole numbers" if field in LISTS else kind.__name__
-        raise ValueError(
-            f"{field} = {value!r}, but it must be {what} between {least} and {most}"
-        )

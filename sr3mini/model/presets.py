@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from .preset import Preset
 
-_GLYPHS_8_32 = Preset(
+_GLYPHS = Preset(
     name="glyphs_8_32",
     data="glyphs",
     size=32,
@@ -20,43 +20,11 @@ _GLYPHS_8_32 = Preset(
     batch_size=32,
 )
 
-_GLYPHS_16_64 = replace(
-    _GLYPHS_8_32,
-    name="glyphs_16_64",
-    size=64,
-    image_channels=3,
-    multipliers=(1, 2, 4, 6),
-    blocks=(0, 1, 1, 1),
-    train_steps=20_000,
-)
-
-# Characters from noise alone: nothing is shown, so nothing is made smaller.
-_GLYPHS_32_UNCONDITIONAL = replace(
-    _GLYPHS_8_32,
-    name="glyphs_32_unconditional",
-    factor=1,
-    conditional=False,
-    sampling_steps=100,
-    train_steps=20_000,
-)
-
-_PHOTOS_16_64 = replace(
-    _GLYPHS_8_32,
-    name="photos_16_64",
-    data="folder",
-    size=64,
-    image_channels=3,
-    detail=0.15,
-    from_files=0.5,
-    train_steps=16_000,
-    batch_size=16,
-)
-
 # SR3's own. The paper prints channels, multipliers, blocks and how many parameters come
 # out, but not where the networks
 # attend; with attention where the side is 32 or less, ours have 572, 625, 613 and 146
 # million for its 550, 625, 625 and 150.
-_FACES_16_128 = Preset(
+_FACES = Preset(
     name="faces_16_128",
     data="folder",
     size=128,
@@ -77,63 +45,95 @@ _FACES_16_128 = Preset(
     weight_decay=0.0,
     ema_decay=0.9999,
 )
+_WITHOUT_DROPOUT = replace(_FACES, dropout=0.0)
 
-_WITHOUT_DROPOUT = replace(_FACES_16_128, dropout=0.0)
-_PHOTOS_64_256 = replace(
-    _WITHOUT_DROPOUT,
-    name="photos_64_256",
-    size=256,
-    factor=4,
-    multipliers=(1, 2, 4, 4, 8, 8),
-    attention=(3, 4, 5),
-)
-_FACES_64_512 = replace(
-    _WITHOUT_DROPOUT,
-    name="faces_64_512",
-    size=512,
-    channels=64,
-    multipliers=(1, 2, 4, 8, 8, 16, 16),
-    attention=(4, 5, 6),
-)
-_FACES_256_1024 = replace(
-    _WITHOUT_DROPOUT,
-    name="faces_256_1024",
-    size=1024,
-    factor=4,
-    channels=16,
-    multipliers=(1, 2, 4, 8, 16, 32, 32, 32),
-    blocks=2,
-    attention=(5, 6, 7),
-    groups=8,
+_DENOISERS = (
+    _GLYPHS,
+    replace(
+        _GLYPHS,
+        name="glyphs_16_64",
+        size=64,
+        image_channels=3,
+        multipliers=(1, 2, 4, 6),
+        blocks=(0, 1, 1, 1),
+        train_steps=20_000,
+    ),
+    replace(
+        _GLYPHS,
+        name="photos_16_64",
+        data="folder",
+        size=64,
+        image_channels=3,
+        detail=0.15,
+        from_files=0.5,
+        train_steps=16_000,
+        batch_size=16,
+    ),
+    # For one GPU of 16 GB: the same pictures, a thirtieth of the parameters, a 27th of
+    # the pictures seen.
+    replace(
+        _WITHOUT_DROPOUT,
+        name="faces_16_128_small",
+        channels=64,
+        multipliers=(1, 2, 4, 4),
+        blocks=1,
+        attention=(3,),
+        train_steps=300_000,
+        batch_size=32,
+        learning_rate=2e-4,
+        warmup_steps=2_000,
+        decay="cosine",
+    ),
+    _FACES,
+    replace(
+        _WITHOUT_DROPOUT,
+        name="photos_64_256",
+        size=256,
+        factor=4,
+        multipliers=(1, 2, 4, 4, 8, 8),
+        attention=(3, 4, 5),
+    ),
+    replace(
+        _WITHOUT_DROPOUT,
+        name="faces_64_512",
+        size=512,
+        channels=64,
+        multipliers=(1, 2, 4, 8, 8, 16, 16),
+        attention=(4, 5, 6),
+    ),
+    replace(
+        _WITHOUT_DROPOUT,
+        name="faces_256_1024",
+        size=1024,
+        factor=4,
+        channels=16,
+        multipliers=(1, 2, 4, 8, 16, 32, 32, 32),
+        blocks=2,
+        attention=(5, 6, 7),
+        groups=8,
+    ),
+    # The network of the best-known public SR3 code, 97.8 million parameters, trained by
+    # our loop; what else that code does differently, chapter 10 tells.
+    replace(
+        _FACES,
+        name="public_16_128",
+        layout="ddpm",
+        channels=64,
+        blocks=2,
+        attention=(3,),
+        batch_size=32,
+    ),
 )
 
-# For one GPU of 16 GB: the same pictures, a thirtieth of the parameters, a 27th of the
-# pictures seen.
-_FACES_16_128_SMALL = replace(
-    _FACES_16_128,
-    name="faces_16_128_small",
-    channels=64,
-    multipliers=(1, 2, 4, 4),
-    blocks=1,
-    attention=(3,),
-    dropout=0.0,
-    train_steps=300_000,
-    batch_size=32,
-    learning_rate=2e-4,
-    warmup_steps=2_000,
-    decay="cosine",
-)
-
-# The network of the best-known public SR3 code, 97.8 million parameters, trained by our
-# loop; what else that code does differently, chapter 10 tells.
-_PUBLIC_16_128 = replace(
-    _FACES_16_128,
-    name="public_16_128",
-    layout="ddpm",
-    channels=64,
-    blocks=2,
-    attention=(3,),
-    batch_size=32,
+# Characters from noise alone: nothing is shown, so nothing is made smaller. A
+# regression on nothing would be one grey picture: it has no twin.
+_UNCONDITIONAL = replace(
+    _GLYPHS,
+    name="glyphs_32_unconditional",
+    factor=1,
+    conditional=False,
+    sampling_steps=100,
+    train_steps=20_000,
 )
 
 
@@ -151,24 +151,9 @@ def regression_twin(preset: Preset) -> Preset:
     )
 
 
-_DENOISERS = (
-    *(_GLYPHS_8_32, _GLYPHS_16_64, _PHOTOS_16_64),
-    *(
-        _FACES_16_128_SMALL,
-        _FACES_16_128,
-        _PHOTOS_64_256,
-        _FACES_64_512,
-        _FACES_256_1024,
-        _PUBLIC_16_128,
-    ),
-)
-
 PRESETS = {
     preset.name: preset
     for denoiser in _DENOISERS
     for preset in (denoiser, regression_twin(denoiser))
 }
-PRESETS[_GLYPHS_32_UNCONDITIONAL.name] = (
-    # a regression on nothing would be one grey picture: it has no twin
-    _GLYPHS_32_UNCONDITIONAL
-)
+PRESETS[_UNCONDITIONAL.name] = _UNCONDITIONAL

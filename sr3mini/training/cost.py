@@ -12,7 +12,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import accumulate
+from itertools import count
 from typing import Any, NamedTuple
 
 import torch
@@ -24,7 +24,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from ..degrade import downsample
-from ..loss import denoising_loss, regression_loss
+from ..loss import denoising_loss
 from ..model.network import build
 from ..model.preset import Preset
 
@@ -34,7 +34,6 @@ class Operation(NamedTuple):
     read and written).
     """
 
-    name: str
     flops: int
     moved: int
 
@@ -63,7 +62,7 @@ class _Watch(TorchDispatchMode):
         # storage number, bytes: > 0 when taken, < 0 when given back
         self.events: list[tuple[int, int]] = []
         self.numbers: dict[int, int] = {}
-        self.taken = 0
+        self.free = count()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
@@ -71,29 +70,26 @@ class _Watch(TorchDispatchMode):
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
         read, results = _tensors_in((args, kwargs)), _tensors_in(out)
-        given = {tensor.untyped_storage()._cdata for tensor in read}
+        given = {each.untyped_storage()._cdata for each in read}
         made = [each for each in results if each.untyped_storage()._cdata not in given]
         if made or func._schema.is_mutable:  # and no view
-            for tensor in made:
-                self._take(tensor)
-            count = flop_registry.get(func._overloadpacket)
-            flops = count(*args, **kwargs, out_val=out) if count else 0
-            moved = sum(each.numel() * each.element_size() for each in (*read, *made))
-            self.operations.append(Operation(func.__name__, flops, moved))
+            for each in made:
+                self._take(each.untyped_storage())
+            formula = flop_registry.get(func._overloadpacket)
+            flops = formula(*args, **kwargs, out_val=out) if formula else 0
+            moved = sum(each.nbytes for each in (*read, *made))
+            self.operations.append(Operation(flops, moved))
         return out
 
-    def _take(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
+    def _take(self, storage: torch.UntypedStorage) -> None:
         key, size = storage._cdata, storage.nbytes()
         if key not in self.numbers:
-            self.numbers[key] = self.taken
-            self.events.append((self.taken, size))
-            weakref.finalize(storage, self._give_back, key, self.taken, size)
-            self.taken += 1
+            number = self.numbers[key] = next(self.free)
+            self.events.append((number, size))
+            weakref.finalize(storage, self._give_back, key, size)
 
-    def _give_back(self, key: int, number: int, size: int) -> None:
-        self.events.append((number, -size))
-        self.numbers.pop(key, None)
+    def _give_back(self, key: int, size: int) -> None:
+        self.events.append((self.numbers.pop(key), -size))
 
 
 class _Kernels(TorchFunctionMode):
@@ -107,8 +103,8 @@ class _Kernels(TorchFunctionMode):
         self.types: dict[Any, torch.dtype] = {}
         if bf16:
             self.types = dict.fromkeys(products, torch.bfloat16)
-        if bf16 and gpu:
-            self.types[F.group_norm] = torch.float32
+            if gpu:
+                self.types[F.group_norm] = torch.float32
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
@@ -135,26 +131,22 @@ def trace(preset: Preset, batch: int, bf16: bool = False, gpu: bool = True) -> T
             y_0, eps = torch.empty(2, batch, channels, size, size).unbind()
             x, gamma = downsample(y_0, preset.factor), torch.empty(batch)
             with _Kernels(bf16, gpu):
-                if preset.objective == "regression":
-                    loss = regression_loss(f, x, y_0, preset.loss_power)
-                else:
-                    loss = denoising_loss(f, x, y_0, gamma, eps, preset.loss_power)
+                # a regression's costs the same
+                loss = denoising_loss(f, x, y_0, gamma, eps, preset.loss_power)
             forward = len(watch.operations)
             loss.backward()
 
     stages = [each for each in f.modules() if isinstance(each, nn.ModuleList)]
-    gradients = set()
-    for p in f.parameters():
-        if p.grad is not None:
-            gradients.add(watch.numbers[p.grad.untyped_storage()._cdata])
-    of_gradients, rest = max(_levels(watch.events, gradients), key=sum)
+    asked = [p.grad.untyped_storage() for p in f.parameters() if p.grad is not None]
+    numbers = {watch.numbers[each._cdata] for each in asked}
+    gradients, activations = max(_levels(watch.events, numbers), key=sum)
     return Traced(
         parameters=_count(f),
         stage=max(_count(part) for parts in stages for part in parts),
         forward=watch.operations[:forward],
         backward=watch.operations[forward:],
-        gradients=of_gradients,
-        activations=rest,
+        gradients=gradients,
+        activations=activations,
     )
 
 
@@ -170,8 +162,10 @@ def _levels(
     events: list[tuple[int, int]], gradients: set[int]
 ) -> Iterator[tuple[int, int]]:
     """(bytes of gradients, bytes of the rest) after every event."""
-    of_gradients = accumulate(
-        size if number in gradients else 0 for number, size in events
-    )
-    rest = accumulate(0 if number in gradients else size for number, size in events)
-    return zip(of_gradients, rest, strict=True)
+    of_gradients, rest = 0, 0
+    for number, size in events:
+        if number in gradients:
+            of_gradients += size
+        else:
+            rest += size
+        yield of_gradients, rest

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from accelerate import Accelerator
@@ -45,16 +45,15 @@ def set_up(
     # channels_last with bf16
     slow = accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16"
     layout = torch.contiguous_format if shard or slow else torch.channels_last
-    network = _placed(build(preset), accelerator.device, layout)
+    network = build(preset)
+    network.to(accelerator.device, memory_format=layout)  # type: ignore[call-overload]
     averaged = copy.deepcopy(network).requires_grad_(False)
     if compile:
         network.compile()
 
+    f = _shard(network) if shard else accelerator.prepare(network)
     if shard:
-        f: nn.Module = _shard(network)
         _shard(averaged)
-    else:
-        f = accelerator.prepare(network)
     optimizer = torch.optim.AdamW(
         network.parameters(),
         preset.learning_rate,
@@ -66,22 +65,16 @@ def set_up(
 
 def averaged_network(learner: Learner) -> Network:
     """The network with the averaged weights, whole, in every process."""
+    device, options = learner.accelerator.device, StateDictOptions(full_state_dict=True)
     network = build(learner.preset)
-    whole_weights = StateDictOptions(full_state_dict=True)
-    network.load_state_dict(
-        get_model_state_dict(learner.averaged, options=whole_weights)
-    )
-    network = _placed(network, learner.accelerator.device, torch.channels_last)
+    network.load_state_dict(get_model_state_dict(learner.averaged, options=options))
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval().requires_grad_(False)
 
 
 def whole(tensor: Tensor) -> Tensor:
     """A tensor that may be spread over several processes, in one piece."""
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
-
-
-def _placed(network: Network, device: torch.device, layout: Any) -> Network:
-    return cast(Network, network.to(device, memory_format=layout))  # type: ignore[call-overload]
 
 
 def _shard(network: Network) -> Network:

@@ -13,7 +13,6 @@ import json
 import platform
 import re
 import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,8 +35,8 @@ def stop_signals() -> Iterator[list[signal.Signals]]:
     """The list of what asked to stop, empty at first: Ctrl-C, or SIGTERM, which job
     schedulers send. The step in hand is finished first.
 
-    A second Ctrl-C is a KeyboardInterrupt at once. In a thread, where Python handles no
-    signals, the list stays empty.
+    A second Ctrl-C is a KeyboardInterrupt at once. ValueError outside of the main
+    thread, where Python handles no signals.
     """
     asked: list[signal.Signals] = []
 
@@ -46,10 +45,8 @@ def stop_signals() -> Iterator[list[signal.Signals]]:
             raise KeyboardInterrupt
         asked.append(signal.Signals(number))
 
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, ask)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, ask) for number in numbers}
     try:
         yield asked
     finally:
@@ -100,11 +97,11 @@ def forget_after(path: Path, step: int) -> None:
     write_text("".join(kept), path)
 
 
-def unseen(pictures: Pictures, size: int, pixels: int = 2**20) -> High:
+def unseen(pictures: Pictures, size: int) -> High:
     """Held-out pictures to look at, always the same: as many as have a million pixels
     together, but 4 to 64.
     """
-    count = max(4, min(64, pixels // size**2))
+    count = max(4, min(64, 2**20 // size**2))
     if hasattr(pictures, "__len__"):
         count = min(count, len(pictures))
     with contextlib.closing(batches(pictures, count, seed=0)) as drawn:
@@ -120,18 +117,18 @@ def validate(
     Nothing is measured, {}, of a network that was trained without x: its pictures are
     of nothing that could be compared.
     """
+    y = y.to(accelerator.device)
     if accelerator.is_main_process:
         picture.parent.mkdir(parents=True, exist_ok=True)
-        write_picture(grid(f, y[:8].to(accelerator.device)), picture)
+        write_picture(grid(f, y[:8]), picture)
     if not f.preset.conditional:
         return {}
     own = y[accelerator.process_index :: accelerator.num_processes]
-    own = own.to(accelerator.device)
     measured = {"PSNR": 0.0, "SSIM": 0.0, "consistency": 0.0}
     if len(own):
         x = downsample(own, f.preset.factor)
         measured = measure(draw(f, x, seeds=[0])[0], own, x)
-    sums = torch.tensor(list(measured.values()), device=accelerator.device) * len(own)
+    sums = torch.tensor([*measured.values()], device=y.device) * len(own)
     means = accelerator.reduce(sums, "sum") / len(y)
     return dict(zip(measured, means.tolist(), strict=True))
 
@@ -141,7 +138,7 @@ def start_tracker(accelerator: Accelerator, name: str, preset: Preset) -> None:
     installed.
     """
     told = {
-        field: value if isinstance(value, (int, float, str)) else str(value)
+        field: str(value) if isinstance(value, tuple) else value
         for field, value in vars(preset).items()
     }
     accelerator.init_trackers("sr3mini", told)
@@ -153,13 +150,11 @@ def machine() -> str:
     """The kind of machine a figure was measured on: processor, cores in use, GPU if
     there is one.
     """
-    processor = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
+    processor, cpuinfo = platform.processor(), Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        named = re.search(
-            r"^model name\s*:\s*(.+?)\s*$", cpuinfo.read_text(), re.MULTILINE
-        )
-        processor = named[1] if named else processor
+        named = re.search(r"model name\s*: (.+)", cpuinfo.read_text())
+        processor = named[1].strip() if named else processor
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     cores = torch.get_num_threads()
-    return f"{processor}, {cores} core{'s' if cores > 1 else ''}{gpu}"
+    name = processor or platform.machine()
+    return f"{name}, {cores} core{'s' if cores > 1 else ''}{gpu}"

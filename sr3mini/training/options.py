@@ -67,6 +67,15 @@ _LEAST = {
 }
 
 
+def demand_equal_shares(batch: int, ranks: int, parts: int) -> None:
+    """ValueError when the processes cannot share a batch, each in so many parts."""
+    if batch % (ranks * parts):
+        raise ValueError(
+            f"a batch of {batch} pictures cannot be shared by {ranks} processes with"
+            f" {parts} micro-batches each: it must be a multiple of {ranks * parts}"
+        )
+
+
 def command(program: str, flags: Mapping[str, object]) -> str:
     """A line for the shell; flags that are None or False are left out."""
     said = [program]

@@ -9,13 +9,13 @@ step. Nor does the schedule of the learning rate.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -40,12 +40,10 @@ from .state import (
     step_of,
 )
 
-MAY_CHANGE = frozenset(
-    (
-        *("name", "precision", "pictures", "train_steps", "batch_size"),
-        *("learning_rate", "warmup_steps", "decay", "weight_decay", "ema_decay"),
-        *("loss_power", "dropout", "blur", "from_files", "sampling_steps"),
-    )
+MAY_CHANGE = (
+    *("name", "precision", "pictures", "train_steps", "batch_size"),
+    *("learning_rate", "warmup_steps", "decay", "weight_decay", "ema_decay"),
+    *("loss_power", "dropout", "blur", "from_files", "sampling_steps"),
 )
 """What may have another value when a training goes on: what does not decide which
 numbers there are and what they mean.
@@ -64,17 +62,12 @@ class Done:
     best_step: int = 0
 
     def after(self, losses: list[float], seconds: float) -> Done:
-        return dataclasses.replace(
-            self,
-            step=self.step + len(losses),
-            seconds=seconds,
-            losses=(self.losses + losses)[-200:],
-        )
+        step, last = self.step + len(losses), (self.losses + losses)[-200:]
+        return replace(self, step=step, seconds=seconds, losses=last)
 
     def recent(self, steps: int = 200) -> float:
         """The mean loss of the last steps."""
-        last = self.losses[-steps:]
-        return sum(last) / max(1, len(last))
+        return fmean(self.losses[-steps:] or [0.0])
 
 
 def begin_or_go_on(
@@ -93,8 +86,8 @@ def begin_or_go_on(
     step = torch.tensor([state.told["step"] if state else 0], device=accelerator.device)
     if (accelerator.gather(step) != step).any():
         raise ValueError(
-            f"the processes find different training states in {states}: it must lie on"
-            " a file system that all machines share"
+            f"the processes find different training states in {states}, which must lie"
+            " on a file system that all machines share"
         )
     done, streams = Done(), [None]
     if state:
@@ -125,11 +118,9 @@ def keep(
     tensors, streams = _tensors(learner), gather_object([stream])
     if learner.accelerator.is_main_process:
         states = out / "state"
-        written = {**dataclasses.asdict(done), **told, "streams": streams}
+        written = {**vars(done), **told, "streams": streams}
         save_state(state_path(states, done.step), tensors, written)
-        steps = [step_of(path) for path in state_paths(states)]
-        kept = [step for step in steps if keep_every and step % keep_every == 0]
-        forget_states(states, [done.best_step, *kept])
+        forget_states(states, done.best_step, keep_every)
     learner.accelerator.wait_for_everyone()
 
 
@@ -139,12 +130,12 @@ def _demand_room(out: Path, resume: bool) -> None:
     if paths and not resume:
         raise ValueError(
             f"{out} holds a training that came to step {step_of(paths[-1])}: pass"
-            " --resume to go on with it, or train into another folder with --out"
+            " --resume to go on with it, or another --out"
         )
     if not paths and (out / "model.safetensors").exists():
         raise ValueError(
-            f"{out} holds a model, and no state of its training to go on from: train"
-            " into another folder with --out"
+            f"{out} holds a model, and no state of its training to go on from: pass"
+            " another --out"
         )
 
 
@@ -171,18 +162,10 @@ def _compare(state: State, told: Mapping[str, Any]) -> None:
     """ValueError when another network, other pictures or another order are asked for
     than the state's; a warning for what else is new.
     """
-    if state.told.get("seed") != told["seed"]:
-        raise ValueError(
-            f"{state.path} was trained with --seed {state.told.get('seed')}, not"
-            f" {told['seed']}: go on with that one"
-        )
     preset = Preset.from_json(json.dumps(state.told.get("preset")))
-    old = {**state.told, **dataclasses.asdict(preset)}
-    new = {
-        **told["preset"],
-        "precision": told["precision"],
-        "pictures": told["pictures"],
-    }
+    old = {**state.told, **vars(preset)}
+    new = {**told["preset"], **told}
+    del new["preset"]
     changed = {
         name: f"{name} = {value} instead of {old.get(name)}"
         for name, value in new.items()
@@ -195,9 +178,8 @@ def _compare(state: State, told: Mapping[str, Any]) -> None:
             f" {', '.join(fixed)}"
         )
     if changed:
-        warnings.warn(
-            f"the training goes on with {', '.join(changed.values())}", stacklevel=2
-        )
+        news = ", ".join(changed.values())
+        warnings.warn(f"the training goes on with {news}", stacklevel=2)
 
 
 def _tensors(learner: Learner) -> dict[str, Tensor]:
@@ -233,15 +215,15 @@ def _restore(learner: Learner, state: State) -> None:
                 " missing, left over, or has another shape or type"
             )
 
-    moments: Any = {"param_groups": [{**optimizer.param_groups[0], "params": trained}]}
-    moments["state"] = {
+    moments: Any = {
         name: {kind: tensors[f"{name}.{kind}"] for kind in MOMENTS} for name in trained
     }
+    group = {**optimizer.param_groups[0], "params": trained}
     set_state_dict(
         weights,
         optimizer,
         model_state_dict={name: tensors[name] for name in shapes},
-        optim_state_dict=moments,
+        optim_state_dict={"state": moments, "param_groups": [group]},
         options=StateDictOptions(full_state_dict=True),
     )
     for p, kinds in optimizer.state.items():  # which fused AdamW takes to lie as p does

@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,7 +64,7 @@ def save_state(path: Path, tensors: dict[str, Tensor], told: dict[str, Any]) -> 
         beside.mkdir(parents=True)
         save_file(tensors, beside / "state.safetensors")
         (beside / "state.json").write_text(json.dumps(told, allow_nan=False))
-        (beside / "SHA256SUMS").write_text("".join(map("{}\n".format, _sums(beside))))
+        (beside / "SHA256SUMS").write_text(_sums(beside))
         for name in (*FILES, "SHA256SUMS", "."):
             _to_disk(beside / name)
         # only a damaged one can have the name of a new one
@@ -78,13 +77,11 @@ def load_state(path: Path) -> State:
     whole or not one of ours.
     """
     try:
-        if (path / "SHA256SUMS").read_text(encoding="utf-8").splitlines() != _sums(
-            path
-        ):
-            raise ValueError("the checksum of one of its files is another one")
+        if (path / "SHA256SUMS").read_text() != _sums(path):
+            raise ValueError("a checksum is wrong")
         told = json.loads((path / "state.json").read_text(encoding="utf-8"))
         if not isinstance(told, dict) or told.get("step") != step_of(path):
-            raise ValueError("state.json does not tell the step of the folder's name")
+            raise ValueError("state.json tells another step")
         return State(path, load_file(path / "state.safetensors"), told)
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -106,29 +103,33 @@ def latest_state(states: Path) -> State | None:
             warnings.warn(f"passed over: {error}", stacklevel=2)
     if paths:
         raise ValueError(
-            f"none of the {len(paths)} training states in {states} is whole; restore"
+            f"none of the {len(paths)} training states in {states} is whole: restore"
             " one, or train into another folder"
         )
     return None
 
 
-def forget_states(states: Path, keep: Iterable[int], newest: int = 2) -> None:
-    """Remove all states but the `newest` ones and those after the steps `keep`, and
-    what a kill left half-written.
+def forget_states(states: Path, best: int, every: int = 0) -> None:
+    """Remove all states but the newest two, the one after `best` steps and those at
+    multiples of `every` (0: none), and what a kill left half-written.
     """
-    kept = {state_path(states, step) for step in keep}
-    for path in (*state_paths(states)[:-newest], *states.glob(".step_*.part")):
-        if path not in kept:
-            shutil.rmtree(path, ignore_errors=True)
+    gone = list(states.glob(".step_*.part"))
+    for path in state_paths(states)[:-2]:
+        step = step_of(path)
+        if step != best and not (every and step % every == 0):
+            gone.append(path)
+    for path in gone:
+        shutil.rmtree(path, ignore_errors=True)
 
 
-def _sums(folder: Path) -> list[str]:
-    """The lines of SHA256SUMS for the files in a folder."""
+def _sums(folder: Path) -> str:
+    """SHA256SUMS for the files in a folder."""
     lines = []
     for name in FILES:
         with (folder / name).open("rb") as file:
-            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}")
-    return lines
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        lines.append(f"{digest}  {name}\n")
+    return "".join(lines)
 
 
 def _to_disk(path: Path) -> None:

@@ -9,14 +9,13 @@ The steps themselves are `learn`; what is watched and told on the way is `monito
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import math
 import os
 import signal
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +25,8 @@ from accelerate.state import AcceleratorState
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ..data import open_pictures
-from ..data.batches import Pictures, batches, rows
-from ..data.folder import Folder
-from ..data.workers import Batches
+from ..data import Batches, Folder, Pictures, batches, open_pictures, rows
 from ..files.writing import write_picture, write_text
-from ..metrics import SMALLEST
 from ..model.card import describe
 from ..model.checkpoint import save
 from ..model.network import Network
@@ -50,7 +45,7 @@ from .monitor import (
     unseen,
     validate,
 )
-from .options import Options, command
+from .options import Options, command, demand_equal_shares
 from .resume import Done, begin_or_go_on, keep
 from .state import state_paths
 
@@ -71,8 +66,15 @@ def train(
     loss is no number any more.
     """
     run = begin(preset, Path(out), Options(**options))
+    bar = tqdm(
+        total=preset.train_steps * preset.batch_size,
+        initial=run.done.step * preset.batch_size,
+        disable=not (progress and run.learner.accelerator.is_main_process),
+        desc=preset.name,
+        unit="image",
+    )
     with stop_signals() as asked:
-        with contextlib.closing(run.y), bar_of(run, progress) as bar:
+        with contextlib.closing(run.y), bar:
             loop(run, asked, bar)
         return finish(run, asked)
 
@@ -93,16 +95,7 @@ class Run:
     told: dict[str, Any]  # into every state
     began: Done
     done: Done
-    clock: float = dataclasses.field(default_factory=time.monotonic)
-
-    def seconds(self) -> float:
-        """Since the first step, over all runs that went on."""
-        return self.began.seconds + time.monotonic() - self.clock
-
-    @property
-    def first(self) -> bool:
-        """Whether this is the process that writes."""
-        return bool(self.learner.accelerator.is_main_process)
+    clock: float  # when all would have begun, had it never stopped
 
 
 def begin(preset: Preset, out: Path, options: Options) -> Run:
@@ -113,15 +106,15 @@ def begin(preset: Preset, out: Path, options: Options) -> Run:
     # Accelerate's own FSDP is for GPUs only, and would round gamma to bfloat16
     shard = os.environ.pop("ACCELERATE_USE_FSDP", "") == "true" or options.shard
     accelerator = _accelerator(out, options)
-    _demand_equal_shares(preset, accelerator)
+    ranks, parts = accelerator.num_processes, options.micro_batches
+    demand_equal_shares(preset.batch_size, ranks, parts)
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=out):  # now, not after the training
-        pass
+    tempfile.TemporaryFile(dir=out).close()  # now, not after the training
 
     torch.manual_seed(options.seed)  # of the first weights
     learner = set_up(preset, accelerator, shard, options.compile)
     told = {
-        "preset": dataclasses.asdict(preset),
+        "preset": vars(preset),
         "seed": options.seed,
         "precision": options.precision,
         "pictures": len(pictures) if hasattr(pictures, "__len__") else None,
@@ -138,42 +131,45 @@ def begin(preset: Preset, out: Path, options: Options) -> Run:
         seed=options.seed,
         start=done.step,
         rank=accelerator.process_index,
-        ranks=accelerator.num_processes,
+        ranks=ranks,
         workers=workers,
         state=stream,
     )
     seen = unseen(held_out, preset.size)
-    return Run(preset, out, options, learner, pictures, y, seen, told, done, done)
+    clock = time.monotonic() - done.seconds
+    return Run(
+        preset, out, options, learner, pictures, y, seen, told, done, done, clock
+    )
 
 
 def loop(run: Run, asked: list[signal.Signals], bar: tqdm) -> None:
     """Step after step, until the last one or until somebody asks to stop."""
     preset, options, accelerator = run.preset, run.options, run.learner.accelerator
-    steps = learn(run.learner, run.y, seed=options.seed, start=run.done.step)
+    learning = learn(run.learner, run.y, seed=options.seed, start=run.done.step)
     # to read a loss is to wait for the GPU
     read_every = 1 if accelerator.device.type == "cpu" else 10
     losses: list[Tensor] = []
 
     for step in range(run.done.step + 1, preset.train_steps + 1):
-        losses.append(next(steps))
+        losses.append(next(learning))
         bar.update(preset.batch_size)
-        last = step == preset.train_steps
+        last, every = step == preset.train_steps, options.validate_every
         saves = last or step % options.save_every == 0
-        validates = options.validate_every > 0 and step % options.validate_every == 0
+        validates = every > 0 and step % every == 0
         if not (saves or validates or step % read_every == 0):
             continue
         values, stopping = agreed(accelerator, losses, asked)
         losses.clear()
         _demand_finite(run, values)
-        run.done = run.done.after(values, run.seconds())
+        run.done = run.done.after(values, time.monotonic() - run.clock)
         bar.set_postfix(loss=f"{run.done.recent():.4f}", refresh=False)
         if last or step % NOTED == 0:
             _note_progress(run)
         if validates:
             saves |= _look(run)
         if saves or stopping:
-            stream, every = run.y.state(), options.keep_every
-            keep(run.learner, run.out, run.done, run.told, stream, every)
+            kept, stream = options.keep_every, run.y.state()
+            keep(run.learner, run.out, run.done, run.told, stream, kept)
         if stopping:
             break
 
@@ -181,30 +177,18 @@ def loop(run: Run, asked: list[signal.Signals], bar: tqdm) -> None:
 def finish(run: Run, asked: list[signal.Signals]) -> Network:
     """The averaged network, written and returned."""
     accelerator, f = run.learner.accelerator, averaged_network(run.learner)
-    if run.first:
+    if accelerator.is_main_process:
         _write(f, run)
     accelerator.end_training()
     if signal.SIGTERM in asked:
         raise SystemExit(0)
-    if run.first:
+    if accelerator.is_main_process:
         samples = grid(f, run.seen[:8].to(accelerator.device))
         write_picture(samples, run.out / "samples.png")
         if asked:
             steps = f"{run.done.step} of {run.preset.train_steps}"
             tqdm.write(f"stopped after {steps} steps; keeping what was learnt")
     return f.cpu()
-
-
-def bar_of(run: Run, progress: bool) -> tqdm:
-    """The progress bar, which counts pictures; one for all processes."""
-    size = run.preset.batch_size
-    return tqdm(
-        total=run.preset.train_steps * size,
-        initial=run.done.step * size,
-        disable=not (progress and run.first),
-        desc=run.preset.name,
-        unit="image",
-    )
 
 
 def _accelerator(out: Path, options: Options) -> Accelerator:
@@ -222,51 +206,29 @@ def _accelerator(out: Path, options: Options) -> Accelerator:
 def _demand_pictures(preset: Preset, data: str | None) -> None:
     name = f"preset {preset.name} trains on"
     if preset.data == "glyphs" and data is not None:
-        raise ValueError(f"{name} glyphs, not on a folder: leave --data out")
+        raise ValueError(f"{name} glyphs: leave --data out")
     if preset.data != "glyphs" and data is None:
-        raise ValueError(
-            f"{name} your own pictures: pass --data with the folder that holds them"
-        )
-    if preset.size < SMALLEST:
-        raise ValueError(
-            f"{name} pictures of {preset.size} pixels a side, but those held out can be"
-            f" measured from {SMALLEST} on"
-        )
-
-
-def _demand_equal_shares(preset: Preset, accelerator: Accelerator) -> None:
-    ranks, parts = accelerator.num_processes, accelerator.gradient_accumulation_steps
-    if preset.batch_size % (ranks * parts):
-        raise ValueError(
-            f"a batch of {preset.batch_size} pictures cannot be shared by {ranks}"
-            f" processes with {parts} micro-batches each: it must be a multiple of"
-            f" {ranks * parts}"
-        )
+        raise ValueError(f"{name} your own pictures: pass --data with their folder")
 
 
 def _demand_finite(run: Run, losses: list[float]) -> None:
     """FloatingPointError when a loss, or its gradient, is no number: with its step, the
     pictures it was measured on, and what to go on from.
     """
-    bad = [i for i, loss in enumerate(losses) if not math.isfinite(loss)]
-    if not bad:
-        return
-    step, preset = run.done.step + bad[0], run.preset
-    states = state_paths(run.out / "state")
-    cure = f"go on from {states[-1]} with --resume" if states else "start again"
-    said = (
-        f"the loss or its gradient became {losses[bad[0]]} at step {step}; lower the"
-        f" learning rate ({preset.learning_rate:g}) and {cure}"
-    )
-    if isinstance(run.pictures, Folder):
-        files, folder = run.pictures.files, run.pictures.path
-        taken = rows(
-            len(run.pictures), preset.batch_size, run.options.seed, step
-        ).tolist()
-        names = ", ".join(str(files[row].relative_to(folder)) for row in taken[:8])
-        more = f" and {len(taken) - 8} more" if len(taken) > 8 else ""
-        said += f"; its pictures were {names}{more}"
-    raise FloatingPointError(said)
+    for step, loss in enumerate(losses, run.done.step):
+        if math.isfinite(loss):
+            continue
+        said = f"the loss or its gradient became {loss} at step {step}"
+        states, rate = state_paths(run.out / "state"), run.preset.learning_rate
+        cure = f"go on from {states[-1]} with --resume" if states else "start again"
+        said += f"; lower the learning rate ({rate:g}) and {cure}"
+        if isinstance(run.pictures, Folder):
+            n, size = len(run.pictures), run.preset.batch_size
+            taken = rows(n, size, run.options.seed, step).tolist()
+            files = [run.pictures.files[row] for row in taken]
+            names = [str(file.relative_to(run.pictures.path)) for file in files]
+            said += f"; its pictures were {', '.join(names)}"
+        raise FloatingPointError(said)
 
 
 def _note_progress(run: Run) -> None:
@@ -285,18 +247,18 @@ def _look(run: Run) -> bool:
     """Measure held-out pictures; whether the average is the best one so far, which is
     then kept.
     """
-    accelerator, step = run.learner.accelerator, run.done.step
+    accelerator, done = run.learner.accelerator, run.done
     f = averaged_network(run.learner)
-    sheet = run.out / "samples" / f"step_{step:08}.png"
+    sheet = run.out / "samples" / f"step_{done.step:08}.png"
     figures = validate(accelerator, f, run.seen, sheet)
     if not figures:
         return False
-    note(accelerator, run.out, step, figures)
-    best = -math.inf if run.done.best is None else run.done.best
+    note(accelerator, run.out, done.step, figures)
+    best = -math.inf if done.best is None else done.best
     if not figures["PSNR"] > best:
         return False
-    run.done = dataclasses.replace(run.done, best=figures["PSNR"], best_step=step)
-    if run.first:
+    run.done = replace(done, best=figures["PSNR"], best_step=done.step)
+    if accelerator.is_main_process:
         save(run.out / "best.safetensors", f, torch.float16)
     return True
 
@@ -308,7 +270,7 @@ def _write(f: Network, run: Run) -> None:
     speed = done.step * preset.batch_size / max(done.seconds, 1e-9)
     about: dict[str, Any] = {
         "trained": _command(preset, run.options),
-        "preset": dataclasses.asdict(preset),
+        "preset": vars(preset),
         "parameters": sum(p.numel() for p in f.parameters()),
         "steps": done.step,
         "complete": done.step >= preset.train_steps,
@@ -325,15 +287,13 @@ def _write(f: Network, run: Run) -> None:
 
 def _command(preset: Preset, options: Options) -> str:
     """What trains the same again; config.json lies beside the model."""
-    usual = PRESETS.get(preset.name, preset)
-    batch, rate = preset.batch_size, preset.learning_rate
+    usual, steps = PRESETS.get(preset.name), preset.train_steps
+    known = usual is not None and replace(usual, train_steps=steps) == preset
     flags = {
-        "--preset": preset.name if preset.name in PRESETS else "config.json",
+        "--preset": preset.name if known else "config.json",
         "--seed": options.seed,
-        "--steps": preset.train_steps,
-        "--batch-size": batch if batch != usual.batch_size else None,
-        "--learning-rate": f"{rate:g}" if rate != usual.learning_rate else None,
+        "--steps": steps,
         "--data": options.data,
-        "--precision": options.precision if options.precision != "no" else None,
+        "--precision": None if options.precision == "no" else options.precision,
     }
     return command("sr3mini train", flags)

@@ -582,9 +582,8 @@ def test_a_training_is_not_begun_over_another_and_goes_on_where_it_was_asked_to(
     )
     about = json.loads((out / "model.json").read_text())
     assert (
-        about["trained"]
-        == "sr3mini train --preset tiny --seed 0 --steps 4 --batch-size 4"
-        f" --learning-rate 0.001 --data {own} --precision bf16"
+        about["trained"] == "sr3mini train --preset config.json --seed 0 --steps 4"
+        f" --data {own} --precision bf16"
     )
     assert (about["steps"], about["complete"]) == (4, True)
     assert "no preset 'mine'" in fails(capsys, "train", "--preset", "mine")

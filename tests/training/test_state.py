@@ -212,7 +212,7 @@ def test_states_are_forgotten_but_for_the_newest_and_those_to_keep(
         save_state(state_path(tmp_path, step), {"a": torch.zeros(1)}, {"step": step})
     (tmp_path / ".step_00000003.part").mkdir()  # what a kill leaves
     (tmp_path / "notes").mkdir()
-    forget_states(tmp_path, keep={2})
+    forget_states(tmp_path, best=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "notes",
         "step_00000002",
