@@ -41,7 +41,5 @@ def generate(
     clear_up_when_terminated()
     f = load(model, pick_device(device))
     network_calls(f, steps)
-    for path in write_generated(
-        f, out, count, steps=steps, seed=seed, overwrite=overwrite, progress=True
-    ):
+    for path in write_generated(f, out, count, steps, seed, overwrite):
         print(path)

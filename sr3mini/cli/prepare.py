@@ -34,8 +34,7 @@ def prepare(
         jobs: how many processes work at once, if not one a core.
         group_by_folder: hold out whole folders, such as one of each person, instead of
             single pictures.
-        public: download this set instead of giving SRC: clothing; ffhq and celeba-hq
-            say how to get them.
+        public: download this set instead of giving SRC: clothing.
         yes: accept the licence of the public set without being asked.
     """
     from ..data.prepared import prepare as run
@@ -43,10 +42,7 @@ def prepare(
     between("size", size, 1, 4096)
     jobs = (os.cpu_count() or 1) if jobs is None else between("jobs", jobs, 1, 1024)
     if (source is None) == (public is None):
-        raise ValueError(
-            "give either the folder that holds your pictures, or --public and the name"
-            " of a set"
-        )
+        raise ValueError("give either the folder of your pictures, or --public NAME")
     name = public or (source or Path()).resolve().name
     out = out or Path("data") / f"{name}_{size}"
     notes: dict[str, str] = {}
@@ -68,17 +64,10 @@ def _summary(record: dict[str, Any], out: Path) -> None:
         f" {record['train']} to train on, {record['test']} held out"
     )
     if enlarged := record["enlarged"]:
-        made = record["made"]
-        of = "them" if made == record["pictures"] else f"the {made} made in this run"
-        print(
-            f"{enlarged} of {of} were smaller than {square} and were enlarged, which"
-            " teaches blur"
-        )
+        made = f"{record['made']} made in this run"
+        print(f"{enlarged} of the {made} were enlarged, which teaches blur")
     if skipped := record["skipped"]:
-        print(
-            f"{len(skipped)} files were skipped; each is named in {out / RECORD}, the"
-            " first here:"
-        )
+        print(f"{len(skipped)} files were skipped; {out / RECORD} names each, such as")
         for file, reason in list(skipped.items())[:5]:
             print(f"  {file} {reason}")
 
@@ -92,11 +81,9 @@ def _fetch(name: str, folder: Path, yes: bool) -> dict[str, str]:
     chosen = public(name)
     terms = f"from     {chosen.home}\nlicence  {chosen.licence}"
     print(f"{chosen.title}\n{terms}", flush=True)
-    if chosen.address and not yes:
+    if not yes:
         if not sys.stdin.isatty():
-            raise ValueError(
-                "nothing was downloaded: accept the licence above with --yes"
-            )
+            raise ValueError("to accept the licence above, add --yes")
         if input("Download on these terms? Type yes: ").strip().lower() != "yes":
             raise ValueError("nothing was downloaded")
     sha256 = fetch(name, folder)

@@ -80,8 +80,7 @@ def upscale(
     _check_pictures(pictures, samples > 1 or sheet)
     if factor is not None and (size is not None or not 0 < factor <= 1000):
         raise ValueError(
-            f"factor = {factor:g}, but it must be above 0 and at most 1000, and leaves"
-            " no choice to --size"
+            f"factor = {factor:g}, but it must lie between 0 and 1000, without --size"
         )
     between("samples", samples, 1, 10_000)
     between("seed", seed, 0, 2**32)
@@ -95,9 +94,7 @@ def upscale(
     wish = Wish(factor, shape, samples, format, sheet, seed, steps, tile, numbers)
     if Path("-") in pictures:
         return _from_standard_input(networks, wish)
-    for path in upscale_files(
-        pictures, networks, out, wish, overwrite=overwrite, progress=True
-    ):
+    for path in upscale_files(pictures, networks, out, wish, overwrite=overwrite):
         print(path)
 
 
@@ -109,13 +106,11 @@ def _check_pictures(pictures: tuple[Path, ...], several: bool) -> None:
         return
     if len(pictures) > 1 or several:
         raise ValueError(
-            "- reads one picture from standard input and writes one to standard output:"
-            " leave other pictures, --samples and --sheet out"
+            "- is one picture in and one out: leave other pictures, --samples and"
+            " --sheet out"
         )
     if sys.stdout.isatty():
-        raise ValueError(
-            "standard output is this terminal, which shows no pictures: add > FILE"
-        )
+        raise ValueError("this terminal shows no pictures: add > FILE")
 
 
 def _check_calls(networks: list[Network], steps: int | None, samples: int) -> None:
@@ -127,25 +122,18 @@ def _check_calls(networks: list[Network], steps: int | None, samples: int) -> No
         network_calls(f, steps)
     if samples > 1 and not drawing:
         raise ValueError(
-            f"{networks[-1].preset.name} is a regression network and gives one answer"
-            " to a picture: leave --samples out"
+            "a regression network gives one answer to a picture: leave --samples out"
         )
 
 
 def _from_standard_input(networks: list[Network], wish: Wish) -> None:
-    from tqdm.auto import tqdm
-
     from ..files.reading import read
-    from ..upscaling.upscale_files import upscale_file, windows
+    from ..upscaling.upscale_files import upscale_file
 
-    picture = read(sys.stdin.buffer.read())
-    total = windows(picture, networks, wish, "standard input")
-    with (
-        tempfile.TemporaryDirectory() as beside,
-        tqdm(total=total, desc="standard input", unit="window") as bar,
-    ):
+    picture, name = read(sys.stdin.buffer.read()), "standard input"
+    with tempfile.TemporaryDirectory() as beside:
         goal = Path(beside) / "large"
-        (result,) = upscale_file(picture, networks, goal, wish, bar.update)
+        (result,) = upscale_file(picture, networks, goal, wish, name)
         sys.stdout.buffer.write(result.read_bytes())
 
 
@@ -156,7 +144,6 @@ def _size(text: str | None) -> tuple[int, int] | None:
     found = re.fullmatch(r"(\d{1,7})[xX×](\d{1,7})", text.strip())
     if found is None or not int(found[1]) * int(found[2]):
         raise ValueError(
-            f"size = {text!r}, but it must be a width and a height in pixels, such as"
-            " 1920x1080"
+            f"size = {text!r}, but it must be a width and a height, such as 1920x1080"
         )
     return int(found[2]), int(found[1])

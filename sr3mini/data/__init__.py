@@ -15,32 +15,26 @@ in batches, where they are needed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from ..files.reading import from_bytes, read_picture, read_square, square, to_bytes
+from ..files.reading import from_bytes, read_picture, square, to_bytes
 from ..files.writing import save_picture, write_picture, write_text
 from .batches import Pictures, batches, rows
 from .folder import Folder, Split, folder, folder_kind
-from .glyphs import ALPHABET, STYLES, Glyphs, glyphs
+from .glyphs import ALPHABET, glyphs
 from .pairs import Pairs
 from .prepared import prepared
 from .shards import Stream, is_stream
-from .workers import Batches
 
 __all__ = [
     "ALPHABET",
-    "STYLES",
-    "Batches",
     "Folder",
-    "Glyphs",
-    "Split",
-    "Stream",
     "batches",
     "from_bytes",
     "glyphs",
     "open_pictures",
     "read_picture",
-    "read_square",
     "rows",
     "save_picture",
     "square",
@@ -63,11 +57,6 @@ def open_pictures(
         return glyphs(split, size, channels)
     if is_stream(data):
         return Stream(data, size, channels, split)
-    kind = folder_kind(Path(data))
-    if kind == "pairs":
-        return Pairs(data, size, channels, split)
-    return (
-        prepared(data, size, channels, split)
-        if kind == "prepared"
-        else folder(data, size, channels, split)
-    )
+    kinds: dict[str, Callable[..., Folder]]
+    kinds = {"prepared": prepared, "pairs": Pairs, "pictures": folder}
+    return kinds[folder_kind(Path(data))](data, size, channels, split)

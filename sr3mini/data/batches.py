@@ -7,18 +7,17 @@ batches(pictures, batch_size, ...)    these pictures, decoded ahead by worker pr
 from __future__ import annotations
 
 import itertools
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
 from jaxtyping import Int64
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from .folder import Folder
 from .glyphs import Glyphs
 from .shards import Stream, stream_batches
-from .workers import Batches, Dealt, floats_ahead, permutation
+from .workers import Batches, Dealt, Made, floats_ahead, permutation
 
 Pictures = Glyphs | Folder | Stream
 
@@ -61,15 +60,13 @@ def batches(
     """
     if batch_size % ranks:
         raise ValueError(
-            f"a batch of {batch_size} pictures cannot be shared by {ranks} processes;"
-            f" choose a multiple of {ranks}"
+            f"a batch of {batch_size} pictures cannot be shared by {ranks} processes"
         )
     own = batch_size // ranks
     if isinstance(pictures, Stream):
         if start and not state:
             raise ValueError(
-                f"{pictures.data} is a stream: it goes on from the state it was left"
-                f" in, not from step {start} alone"
+                f"{pictures.data} is a stream and goes on from a state, not from a step"
             )
         return stream_batches(pictures, own, seed, rank, ranks, workers, state)
 
@@ -79,20 +76,11 @@ def batches(
     )
     if isinstance(pictures, Glyphs):
         return Batches(pictures.batch(each) for each in wanted)
-    dealt = floats_ahead(_Lists(pictures), workers, wanted)
+    dealt = floats_ahead(Made(partial(_deal, pictures)), workers, wanted)
     return Batches(batch for batch, _ in dealt)
 
 
-class _Lists(Dataset[Dealt | ValueError]):
-    """Pictures of a folder by lists of rows."""
-
-    def __init__(self, pictures: Folder) -> None:
-        self.pictures = pictures
-
-    def __getitem__(self, wanted: Tensor) -> Dealt | ValueError:
-        skipped: list[str] = []
-        try:
-            read = [self.pictures.read(row, skipped) for row in wanted.tolist()]
-        except ValueError as error:
-            return error
-        return Dealt(torch.stack(read), skipped)
+def _deal(pictures: Folder, wanted: Tensor) -> Dealt:
+    skipped: list[str] = []
+    read = [pictures.read(row, skipped) for row in wanted.tolist()]
+    return Dealt(torch.stack(read), skipped)

@@ -56,9 +56,8 @@ class Names:
 
     def name(self, index: int) -> str:
         """The path below `root`."""
-        place = range(len(self))[index]  # counts from the end, or raises IndexError
-        start = self.ends[place - 1] + 1 if place else 0
-        return os.fsdecode(self.text[start : self.ends[place]])
+        start = self.ends[index - 1] + 1 if index else 0
+        return os.fsdecode(self.text[start : self.ends[index]])
 
     def all(self) -> list[str]:
         """All paths below `root`."""
@@ -116,10 +115,8 @@ class Folder(Dataset[Tensor]):
             except ValueError as error:
                 self.unreadable.add(file)
                 skipped.append(str(error))
-        raise ValueError(
-            f"none of the {n} files below {self.path} could be read as a picture"
-            + (f"; the first: {skipped[0]}" if skipped else "")
-        )
+        said = f"none of the {n} files below {self.path} could be read as a picture"
+        raise ValueError("; ".join([said, *skipped[:1]]))
 
     def square(self, file: Path) -> UInt8[Tensor, "C S S"]:
         """One file as a picture, 0..255. ValueError when it is none."""
@@ -151,25 +148,15 @@ def folder_kind(path: Path) -> Literal["prepared", "pairs", "pictures"]:
     return "pairs" if pairs else "pictures"
 
 
-def names_below(path: Path) -> Names:
-    """The files below a folder that look like pictures; ValueError if none does."""
-    demand_folder(path)
-    looks = (name for name in walk(path) if name.lower().endswith(SUFFIXES))
-    names = Names(path, packed(looks))
+def names_below(path: Path, leave_out: Path | None = None) -> Names:
+    """The files of `walk` that look like pictures; ValueError if none does."""
+    found = walk(path, leave_out)
+    names = Names(path, packed(n for n in found if n.lower().endswith(SUFFIXES)))
     if not len(names):
         raise ValueError(
-            f"no picture below {path}: looked for names that end in"
-            f" {', '.join(SUFFIXES)}"
+            f"no picture below {path}: no name ends in {', '.join(SUFFIXES)}"
         )
     return names
-
-
-def demand_folder(path: Path) -> None:
-    """ValueError when a path is no folder."""
-    if not path.is_dir():
-        raise ValueError(
-            f"{path} is not a folder; give the folder that holds your pictures"
-        )
 
 
 def walk(path: Path, leave_out: Path | None = None) -> Iterator[str]:
@@ -178,16 +165,20 @@ def walk(path: Path, leave_out: Path | None = None) -> Iterator[str]:
 
     So is, with a warning, each folder further down that `sr3mini prepare` wrote: its
     squares are copies. A link that leads nowhere counts as a file, for whoever reads it
-    to name.
+    to name. ValueError when `path` is no folder.
     """
-    entered = {_identity(leave_out)} if leave_out and leave_out.exists() else set()
-    return _below(str(path), "", entered)
+    if not path.is_dir():
+        raise ValueError(
+            f"{path} is not a folder; give the folder that holds your pictures"
+        )
+    return _below(str(path), "", {os.path.realpath(leave_out)} if leave_out else set())
 
 
-def _below(place: str, prefix: str, entered: set[tuple[int, ...]]) -> Iterator[str]:
-    if _identity(place) in entered:
+def _below(place: str, prefix: str, entered: set[str]) -> Iterator[str]:
+    real = os.path.realpath(place)
+    if real in entered:
         return
-    entered.add(_identity(place))
+    entered.add(real)
     try:
         with os.scandir(place) as entries:
             here = sorted(entries, key=lambda entry: entry.name)
@@ -209,11 +200,6 @@ def _below(place: str, prefix: str, entered: set[tuple[int, ...]]) -> Iterator[s
             yield prefix + entry.name
 
 
-def _identity(place: str | Path) -> tuple[int, ...]:
-    status = os.stat(place)
-    return status.st_dev, status.st_ino
-
-
 def part(
     names: list[str], groups: Iterable[str], split: Split, path: Path
 ) -> list[str]:
@@ -221,15 +207,10 @@ def part(
     there are two. A group stays together.
     """
     marks = np.array([mark(os.fsencode(group)) for group in groups], np.uint64)
-    held_out = marks < 2**64 // HELD_OUT
-    if not held_out.any():
-        held_out = marks == marks.min()
+    held_out = marks <= max(2**64 // HELD_OUT, marks.min())
     if held_out.all():
-        warnings.warn(
-            f"too few pictures in {path} to hold some out: the same ones serve for"
-            " training and for testing",
-            stacklevel=3,
-        )
+        said = f"too few pictures in {path} to hold some out: all serve for both parts"
+        warnings.warn(said, stacklevel=3)
         return names
     return [names[i] for i in np.flatnonzero(held_out == (split == "test"))]
 

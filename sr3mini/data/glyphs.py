@@ -4,6 +4,7 @@ size and then read from a cache.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import string
@@ -12,6 +13,7 @@ import zipfile
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,18 +24,16 @@ from torch.utils.data import Dataset
 
 from ..files.reading import from_bytes
 from ..files.writing import atomic
-from .folder import Split
+from .folder import Split, mark
 
 ALPHABET = string.ascii_uppercase + string.ascii_lowercase + string.digits
+SLANTS = {"Sans": "Oblique", "SansMono": "Oblique", "Serif": "Italic"}
 STYLES = tuple(
     f"DejaVu{family}{style}"
-    for family, slant in (
-        ("Sans", "Oblique"),
-        ("SansMono", "Oblique"),
-        ("Serif", "Italic"),
-    )
+    for family, slant in SLANTS.items()
     for style in ("", "-Bold", f"-{slant}", f"-Bold{slant}")
 )
+ARRAYS = ("images", "code_points", "styles")  # of all glyphs, beside each other
 
 
 class Glyphs(Dataset[Tensor]):
@@ -52,7 +52,7 @@ class Glyphs(Dataset[Tensor]):
         colours: Float[Tensor, "N 2 3"] | None = None,
     ) -> None:
         self.images, self.colours = images, colours
-        self.characters, self.styles = list(characters), list(styles)
+        self.characters, self.styles = characters, styles
 
     def __len__(self) -> int:
         return len(self.images)
@@ -76,10 +76,7 @@ class Glyphs(Dataset[Tensor]):
         shown = list(zip(self.characters, self.styles, strict=True))
         if (wanted := (character, STYLES.index(style))) in shown:
             return shown.index(wanted)
-        raise KeyError(
-            f"{character!r} in {style} is not in this split of the glyphs; try the"
-            " other split, or another character"
-        )
+        raise KeyError(f"no {character!r} in {style} in this split; try the other one")
 
 
 @lru_cache(maxsize=4)
@@ -93,11 +90,10 @@ def glyphs(split: Split = "train", size: int = 32, channels: int = 1) -> Glyphs:
     to the same side. With `channels` = 3, each is dark on light or light on dark, in
     colours that never change. Rendered in about 5 s, then read from a cache.
     """
-    if split not in ("train", "test"):
-        raise ValueError(f"split = {split!r}, but glyphs have 'train' and 'test'")
-    if channels not in (1, 3):
+    if split not in ("train", "test") or channels not in (1, 3):
         raise ValueError(
-            f"channels = {channels}, but glyphs come in grey, 1, or in colour, 3"
+            f"split = {split!r} and channels = {channels}, but glyphs have 'train' and"
+            " 'test', 1 channel or 3"
         )
     images, code_points, styles = _all_glyphs(size)
     chosen = np.flatnonzero(_held_out(images, code_points) == (split == "test"))
@@ -118,26 +114,24 @@ def _colours(n: int) -> Float[Tensor, "n 2 3"]:
     return torch.where(swapped, dark_light.flip(1), dark_light)
 
 
-def _all_glyphs(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _all_glyphs(size: int) -> tuple[np.ndarray, ...]:
     """images (N, S, S) uint8, code points (N,), styles (N,); from the cache when it
     holds this very rendering.
     """
     cache = _cache(size)
-    try:
-        # np.load alone leaves a damaged file open
-        with cache.open("rb") as file, np.load(file) as stored:
-            return stored["images"], stored["code_points"], stored["styles"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        pass  # no cache yet, or a damaged one: render again
+    # no cache yet, or a damaged one, which np.load alone leaves open: render again
+    damages = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+    with contextlib.suppress(*damages), cache.open("rb") as file:
+        stored = np.load(file)
+        return tuple(stored[name] for name in ARRAYS)
 
-    images, code_points, styles = _render_all(size)
-    try:
+    rendered = _render_all(size)
+    with contextlib.suppress(OSError):  # costs a few seconds next time, nothing else
         cache.parent.mkdir(parents=True, exist_ok=True)
         with atomic(cache) as beside:
-            np.savez(beside, images=images, code_points=code_points, styles=styles)
-    except OSError:
-        pass  # costs a few seconds next time, nothing else
-    return images, code_points, styles
+            arrays: dict[str, Any] = dict(zip(ARRAYS, rendered, strict=True))
+            np.savez(beside, **arrays)
+    return rendered
 
 
 def _cache(size: int) -> Path:
@@ -145,14 +139,13 @@ def _cache(size: int) -> Path:
     import matplotlib
     import PIL
 
-    versions = f"{size} {matplotlib.__version__} {PIL.__version__}"
-    made_by = f"{versions} {Path(__file__).read_text(encoding='utf-8')}"
-    key = hashlib.sha256(made_by.encode()).hexdigest()[:16]
+    versions = f"{matplotlib.__version__} {PIL.__version__}"
+    key = mark(versions.encode() + Path(__file__).read_bytes())
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "sr3mini" / f"glyphs_{size}_{key}.npz"
+    return home / "sr3mini" / f"glyphs_{size}_{key:x}.npz"
 
 
-def _render_all(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _render_all(size: int) -> tuple[np.ndarray, ...]:
     import matplotlib
     from matplotlib.ft2font import FT2Font
 
@@ -193,15 +186,14 @@ def _held_out(images: np.ndarray, code_points: np.ndarray) -> np.ndarray:
     """Which rows belong to the test split, (N,) bool: whole groups of code points that
     share any picture.
     """
-    digests = [
-        hashlib.sha1(image, usedforsecurity=False).hexdigest() for image in images
-    ]
-    pictures = np.unique(digests, return_inverse=True)[1]
+    marks = np.array([mark(image.tobytes()) for image in images], np.uint64)
+    pictures = np.unique(marks, return_inverse=True)[1]
     group, before = code_points, code_points - 1
     while (group != before).any():  # until it is the least of each group
         before, group = group, _least(_least(group, pictures), code_points)
     alphabet = group[np.isin(code_points, [ord(c) for c in ALPHABET])]
-    return np.isin(group, alphabet) | np.array([_tenth(c) for c in group.tolist()])
+    digests = [hashlib.sha256(str(c).encode()).digest() for c in group.tolist()]
+    return np.isin(group, alphabet) | np.array([d[0] % 10 == 0 for d in digests])
 
 
 def _least(values: np.ndarray, keys: np.ndarray) -> np.ndarray:
@@ -209,8 +201,3 @@ def _least(values: np.ndarray, keys: np.ndarray) -> np.ndarray:
     least = np.full(keys.max() + 1, values.max())
     np.minimum.at(least, keys, values)
     return least[keys]
-
-
-def _tenth(code_point: int) -> bool:
-    """A fixed tenth of the code points, spread without pattern."""
-    return hashlib.sha256(str(code_point).encode()).digest()[0] % 10 == 0

@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -32,12 +31,10 @@ from ..degrade import downsample
 from ..files.reading import from_bytes, read_square
 from .folder import LMDB, SUFFIXES, Folder, Split, part
 
-Kinds = dict[str, dict[str, Path]]  # {"hr_128": {name: file}, ...}
-
 
 class Pairs(Folder):
     """A folder whose pictures are the y of such a set, sorted by name; cut and resized
-    where `size` is not theirs.
+    where `size` is not theirs. Of a set at several sizes, the largest is taken.
 
     `split`: None takes all of them; "train" and "test" part them as those of any
     folder, by a hash of the name. ValueError when the set holds none; ImportError, with
@@ -49,14 +46,15 @@ class Pairs(Folder):
     ) -> None:
         self.path = Path(path)
         self.is_lmdb = (self.path / LMDB).is_file()
-        found = self._in_lmdb() if self.is_lmdb else self._in_folders()
-        high, self.lows = _largest(found, "hr"), _largest(found, "lr")
+        found: dict[str, dict[int, dict[str, Path]]] = {"hr": {}, "lr": {}}
+        for key, file in self._in_lmdb() if self.is_lmdb else self._in_folders():
+            if parts := re.fullmatch(r"([hl]r)_(\d+)_(.+)", key, re.DOTALL):
+                of_size = found[parts[1]].setdefault(int(parts[2]), {})
+                of_size[parts[3]] = file
+        largest = (sizes[max(sizes)] if sizes else {} for sizes in found.values())
+        high, self.lows = largest
         if not high:
-            raise ValueError(
-                f"{self.path} holds no high-resolution picture: looked for"
-                f" {'keys' if self.is_lmdb else 'folders'} that begin with hr_ and a"
-                " size"
-            )
+            raise ValueError(f"{self.path} holds no picture hr_SIZE/… or hr_SIZE_…")
         names = sorted(high)
         self.names = names if split is None else part(names, names, split, self.path)
         super().__init__(path, size, channels, [high[name] for name in self.names])
@@ -67,7 +65,7 @@ class Pairs(Folder):
         if not self.is_lmdb:
             return read_square(file, size, self.channels)
         with _environment(self.path.resolve()).begin() as transaction:
-            key = os.fsencode(str(file.relative_to(self.path / LMDB)))
+            key = os.fsencode(file.relative_to(self.path / LMDB))
             return read_square(transaction.get(key), size, self.channels, str(file))
 
     def low(self, index: int, size: int) -> Float[Tensor, "C s s"] | None:
@@ -77,27 +75,18 @@ class Pairs(Folder):
         file = self.lows.get(self.names[index])
         return None if file is None else from_bytes(self.square(file, size))
 
-    def _in_folders(self) -> Kinds:
-        return {
-            folder.name: {
-                file.stem: file
-                for file in folder.iterdir()
-                if file.suffix.lower() in SUFFIXES
-            }
-            for folder in self.path.glob("[hl]r_*")
-            if re.fullmatch(r"[hl]r_\d+", folder.name) and folder.is_dir()
-        }
+    def _in_folders(self) -> Iterator[tuple[str, Path]]:
+        """The keys of an LMDB file, and the files that stand for its values."""
+        for file in self.path.glob("[hl]r_*/*"):
+            plain = file.parent.name[3:].isdecimal()  # not hr_128_old
+            if plain and file.suffix.lower() in SUFFIXES:
+                yield f"{file.parent.name}_{file.stem}", file
 
-    def _in_lmdb(self) -> Kinds:
-        """The same from the keys of an LMDB file, which are read from its index: no
-        picture is opened, and no name is guessed.
-        """
-        found: Kinds = defaultdict(dict)
+    def _in_lmdb(self) -> Iterator[tuple[str, Path]]:
+        """The keys, read from the index: no picture is opened, and no name guessed."""
         with _environment(self.path.resolve()).begin() as transaction:
             for key in map(os.fsdecode, transaction.cursor().iternext(values=False)):
-                if parts := re.fullmatch(r"([hl]r_\d+)_(.+)", key, re.DOTALL):
-                    found[parts[1]][parts[2]] = self.path / LMDB / key
-        return found
+                yield key, self.path / LMDB / key
 
 
 def conditions(
@@ -115,18 +104,9 @@ def conditions(
     for k, i in enumerate(rows):
         if pictures.files[i] in pictures.unreadable:
             continue
-        stored = pictures.low(i, x.shape[-1])
-        if stored is not None:
+        if (stored := pictures.low(i, x.shape[-1])) is not None:
             x[k] = stored
     return x
-
-
-def _largest(found: Kinds, kind: str) -> dict[str, Path]:
-    """The pictures of one kind, hr or lr; where a set was prepared at several sizes,
-    the largest.
-    """
-    sizes = [int(name[3:]) for name in found if name.startswith(kind) and found[name]]
-    return found[f"{kind}_{max(sizes)}"] if sizes else {}
 
 
 @lru_cache(maxsize=64)
@@ -137,12 +117,8 @@ def _environment(path: Path) -> Any:
     try:
         import lmdb
     except ImportError as error:
-        raise ImportError(
-            f"{path} is an LMDB set: pip install 'sr3mini[lmdb]'"
-        ) from error
+        raise ImportError(f"to read {path}: pip install 'sr3mini[lmdb]'") from error
     length = (path / LMDB).stat().st_size
-    if not length:
-        raise ValueError(f"{path / LMDB} is empty: copy it anew")
     try:
         environment = lmdb.open(str(path), readonly=True, lock=False, readahead=False)
     except lmdb.Error as error:

@@ -19,27 +19,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 from PIL import Image
-from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
-from ..files.reading import read_square_and_side
+from ..files.reading import decode, squared
 from ..files.writing import save_picture, write_bytes, write_text
-from .folder import (
-    RECORD,
-    Folder,
-    Names,
-    Split,
-    demand_folder,
-    folder_kind,
-    packed,
-    part,
-    walk,
-)
-from .workers import ahead
+from .folder import RECORD, Folder, Names, Split, folder_kind, packed, part, walk
+from .workers import Made, ahead
 
 SUFFIX = ".webp"
 CHUNK = 16  # files that a process takes at once
@@ -60,14 +50,12 @@ def prepared(
     text = index.read_bytes() if index.is_file() else b""
     if not (record.get("complete") and text):
         raise ValueError(
-            f"the preparation of {path} was interrupted; run the same sr3mini prepare"
-            " again"
+            f"{path} is half prepared: run the same sr3mini prepare once more"
         )
-    held = record["size"]
-    if held < size:
+    if record["size"] < size:
         raise ValueError(
-            f"{path} holds pictures of {held} x {held}, but {size} x {size} are wanted;"
-            f" prepare them again with --size {size}"
+            f"{path} holds pictures of {record['size']} pixels a side: prepare them"
+            f" again with --size {size}"
         )
     return Folder(path, size, channels, Names(path, text))
 
@@ -101,7 +89,18 @@ def prepare(
 
     out.mkdir(parents=True, exist_ok=True)
     _write_record(out, {"size": size, "complete": False})
-    skipped, made, enlarged = _make_all(_Maker(names, out, size), jobs, progress)
+    rows = [range(len(names))[i : i + CHUNK] for i in range(0, len(names), CHUNK)]
+    make = Made(partial(_make_some, names, out, size))
+    skipped: dict[str, str] = {}
+    made = enlarged = 0
+    said = f"preparing {out}"
+    with tqdm(total=len(names), disable=not progress, desc=said) as bar:
+        for taken, reasons, sides in ahead(make, jobs if jobs > 1 else 0, rows):
+            skipped |= reasons
+            made += len(sides)
+            enlarged += sum(side < size for side in sides)
+            bar.update(taken)
+
     kept = [name for name in names.all() if name not in skipped]
     if not kept:
         (out / RECORD).unlink()
@@ -109,45 +108,35 @@ def prepare(
             out.rmdir()
         name, reason = next(iter(skipped.items()))
         raise ValueError(
-            f"none of the {len(names)} files below {source} is a picture; the first:"
-            f" {name} {reason}"
+            f"no file below {source} is a picture; the first: {name} {reason}"
         )
 
     record: dict[str, Any] = {"size": size, "complete": True, "pictures": len(kept)}
     groups = [os.path.dirname(name) for name in kept] if group_by_folder else kept
     for split in get_args(Split):
         chosen = part(kept, groups, split, source)
-        index = packed(name + SUFFIX for name in chosen)
-        write_bytes(index, out / f"{split}.names")
+        write_bytes(packed(n + SUFFIX for n in chosen), out / f"{split}.names")
         record[split] = len(chosen)
-    record |= {"grouped_by_folder": group_by_folder, **(notes or {})}
-    record["skipped"] = skipped
+    record |= {**(notes or {}), "skipped": skipped}
     _write_record(out, record)
     return {**record, "made": made, "enlarged": enlarged}
 
 
 def _check(source: Path, out: Path, size: int) -> None:
-    demand_folder(source)
     if folder_kind(source) == "pairs":
         raise ValueError(
             f"{source} was prepared by other SR3 code, and is ready: for another size"
             " give its folder hr_... alone"
         )
-    if not out.exists():
-        return
-    wrong = ""
-    if not out.is_dir():
-        wrong = "is a file"
-    elif out.samefile(source):
-        wrong = "holds your pictures themselves"
-    elif (out / RECORD).exists():
-        before = _read_record(out)["size"]
-        if before != size:
-            wrong = f"holds pictures of {before} x {before}, not {size} x {size}"
-    elif any(out.iterdir()):
-        wrong = "holds other files"
+    if (out / RECORD).exists():
+        wrong = _read_record(out)["size"] != size
+    else:
+        wrong = out.is_file() or (out.is_dir() and any(out.iterdir()))
     if wrong:
-        raise ValueError(f"{out} {wrong}; name another folder to write to")
+        raise ValueError(
+            f"{out} is a file, or holds others, or pictures of another size; name"
+            " another folder to write to"
+        )
 
 
 def _read_record(path: Path) -> dict[str, Any]:
@@ -165,68 +154,35 @@ def _write_record(path: Path, record: dict[str, Any]) -> None:
     write_text(json.dumps(record, indent=1) + "\n", path / RECORD)
 
 
-Made = tuple[dict[str, str], list[int]]
-
-
-class _Maker(Dataset[Made | OSError]):
-    """Makes the pictures of a list of rows: ({name: reason} of what was skipped, the
-    sides that the others had before they were resized).
+def _make_some(
+    names: Names, out: Path, size: int, rows: range
+) -> tuple[int, dict[str, str], list[int]]:
+    """How many rows these were, {name: reason} of what was skipped, and the sides that
+    the others had before they were resized.
     """
-
-    def __init__(self, names: Names, out: Path, size: int) -> None:
-        self.names, self.out, self.size = names, out, size
-
-    def __getitem__(self, rows: range) -> Made | OSError:
-        skipped: dict[str, str] = {}
-        sides: list[int] = []
-        for row in rows:
-            name, file = self.names.name(row), self.names[row]
-            try:
-                sides += self._make(file, self.out / (name + SUFFIX))
-            except ValueError as error:
-                skipped[name] = str(error).removeprefix(f"{file} ")
-            except OSError as error:  # such as a full disk
-                return OSError(str(error))
-        return skipped, sides
-
-    def _make(self, file: Path, target: Path) -> list[int]:
-        """Make one square: [the side that it had in the picture], or [] where it is
-        there already.
-        """
-        if len(os.fsencode(file.name)) > LONGEST:
-            raise ValueError(f"has a name of more than {LONGEST} bytes")
-        there = file.exists() and target.is_file()
-        if there and target.stat().st_mtime >= file.stat().st_mtime:
-            return []
-        if file.with_name(target.name).is_dir():
-            raise ValueError(
-                f"would become {target.name}, a folder beside it; rename it"
-            )
-        square, side = read_square_and_side(file, self.size)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError) as error:
-            raise OSError(
-                f"a file of an earlier run is in the way of the folder {target.parent};"
-                " remove it"
-            ) from error
-        picture = Image.fromarray(square.permute(1, 2, 0).squeeze(2).numpy())
-        save_picture(picture, target, lossless=True, method=0)
-        return [side]
-
-
-def _make_all(
-    maker: _Maker, jobs: int, progress: bool
-) -> tuple[dict[str, str], int, int]:
-    """({name: reason} of what was skipped, how many were made, and enlarged)."""
-    n = len(maker.names)
-    rows = [range(i, min(i + CHUNK, n)) for i in range(0, n, CHUNK)]
     skipped: dict[str, str] = {}
-    made = enlarged = 0
-    with tqdm(total=n, disable=not progress, desc=f"preparing {maker.out}") as bar:
-        for reasons, sides in ahead(maker, jobs if jobs > 1 else 0, rows):
-            skipped |= reasons
-            made += len(sides)
-            enlarged += sum(side < maker.size for side in sides)
-            bar.update(min(CHUNK, n - bar.n))
-    return skipped, made, enlarged
+    sides: list[int] = []
+    for name, file in ((names.name(row), names[row]) for row in rows):
+        try:
+            sides += _make(file, out / (name + SUFFIX), size)
+        except ValueError as error:
+            skipped[name] = str(error).removeprefix(f"{file} ")
+    return len(rows), skipped, sides
+
+
+def _make(file: Path, target: Path, size: int) -> list[int]:
+    """Make one square: [the side that it had in the picture], or [] where it is there
+    already.
+    """
+    if len(os.fsencode(file.name)) > LONGEST:
+        raise ValueError(f"has a name of more than {LONGEST} bytes")
+    there = file.exists() and target.is_file()
+    if there and target.stat().st_mtime >= file.stat().st_mtime:
+        return []
+    if file.with_name(target.name).is_dir():
+        raise ValueError(f"would become {target.name}, a folder beside it; rename it")
+    array = decode(file)
+    square = squared(array, size).permute(1, 2, 0).squeeze(2).numpy()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    save_picture(Image.fromarray(square), target, lossless=True, method=0)
+    return [min(array.shape[:2])]

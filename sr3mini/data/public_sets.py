@@ -1,5 +1,4 @@
-r"""Public sets of pictures, fetched from their owners' own addresses, or, where these
-hand nothing to a program, how to get them by hand.
+r"""Public sets of pictures, fetched from their owners' own addresses.
 
 fetch("clothing", folder)     download, check, unpack
 """
@@ -20,17 +19,13 @@ ATTEMPTS = 6
 
 
 class Public(NamedTuple):
-    """A public set: what it is, on what terms, and where a program can have it
-    (`address`) or a person (`by_hand`).
-    """
+    """A public set: what it is, on what terms, and where it is to be had."""
 
     title: str
     licence: str
     home: str
-    address: str = ""  # a ZIP file
-    inside: str = ""  # the folder of the ZIP that holds the pictures
-    sha256: str | None = None  # where the owner publishes it
-    by_hand: str = ""
+    address: str  # a ZIP file
+    inside: str  # the folder of the ZIP that holds the pictures
 
 
 PUBLIC = {
@@ -41,40 +36,14 @@ PUBLIC = {
         address="https://codeload.github.com/alexeygrigorev/clothing-dataset/zip/08b50460cf229fd852bb6c11564e0959f52578ca",
         inside="images",
     ),
-    "ffhq": Public(
-        title=(
-            "Flickr-Faces-HQ by NVIDIA: 70,000 faces, 128 x 128 (1.95 GB) or"
-            " 1024 x 1024 (89.1 GB)"
-        ),
-        licence=(
-            "CC BY-NC-SA 4.0 as a set; each photograph keeps its author's licence,"
-            " listed in ffhq-dataset-v2.json. No commercial use of the whole"
-        ),
-        home="https://github.com/NVlabs/ffhq-dataset",
-        by_hand=(
-            "take the folder thumbnails128x128 that the page links to, or run the"
-            " page's own script, python download_ffhq.py --thumbs"
-        ),
-    ),
-    "celeba-hq": Public(
-        title="CelebA-HQ by NVIDIA: 30,000 faces of 1024 x 1024, made from CelebA",
-        licence=(
-            "non-commercial research only; the photographs belong to others and may not"
-            " be passed on"
-        ),
-        home="https://github.com/tkarras/progressive_growing_of_gans",
-        by_hand=(
-            "make it from CelebA (https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html) as"
-            " the page's section on preparing datasets says, and save PNG files"
-        ),
-    ),
 }
 
 
 def public(name: str) -> Public:
     """A set by its name; ValueError with all names if there is no such set."""
     if name not in PUBLIC:
-        raise ValueError(f"no public set {name!r}; there are: {', '.join(PUBLIC)}")
+        known = ", ".join(PUBLIC)
+        raise ValueError(f"no set {name!r} is handed to a program; there are: {known}")
     return PUBLIC[name]
 
 
@@ -82,9 +51,8 @@ def fetch(name: str, folder: str | Path) -> str:
     """Put the pictures of a public set into `folder` and return the SHA-256 of what was
     downloaded; a folder that is there already is left as it is.
 
-    ValueError when the set can only be had by hand, with how to; OSError when it cannot
-    be downloaded, or arrives damaged; ImportError without the package pooch. Nothing
-    half-unpacked is left.
+    OSError when it cannot be downloaded, or arrives damaged; ImportError without the
+    package pooch. Nothing half-unpacked is left.
     """
     folder, chosen = Path(folder), public(name)
     digest = folder / ".sha256"
@@ -92,39 +60,30 @@ def fetch(name: str, folder: str | Path) -> str:
         return digest.read_text(encoding="utf-8").strip()
     if folder.exists():
         raise ValueError(
-            f"{folder} is there already, and was not downloaded by sr3mini prepare;"
-            " move it away, or prepare it"
-        )
-    if not chosen.address:
-        raise ValueError(
-            f"{name} is handed to people, not to programs: {chosen.by_hand}"
-            f" ({chosen.home}). Then: sr3mini prepare FOLDER --size 128 --out"
-            f" data/{name}_128"
+            f"{folder} was not downloaded by sr3mini prepare: move it away, or prepare"
+            " it"
         )
     archive = folder.with_name(f"{name}.zip")
-    sha256 = download(chosen.address, archive, chosen.sha256)
+    sha256 = download(chosen.address, archive)
     unpack(archive, folder, chosen.inside, sha256)
     archive.unlink()
     return sha256
 
 
-def download(address: str, file: Path, sha256: str | None = None) -> str:
+def download(address: str, file: Path) -> str:
     """Download into `file`, unless it is there, and return its SHA-256. A connection
     that is cut or stalls is tried again.
 
-    OSError, and no file, when the server refuses, cannot be reached, or hands out
-    something of another SHA-256, `ATTEMPTS` times.
+    OSError, and no file, when the server refuses or cannot be reached `ATTEMPTS` times.
     """
     try:
         import pooch
     except ImportError as error:
-        raise ImportError(
-            f"to download {address}: pip install 'sr3mini[train]'"
-        ) from error
+        raise ImportError(f"{address}: pip install 'sr3mini[train]'") from error
     store = pooch.create(
         path=file.parent,
         base_url="",
-        registry={file.name: sha256},
+        registry={file.name: None},
         urls={file.name: address},
         retry_if_failed=ATTEMPTS - 1,
     )
@@ -143,23 +102,19 @@ def unpack(archive: Path, folder: Path, inside: str, sha256: str) -> None:
     """The pictures of a ZIP file that lie in a folder called `inside`, with their paths
     below it, into `folder`, which is there whole or not at all.
 
-    OSError when the file is damaged (it is removed, to be downloaded anew), holds no
-    such picture, or the disk is full.
+    OSError when the file is damaged (it is removed, to be downloaded anew), or the disk
+    is full.
     """
     try:
-        with zipfile.ZipFile(archive) as opened:
-            members = _members(opened, inside)
-            if not members:
-                raise OSError(f"{archive} holds no picture in a folder called {inside}")
-            with atomic(folder) as beside:
-                for member in tqdm(members, desc="unpacking", unit="file"):
-                    opened.extract(member, beside)
-                write_text(sha256 + "\n", beside / ".sha256")
+        with zipfile.ZipFile(archive) as opened, atomic(folder) as beside:
+            beside.mkdir(parents=True)
+            for member in tqdm(_members(opened, inside), desc="unpacking", unit="file"):
+                opened.extract(member, beside)
+            write_text(sha256, beside / ".sha256")
     except (zipfile.BadZipFile, EOFError, zlib.error) as error:
         archive.unlink()
         raise OSError(
-            f"{archive} arrived damaged ({error}) and was removed; run the same command"
-            " again"
+            f"{archive} arrived damaged ({error}) and was removed; try again"
         ) from error
 
 

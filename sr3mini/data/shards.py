@@ -11,8 +11,6 @@ not part of its state: what lay in it is lost where a stream goes on.)
 from __future__ import annotations
 
 import glob
-import hashlib
-import itertools
 import re
 import warnings
 from collections.abc import Iterator
@@ -60,8 +58,7 @@ class Stream:
         columns = [name for name in features if isinstance(features[name], Image)]
         if not columns:
             raise ValueError(
-                f"no column of {data} holds pictures; its columns are"
-                f" {', '.join(features) or 'unknown'}"
+                f"no column of {data} holds pictures: {', '.join(features)}"
             )
         self.column = columns[0]
         self.source = source.cast_column(self.column, Image(decode=False))
@@ -85,9 +82,9 @@ class Stream:
                 yield block, start
             elif not found:
                 raise ValueError(
-                    f"too few pictures in {self.data}: a reader of {readers} found none"
-                    f" for {self.split}ing (one in {HELD_OUT} is held out); add some,"
-                    " use fewer processes and workers, or unpack them into a folder"
+                    f"too few pictures in {self.data}: one of {readers} readers found"
+                    f" none for {self.split}ing (one in {HELD_OUT} is held out); add"
+                    " some, use fewer processes and workers, or a folder"
                 )
             start = {**START, "epoch": start["epoch"] + 1}
 
@@ -95,11 +92,12 @@ class Stream:
         self, seed: int, reader: int, readers: int, start: Place
     ) -> Iterator[tuple[Block, Place]]:
         """What is left of an epoch, chunk by chunk: (pictures, the place behind). More
-        readers than shards share a shard.
+        readers than shards share a shard, and take turns.
         """
         order = permutation(self.shards, seed, start["epoch"]).tolist()
-        mine = order[reader::readers] or [order[reader % self.shards]]
-        sharing = len(range(reader % self.shards, readers, self.shards))
+        turn, first = divmod(reader, self.shards)
+        mine = order[reader::readers] or [order[first]]
+        sharing = len(range(first, readers, self.shards))
         for position in range(start["shard"], len(mine)):
             shard = self.source.shard(num_shards=self.shards, index=mine[position])
             if position == start["shard"] and start["inside"]:
@@ -107,11 +105,7 @@ class Stream:
             try:
                 # not iter(shard), which would share it among the workers once more
                 for chunk in shard.iter(CHUNK):
-                    wanted = [
-                        (name, content)
-                        for name, content in self._pictures(chunk)
-                        if self._is_mine(content, reader // self.shards, sharing)
-                    ]
+                    wanted = self._wanted(chunk[self.column], turn, sharing)
                     place = {"shard": position, "inside": shard.state_dict()}
                     yield wanted, {**START, "epoch": start["epoch"], **place}
             except Exception as error:  # the errors of a dozen libraries below
@@ -120,18 +114,17 @@ class Stream:
                     f" end ({_brief(error)}); mend it or leave it out"
                 ) from error
 
-    def _pictures(self, chunk: dict[str, list[Any]]) -> Iterator[tuple[str, bytes]]:
-        for picture in filter(None, chunk[self.column]):
-            path, content = picture["path"], picture["bytes"]
-            if content is None:
-                content = Path(path).read_bytes()
-            name = path or hashlib.sha256(content).hexdigest()[:16]
-            yield f"{name} of {self.data}", content
-
-    def _is_mine(self, content: bytes, turn: int, sharing: int) -> bool:
-        group, held_out = divmod(mark(content), HELD_OUT)
-        is_part = (held_out == 0) == (self.split == "test")
-        return is_part and group % sharing == turn % sharing
+    def _wanted(self, pictures: list[Any], turn: int, sharing: int) -> Block:
+        """The pictures of this part whose turn it is."""
+        wanted = []
+        for picture in filter(None, pictures):
+            content = picture["bytes"] or Path(picture["path"]).read_bytes()
+            number = mark(content)
+            group, held_out = divmod(number, HELD_OUT)
+            if (held_out == 0) == (self.split == "test") and group % sharing == turn:
+                name = f"{picture['path'] or number} of {self.data}"
+                wanted.append((name, content))
+        return wanted
 
 
 class _Readers(IterableDataset[Dealt | ValueError]):
@@ -157,34 +150,31 @@ class _Readers(IterableDataset[Dealt | ValueError]):
             yield error
 
     def _deal(self, own: int) -> Iterator[Dealt]:
-        stream = self.stream
-        pictures: list[torch.Tensor] = []
-        skipped: list[str] = []
-        for name, content, place in self._in_order(own):
-            try:
-                square = read_square(content, stream.size, stream.channels, name)
-                pictures.append(square)
-            except ValueError as error:
-                skipped.append(str(error))
-                if len(skipped) > BLOCK:
-                    raise ValueError(
-                        f"more than {BLOCK} pictures of {stream.data} could not be read"
-                        f" for one batch; the last: {error}"
-                    ) from error
-            if len(pictures) == self.batch:
-                yield Dealt(torch.stack(pictures), skipped, place)
-                pictures, skipped = [], []
-
-    def _in_order(self, own: int) -> Iterator[tuple[str, bytes, Place]]:
-        """(name, content, the place behind it) of the pictures of one reader."""
-        seed, readers = self.state["seed"], self.state["readers"]
+        """The batches of one reader, each with the place behind it."""
+        stream, seed, readers = self.stream, self.state["seed"], self.state["readers"]
         reader, start = self.rank * readers + own, self.state["places"][own]
         all_readers = self.state["ranks"] * readers
-        for block, begin in self.stream.blocks(seed, reader, all_readers, start):
+        pictures: list[torch.Tensor] = []
+        skipped: list[str] = []
+        for block, begin in stream.blocks(seed, reader, all_readers, start):
             key = (seed, reader, begin["epoch"], begin["shard"])
             order = permutation(len(block), *key).tolist()
             for taken in range(begin["taken"], len(block)):
-                yield *block[order[taken]], {**begin, "taken": taken + 1}
+                name, content = block[order[taken]]
+                try:
+                    square = read_square(content, stream.size, stream.channels, name)
+                    pictures.append(square)
+                except ValueError as error:
+                    skipped.append(str(error))
+                if len(skipped) > BLOCK:
+                    raise ValueError(
+                        f"more than {BLOCK} pictures of {stream.data} could not be read"
+                        f" for one batch; the last: {skipped[-1]}"
+                    )
+                if len(pictures) == self.batch:
+                    place = {**begin, "taken": taken + 1}
+                    yield Dealt(torch.stack(pictures), skipped, place)
+                    pictures, skipped = [], []
 
 
 def stream_batches(
@@ -207,11 +197,8 @@ def stream_batches(
     elif left:
         epoch = 1 + max(place["epoch"] for place in left["places"])
         state["places"] = [{**START, "epoch": epoch}] * readers
-        warnings.warn(
-            f"{stream.data} was left with {left} but goes on with {shape}: its order"
-            f" starts anew with epoch {epoch}",
-            stacklevel=3,
-        )
+        said = f"other readers of {stream.data}: its order starts anew, epoch {epoch}"
+        warnings.warn(said, stacklevel=3)
 
     def tensors() -> Iterator[torch.Tensor]:
         dealt = floats_ahead(_Readers(stream, batch, rank, dict(state)), workers)
@@ -234,24 +221,20 @@ def _open(data: str) -> Any:
     try:
         from datasets import load_dataset
     except ImportError as error:
-        raise ImportError(
-            f"{data} is a stream: pip install 'sr3mini[stream]'"
-        ) from error
-    which: dict[str, Any]
+        raise ImportError(f"to read {data}: pip install 'sr3mini[stream]'") from error
+    how: dict[str, Any]
     if data.startswith(HUB):
         owner, name, configuration, *_ = [*data[len(HUB) :].split("/"), "", ""]
         if not owner or not name:
             raise ValueError(f"{data} names no set of the Hub: write hf://owner/name")
-        path, which = f"{owner}/{name}", {"name": configuration or None}
+        how = {"path": f"{owner}/{name}", "name": configuration or None}
     else:
-        path = "webdataset" if data.endswith(".tar") else "parquet"
-        which = {"data_files": {"train": _shards(data)}}
+        kind = "webdataset" if data.endswith(".tar") else "parquet"
+        how = {"path": kind, "data_files": {"train": _shards(data)}}
     try:
-        return load_dataset(path, split="train", streaming=True, **which)
+        return load_dataset(split="train", streaming=True, **how)
     except Exception as error:  # the errors of a dozen libraries below
-        raise OSError(
-            f"{data} could not be opened as a stream ({_brief(error)})"
-        ) from error
+        raise OSError(f"{data} could not be opened ({_brief(error)})") from error
 
 
 def _brief(error: Exception) -> str:
@@ -263,8 +246,8 @@ def _shards(pattern: str) -> list[str]:
     if match := re.search(r"\{(\d+)\.\.(\d+)\}", pattern):
         first, last = match.groups()
         numbers = [f"{n:0{len(first)}}" for n in range(int(first), int(last) + 1)]
-        each = (pattern.replace(match[0], number, 1) for number in numbers)
-        return list(itertools.chain.from_iterable(map(_shards, each)))
+        each = [pattern.replace(match[0], number, 1) for number in numbers]
+        return [file for one in each for file in _shards(one)]
     files = sorted(glob.glob(pattern, recursive=True))
     if not files:
         raise ValueError(f"no shard fits {pattern}")

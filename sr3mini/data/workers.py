@@ -51,14 +51,28 @@ def permutation(n: int, *key: int) -> Int64[Tensor, " n"]:
     return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
 
 
+class Made(Dataset[Any]):
+    """What a function makes of each item: in place of an answer its ValueError or
+    OSError, which a worker would hand over with a whole traceback, were it raised.
+    """
+
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        self.make = make
+
+    def __getitem__(self, item: Any) -> Any:
+        try:
+            return self.make(item)
+        except (ValueError, OSError) as error:
+            return error
+
+
 def ahead(
     dataset: Dataset[Any], workers: int, wanted: Iterable[Any] | None = None
 ) -> Iterator[Any]:
     """What a data set makes of each of `wanted`, or makes in passing, by `workers`
     processes, in order.
 
-    An exception that it returns is raised here. (One that it raises would arrive as its
-    whole traceback.)
+    An exception that it returns is raised here.
     """
     loader = DataLoader(
         dataset,

@@ -42,8 +42,8 @@ ORIENTATION = 0x0112
 
 class Picture(NamedTuple):
     """`colour` (h, w, 1 or 3), uint8 or uint16, not multiplied by alpha; `alpha` (h, w)
-    of the same type, or None; `carried`: profile, EXIF, resolution, PNG's colour space,
-    by Pillow's names.
+    of the same type, or None; `carried`: profile, EXIF and resolution, by Pillow's
+    names.
     """
 
     colour: np.ndarray
@@ -65,8 +65,8 @@ def read(source: Source) -> Picture:
     """
     array, carried, frames = _decode(source)
     if frames > 1:
-        message = f"{_name(source)} holds {frames} pictures; the first is taken"
-        warnings.warn(message, stacklevel=2)
+        said = f"{_name(source)} holds {frames} pictures; the first is taken"
+        warnings.warn(said, stacklevel=2)
     if array.shape[2] in (1, 3):
         return Picture(array, None, carried)
     return Picture(array[..., :-1], array[..., -1], carried)
@@ -78,7 +78,7 @@ def read_picture(
     """A picture file as (C, H, W) in [-1, 1]: 1 channel for grey, 3 for colour, or the
     number asked for. What `read` reads, on white where it is transparent.
     """
-    return _shown(_decode(path)[0], channels)
+    return _shown(decode(path), channels)
 
 
 def read_square(
@@ -91,24 +91,23 @@ def read_square(
     `square` and `to_bytes` make of `read_picture`, with a tenth of the memory for a
     large picture.
     """
-    return read_square_and_side(source, size, channels, name)[0]
+    return squared(decode(source, name), size, channels)
 
 
-def read_square_and_side(
-    source: Source, size: int, channels: int | None = None, name: str = ""
-) -> tuple[UInt8[Tensor, "C S S"], int]:
-    """The same, and the side that the square had before it was resized."""
-    array = _decode(source, name)[0]
-    height, width = array.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    array = array[top : top + side, left : left + side]
+def decode(source: Source, name: str = "") -> np.ndarray:
+    """The pixels of a picture file, (h, w, 1 to 4), as `read` finds them."""
+    return _decode(source, name)[0]
 
-    parts = (
-        _shown(array[row : row + STRIP], channels) for row in range(0, side, STRIP)
-    )
-    narrow = [downsample(y[None], size=(y.shape[1], size)) for y in parts]
-    return to_bytes(downsample(torch.cat(narrow, dim=2), size=(size, size))[0]), side
+
+def squared(
+    array: np.ndarray, size: int, channels: int | None = None
+) -> UInt8[Tensor, "C S S"]:
+    """What `read_square` makes of `decode`'s pixels."""
+    array = array[_middle(*array.shape[:2])]
+    strips = (array[row : row + STRIP] for row in range(0, len(array), STRIP))
+    parts = (_shown(strip, channels)[None] for strip in strips)
+    narrow = [downsample(y, size=(y.shape[2], size)) for y in parts]
+    return to_bytes(downsample(torch.cat(narrow, dim=2), size=(size, size))[0])
 
 
 def from_bytes(image: UInt8[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -137,11 +136,20 @@ def to_integers(image: Float[Tensor, "C H W"], depth: np.dtype) -> np.ndarray:
 
 def square(image: Float[Tensor, "C H W"], size: int) -> Float[Tensor, "C S S"]:
     """The central square, resized to `size` x `size` with the book's one bicubic."""
-    height, width = image.shape[-2:]
+    middle = image[:, *_middle(*image.shape[1:])]
+    return downsample(middle[None], size=(size, size))[0].clamp(-1, 1)
+
+
+def _middle(height: int, width: int) -> tuple[slice, slice]:
+    """The rows and columns of the central square."""
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    middle = image[None, :, top : top + side, left : left + side]
-    return downsample(middle, size=(size, size))[0].clamp(-1, 1)
+    return slice(top, top + side), slice(left, left + side)
+
+
+def luma(image: Float[Tensor, "*B 3 H W"]) -> Float[Tensor, "*B 1 H W"]:
+    """The brightness of colours."""
+    return torch.tensordot(image.movedim(-3, -1), LUMA, dims=1).unsqueeze(-3)
 
 
 def on_white(
@@ -156,7 +164,7 @@ def _shown(array: np.ndarray, channels: int | None) -> Float[Tensor, "C H W"]:
     if len(image) in (2, 4):
         image = on_white(image[:-1], image[-1:])
     if channels == 1 and len(image) == 3:
-        image = torch.tensordot(LUMA, image, dims=1)[None]
+        image = luma(image)
     return image if channels is None else image.expand(channels, -1, -1)
 
 
@@ -171,9 +179,6 @@ def _decode(source: Source, name: str = "") -> tuple[np.ndarray, dict[str, Any],
     """(h, w, 1 to 4) of uint8 or uint16, upright; what the file carries; how many
     pictures it holds. Everything that can be wrong with a file is told here.
     """
-    name = name or _name(source)
-    if not isinstance(source, bytes):
-        _demand_file(Path(source))
     try:
         with _large_ones_allowed(), Image.open(_stream(source)) as opened:
             frames = getattr(opened, "n_frames", 1)
@@ -184,19 +189,13 @@ def _decode(source: Source, name: str = "") -> tuple[np.ndarray, dict[str, Any],
     # a damaged file makes the libraries raise nearly anything: struct.error,
     # SyntaxError, IndexError...
     except Exception as error:
-        reason = str(error).rstrip(".") or type(error).__name__
+        told = getattr(error, "strerror", None) or str(error).rstrip(".")
         if isinstance(error, Image.UnidentifiedImageError):
-            reason = "no known picture format"
-        raise ValueError(f"{name} could not be read as a picture ({reason})") from error
-
-
-def _demand_file(path: Path) -> None:
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder, not a picture")
-    if not path.exists():
-        link = path.is_symlink()
-        what = "is a link that leads nowhere" if link else "does not exist"
-        raise ValueError(f"{path} {what}")
+            told = "no known picture format"
+        raise ValueError(
+            f"{name or _name(source)} could not be read as a picture"
+            f" ({told or type(error).__name__})"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -301,18 +300,15 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
     """RGB from CMYK, Lab and what else there is; by the file's own profile if it has
     one. The profile is then used up.
     """
-    profile = picture.info.get("icc_profile")
+    profile, converted = picture.info.get("icc_profile"), None
     if profile and picture.mode in ("CMYK", "LAB"):
         # a broken profile: Pillow's own conversion is better than none
         with contextlib.suppress(ImageCms.PyCMSError):
             own, sRGB = io.BytesIO(profile), ImageCms.createProfile("sRGB")
             converted = ImageCms.profileToProfile(picture, own, sRGB, outputMode="RGB")
-            assert converted is not None
-            converted.info = {**picture.info}
-            del converted.info["icc_profile"]
-            return converted
 
-    converted = picture.convert("RGB")
+    converted = converted or picture.convert("RGB")
+    converted.info = {**picture.info}
     if picture.mode not in ("P", "PA", "RGBX"):
         converted.info.pop("icc_profile", None)
     return converted
@@ -322,15 +318,13 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
 
 
 def _carried(info: dict[Any, Any], exif: Image.Exif) -> dict[str, Any]:
-    names = ("icc_profile", "gamma", "chromaticity", "srgb")
-    carried = {name: info[name] for name in names if name in info}
-    if "icc_profile" in carried:
-        carried.pop("srgb", None)  # a PNG has one of the two
-
-    dpi, kept = info.get("dpi"), _kept(exif)
-    if dpi and all(0 < side < 1e6 for side in dpi):
-        carried["dpi"] = (float(dpi[0]), float(dpi[1]))
-    return carried | ({"exif": kept} if kept else {})
+    dpi = tuple(map(float, info.get("dpi", ())))
+    found = {
+        "icc_profile": info.get("icc_profile"),
+        "exif": _kept(exif),
+        "dpi": dpi if all(0 < side < 1e6 for side in dpi) else None,
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _kept(old: Image.Exif) -> bytes:

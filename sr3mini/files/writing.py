@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import shutil
-import struct
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,14 +12,13 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from PIL import Image, PngImagePlugin
+from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
 
 from .reading import Picture, to_bytes
 
 HEADER = 33  # bytes of a PNG's signature and its chunk IHDR
-NAMES = ("icc_profile", "exif", "dpi")  # what every format takes, by Pillow's names
 
 
 @contextlib.contextmanager
@@ -48,8 +46,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 def to_pillow(image: Float[Tensor, "C H W"]) -> Image.Image:
     """(1 or 3, H, W) in [-1, 1] as a Pillow picture of 8 bits."""
-    array = to_bytes(image).permute(1, 2, 0).numpy()
-    return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
+    return Image.fromarray(to_bytes(image).permute(1, 2, 0).squeeze(2).numpy())
 
 
 def write_picture(image: Float[Tensor, "C H W"], path: str | Path) -> None:
@@ -71,40 +68,23 @@ def write(picture: Picture, file: Path) -> None:
     """Write what `read` reads, in the format that the name asks for: colours, alpha,
     depth, and what else the picture carries. 16 bits are for PNG.
     """
-    array, options = np.ascontiguousarray(picture.colour), _options(picture.carried)
-    if picture.alpha is not None:
-        array = np.dstack([array, picture.alpha])
+    planes = [plane for plane in picture[:2] if plane is not None]
+    array = np.ascontiguousarray(np.dstack(planes))
     if array.dtype == np.uint16:
-        file.write_bytes(_png_of_16_bits(array, options))
+        file.write_bytes(_png_of_16_bits(array, picture.carried))
         return
     array = array[..., 0] if array.shape[2] == 1 else array
-    Image.fromarray(array).save(file, quality=95, **options)
+    Image.fromarray(array).save(file, quality=95, **picture.carried)
 
 
-def _options(carried: dict[str, Any]) -> dict[str, Any]:
-    """`Picture.carried` as Pillow's save takes it; other formats than PNG leave the
-    three chunks out.
-    """
-    chunks = PngImagePlugin.PngInfo()
-    if "srgb" in carried:
-        chunks.add(b"sRGB", bytes([carried["srgb"]]))
-    if "gamma" in carried:
-        chunks.add(b"gAMA", struct.pack(">I", round(carried["gamma"] * 100_000)))
-    if "chromaticity" in carried:
-        numbers = [round(value * 100_000) for value in carried["chromaticity"]]
-        chunks.add(b"cHRM", struct.pack(f">{len(numbers)}I", *numbers))
-    kept = {name: carried[name] for name in NAMES if name in carried}
-    return {"pnginfo": chunks, **kept}
-
-
-def _png_of_16_bits(array: np.ndarray, options: dict[str, Any]) -> bytes:
+def _png_of_16_bits(array: np.ndarray, carried: dict[str, Any]) -> bytes:
     """Pillow writes no 16-bit colours and imagecodecs nothing but pixels. So the chunks
     that Pillow writes for a single pixel follow the header that imagecodecs wrote.
     """
     import imagecodecs
 
     pixels, single = bytes(imagecodecs.png_encode(array)), io.BytesIO()
-    Image.new("L", (1, 1)).save(single, "PNG", **options)
+    Image.new("L", (1, 1)).save(single, "PNG", **carried)
     chunks = single.getvalue()[HEADER:]
     return pixels[:HEADER] + chunks[: chunks.rindex(b"IDAT") - 4] + pixels[HEADER:]
 
@@ -127,11 +107,11 @@ def demand_free(paths: Iterable[Path], overwrite: bool = False) -> None:
     """ValueError, naming the first, when one of the files is there already and is not
     to be overwritten. Said before anything is computed.
     """
-    there = next((path for path in paths if path.exists()), None)
-    if there is not None and not overwrite:
-        raise ValueError(
-            f"{there} is there already: choose another --out, or pass --overwrite"
-        )
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise ValueError(
+                f"{path} is there already: choose another --out, or pass --overwrite"
+            )
 
 
 def write_text(text: str, path: str | Path) -> None:

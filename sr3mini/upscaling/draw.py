@@ -21,6 +21,8 @@ from ..sampler import sample
 from ..shapes import High, Low
 from .tiled import device_of
 
+BATCH = 64  # pictures that are made from noise together
+
 
 def generate(
     f: Network,
@@ -28,30 +30,26 @@ def generate(
     *,
     steps: int | None = None,
     seed: int = 0,
-    size: int | None = None,
-    batch: int = 64,
     progress: bool = False,
 ) -> Float[Tensor, "N C S S"]:
     """`count` pictures in [-1, 1] from noise alone: Algorithm 2 with a network that was
     trained without x. Picture k is the one that seed + k names.
 
-    `size`: their side, if not the one that f was trained at. ValueError when f needs an
-    x.
+    ValueError when f needs an x.
     """
     if f.preset.conditional:
         raise ValueError(
             f"{f.preset.name} enlarges pictures and makes none from noise alone: use"
-            " `sr3mini upscale`, or a model trained without x"
+            " `sr3mini upscale`"
         )
-    side = f.preset.size if size is None else size
+    side = f.preset.size
     nothing = torch.zeros(count, f.preset.image_channels, side, side)
-    drawn = []
-    for first in tqdm(
-        range(0, count, batch), disable=not progress, desc="sampling", unit="batch"
-    ):
-        x = nothing[first : first + batch].to(device_of(f, nothing))
-        seeds = range(seed + first, seed + first + len(x))
-        drawn.append(answer(f, f.preset, x, x.shape, seeded(seeds), steps=steps).cpu())
+    seeds, drawn = torch.arange(seed, seed + count).split(BATCH), []
+    parts = zip(nothing.split(BATCH), seeds, strict=True)
+    for x, some in tqdm(parts, total=len(seeds), disable=not progress, desc="sampling"):
+        there = x.to(device_of(f, x))
+        generators = seeded(some.tolist())
+        drawn.append(answer(f, f.preset, there, x.shape, generators, steps).cpu())
     return torch.cat(drawn)
 
 
@@ -81,22 +79,19 @@ def draw(
     *,
     steps: int | None = None,
     seeds: Iterable[int],
-    clip: bool = True,
-    progress: bool = False,
 ) -> Float[Tensor, "K B C H W"]:
     """One sample of y for every seed and every x, in [-1, 1], drawn on the device of
     `f`. A picture's sample depends on the seed and on itself alone. A regression
     network is called once, and gives every seed the same picture (tag 9.4).
     """
     shape = (*x.shape[:2], *(side * f.preset.factor for side in x.shape[-2:]))
-    there, how = x.to(device_of(f, x)), (steps, clip, progress)
-    if f.preset.label == "regression":
-        y = answer(f, f.preset, there, shape, None)
-        return torch.stack([y.to(x.device) for _ in seeds])
-    drawn = [
-        answer(f, f.preset, there, shape, seeded([k] * len(x)), *how) for k in seeds
-    ]
-    return torch.stack(drawn).to(x.device)
+    there = x.to(device_of(f, x))
+    drawn: list[Tensor] = []
+    for k in seeds:
+        if not drawn or f.preset.label != "regression":
+            y = answer(f, f.preset, there, shape, seeded([k] * len(x)), steps)
+        drawn.append(y.to(x.device))
+    return torch.stack(drawn)
 
 
 @torch.no_grad()
@@ -107,8 +102,6 @@ def answer(
     shape: tuple[int, ...],
     generator: torch.Generator | list[torch.Generator] | None,
     steps: int | None = None,
-    clip: bool = True,
-    progress: bool = False,
 ) -> High:
     """One y in [-1, 1] for every x: of a regression network its only answer, else a
     sample by Algorithm 2, on the levels of the preset.
@@ -118,9 +111,9 @@ def answer(
     """
     if preset.objective == "regression":
         return regress(f, x, shape).clamp(-1, 1)
-    draws = partial(sample, generator=generator, variance="posterior", clip=clip)
     levels = preset.sampling_schedule(steps)
-    return draws(f, x, levels, shape, progress=progress).clamp(-1, 1)
+    draws = partial(sample, variance="posterior", clip=True, generator=generator)
+    return draws(f, x, levels, shape).clamp(-1, 1)
 
 
 def seeded(seeds: Iterable[int]) -> list[torch.Generator]:

@@ -14,7 +14,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ..data.folder import SUFFIXES, walk
+from ..data.folder import names_below
 from ..degrade import downsample, upsample
 from ..files.reading import (
     Picture,
@@ -37,8 +37,8 @@ from ..files.sheet import SIDE, framed, sheet
 from ..files.writing import all_or_none, demand_free, write, write_picture
 from ..model.network import Network
 from .draw import generate
-from .tiled import TILE, Tick
-from .upscale import Size, cascade, demand_memory, product, target_size, work
+from .tiled import TILE
+from .upscale import Size, cascade, product, target_size, work
 
 Format = Literal["png", "jpg", "webp"]
 SIDES = {"png": 2**31 - 1, "jpg": 65_535, "webp": 16_383}  # the largest that each holds
@@ -63,16 +63,6 @@ class Wish(NamedTuple):
 PLAIN = Wish()
 
 
-class Found(NamedTuple):
-    """A file, the name of its results below the folder they go to, without an ending,
-    and whether the user named the file itself.
-    """
-
-    file: Path
-    goal: Path
-    named: bool
-
-
 def upscale_files(
     paths: Sequence[Path],
     networks: Sequence[Network],
@@ -80,7 +70,6 @@ def upscale_files(
     wish: Wish = PLAIN,
     *,
     overwrite: bool = False,
-    progress: bool = False,
 ) -> Iterator[Path]:
     """Upscale files, and all pictures below folders, into folder `out`; yields what was
     written, picture after picture.
@@ -93,18 +82,18 @@ def upscale_files(
     or none. OSError when `out` cannot be written.
     """
     found, skipped = find_pictures(paths, out, networks, wish), 0
-    for file, goal, named in found:
+    for goal, (file, named) in found.items():
         if named:
             windows(read(file), networks, wish, file.name)
             demand_free(results(goal, wish), overwrite)
 
-    for number, (file, goal, named) in enumerate(found, start=1):
+    for number, (goal, (file, named)) in enumerate(found.items(), start=1):
         if not (named or overwrite) and all(p.exists() for p in results(goal, wish)):
             _warn(f"{file} was upscaled already and stays; --overwrite draws it anew")
             continue
         try:
             picture = read(file)
-            total = windows(picture, networks, wish, file.name)
+            windows(picture, networks, wish, file.name)
         except ValueError as error:
             if named:
                 raise
@@ -112,15 +101,10 @@ def upscale_files(
             skipped += 1
             continue
         title = file.name if len(found) == 1 else f"{number}/{len(found)} {file.name}"
-        with tqdm(total=total, disable=not progress, desc=title, unit="window") as bar:
-            written = upscale_file(picture, networks, goal, wish, bar.update)
-        yield from written
+        yield from upscale_file(picture, networks, goal, wish, title)
 
     if skipped:
-        raise ValueError(
-            f"{skipped} of {len(found)} pictures could not be upscaled; what the others"
-            " became is written"
-        )
+        raise ValueError(f"{skipped} of {len(found)} pictures could not be upscaled")
 
 
 def _warn(message: str) -> None:
@@ -132,16 +116,21 @@ def upscale_file(
     networks: Sequence[Network],
     goal: Path,
     wish: Wish,
-    tick: Tick = lambda _: None,
+    name: str = "the picture",
 ) -> list[Path]:
     """Write the `results` of one picture, all or none of them; their paths."""
+    total = windows(picture, networks, wish, name)
     size, (x, alpha) = _target(picture, networks, wish), _tensors(picture)
     large_alpha = alpha if alpha is None else upsample(alpha[None], size=size)[0]
+    how: dict[str, Any] = {"steps": wish.steps, "tile": wish.tile, "dtype": wish.dtype}
     spread, shown = Spread(), []
-    with all_or_none(results(goal, wish)) as files:
+    with (
+        all_or_none(results(goal, wish)) as files,
+        tqdm(total=total, desc=name, unit="window") as bar,
+    ):
         for k in range(wish.samples):
-            how = (wish.seed + k, wish.steps, wish.tile, wish.dtype, tick)
-            y = cascade(networks, x[None], size, *how)[0]
+            seed = wish.seed + k
+            y = cascade(networks, x[None], size, seed, tick=bar.update, **how)[0]
             write(_like(picture, y, large_alpha, wish.format), files[k])
             if wish.samples > 1:
                 spread.add(y)
@@ -166,34 +155,37 @@ def windows(
     if max(size) > SIDES[wish.format]:
         raise ValueError(
             f"{name} would become {size[1]}x{size[0]}, and a {wish.format} ends at"
-            f" {SIDES[wish.format]} pixels a side; write png"
+            f" {SIDES[wish.format]} pixels a side"
         )
     if wish.format == "jpg" and picture.alpha is not None:
         raise ValueError(
-            f"{name} is transparent in places, which jpg cannot hold; write png or webp"
+            f"{name} is transparent, which jpg cannot hold: write png or webp"
         )
-    shape = (picture.colour.shape[2], *picture.size)
-    demand_memory(networks, shape, size, 1 + (wish.samples > 1), name)
-    return wish.samples * work(networks, picture.size, size, wish.steps, wish.tile)
+    shape, kept = (picture.colour.shape[2], *picture.size), 1 + (wish.samples > 1)
+    one = work(networks, shape, size, kept, wish.steps, wish.tile, name)
+    return wish.samples * one
 
 
 def find_pictures(
     paths: Sequence[Path], out: Path, networks: Sequence[Network], wish: Wish
-) -> list[Found]:
+) -> dict[Path, tuple[Path, bool]]:
     """Every file that is named, and every picture below a folder that is, but none in
-    `out`; results keep the folders' order.
+    `out`: {where its results go, without an ending: (the file, whether it is named)}.
 
     ValueError when there is none, or when two would write the same result.
     """
     files = [(path, Path(path.name), True) for path in paths if not path.is_dir()]
     for folder in (path for path in paths if path.is_dir()):
-        files += [(folder / name, name, False) for name in _below(folder, out)]
+        if out.resolve() == folder.resolve():
+            raise ValueError(f"{out} holds the pictures: choose another --out")
+        below = names_below(folder, leave_out=out).all()
+        files += [(folder / name, Path(name), False) for name in below]
     alike = Counter(place.with_suffix("") for _, place, _ in files)
 
     times = f"x{wish.factor or product(networks):g}"
     if wish.size:
         times = f"{wish.size[1]}x{wish.size[0]}"
-    found: dict[Path, Found] = {}
+    found: dict[Path, tuple[Path, bool]] = {}
     for file, place, named in files:
         stem = place.with_suffix("")
         if alike[stem] > 1:  # a.png and a.jpg
@@ -201,29 +193,11 @@ def find_pictures(
         goal = out / stem.with_name(f"{stem.name}_{times}")
         if goal in found:
             raise ValueError(
-                f"the results of {found[goal].file} and {file} would have the same name"
-                " and overwrite each other: upscale them into different folders"
+                f"the results of {found[goal][0]} and {file} would have one name:"
+                " upscale them into different folders"
             )
-        found[goal] = Found(file, goal, named)
-    return list(found.values())
-
-
-def _below(folder: Path, out: Path) -> list[Path]:
-    """The pictures below a folder, seen from there."""
-    if out.resolve() == folder.resolve():
-        raise ValueError(
-            f"{out} holds the pictures, and among them results could not be told apart:"
-            " choose another folder with --out"
-        )
-    inside = out if folder.resolve() in out.resolve().parents else None
-    names = [Path(name) for name in walk(folder, leave_out=inside)]
-    pictures = [name for name in names if name.suffix.lower() in SUFFIXES]
-    if not pictures:
-        raise ValueError(
-            f"no picture below {folder}: looked for names that end in"
-            f" {', '.join(SUFFIXES)}"
-        )
-    return pictures
+        found[goal] = file, named
+    return found
 
 
 def results(goal: Path, wish: Wish) -> list[Path]:
@@ -243,11 +217,9 @@ def write_generated(
     f: Network,
     out: Path,
     count: int,
-    *,
     steps: int | None = None,
     seed: int = 0,
     overwrite: bool = False,
-    progress: bool = False,
 ) -> list[Path]:
     """Write `count` pictures of `generate` as 0001.png ... into folder `out`, and
     all.png, the first hundred side by side; all or none of them.
@@ -256,7 +228,7 @@ def write_generated(
     """
     goals = [out / f"{k:04}.png" for k in range(1, count + 1)] + [out / "all.png"]
     demand_free(goals, overwrite)
-    drawn = generate(f, count, steps=steps, seed=seed, progress=progress)
+    drawn = generate(f, count, steps=steps, seed=seed, progress=True)
     shown = drawn[:100]
     columns = math.ceil(math.sqrt(len(shown)))
     blank = shown.new_ones(-len(shown) % columns, *shown.shape[1:])
@@ -332,7 +304,7 @@ def _like(picture: Picture, y: Tensor, alpha: Tensor | None, format: Format) -> 
     if y.isnan().any():
         raise ValueError(
             "the network's answer is no number in places: its weights are damaged, or"
-            " --dtype float16 too narrow for them; take bfloat16"
+            " want --dtype bfloat16"
         )
     depth = picture.colour.dtype if format == "png" else np.dtype(np.uint8)
     carried, scale = dict(picture.carried), y.shape[2] / picture.size[1]

@@ -136,7 +136,7 @@ def test_a_picture_that_is_missing_broken_or_none_stops_everything(
     (tmp_path / "empty").mkdir()
     unread = "could not be read"
     for bad, word in [
-        (tmp_path / "none.png", "does not exist"),
+        (tmp_path / "none.png", "No such file or directory"),
         (tmp_path / "empty", "no picture below"),
         (text, unread),
         (cut, unread),
@@ -269,8 +269,8 @@ def test_a_result_too_large_for_memory(
     [
         (("--size", "640"), "size = '640', but it must be a width and a height"),
         (("--size", "0x7"), "size = '0x7'"),
-        (("--factor", "0"), "factor = 0, but it must be above 0"),
-        (("--factor", "2", "--size", "8x8"), "leaves no choice to --size"),
+        (("--factor", "0"), "factor = 0, but it must lie between 0 and 1000"),
+        (("--factor", "2", "--size", "8x8"), "without --size"),
         (("--tile", "8"), "tile = 8, but it must lie between 16 and"),
         (
             ("--device", "toaster"),

@@ -22,16 +22,16 @@ from torch import Tensor
 from sr3mini import data
 from sr3mini.data import (
     Folder,
-    Glyphs,
     batches,
     from_bytes,
     open_pictures,
     read_picture,
-    read_square,
     rows,
     square,
     to_bytes,
 )
+from sr3mini.data.glyphs import Glyphs
+from sr3mini.files.reading import read_square
 
 SIZE = 8
 
@@ -123,10 +123,7 @@ def test_ranks_together_take_what_one_would(folder: Path, ranks: int) -> None:
 def test_a_batch_that_cannot_be_shared_is_refused(folder: Path) -> None:
     with pytest.raises(
         ValueError,
-        match=(
-            r"^a batch of 4 pictures cannot be shared by 3 processes; choose a multiple"
-            r" of 3$"
-        ),
+        match=r"^a batch of 4 pictures cannot be shared by 3 processes$",
     ):
         batches(Folder(folder, SIZE), 4, seed=0, ranks=3)
 
@@ -178,8 +175,8 @@ def test_a_folder_of_nothing_but_broken_files_ends_in_one_sentence(
     with pytest.raises(
         ValueError,
         match=(
-            r"^none of the 1 files below [^\n]* could be read as a picture; the first:"
-            r" [^\n]*$"
+            r"^none of the 1 files below [^\n]* could be read as a picture;"
+            r" [^\n]*a\.png could not be read as a picture \([^\n]*\)$"
         ),
     ):
         next(batches(Folder(tmp_path, SIZE), 2, seed=0, workers=workers))

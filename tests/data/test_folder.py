@@ -189,11 +189,14 @@ def test_what_is_no_picture_is_refused_in_one_sentence(tmp_path: Path) -> None:
             "notes.png",
             r"notes\.png could not be read as a picture \(no known picture format\)$",
         ),
-        ("gone.png", "does not exist$"),
+        (
+            "gone.png",
+            r"gone\.png could not be read as a picture \(No such file or directory\)$",
+        ),
     ):
         with pytest.raises(ValueError, match=sentence):
             read_picture(tmp_path / name)
-    with pytest.raises(ValueError, match=r"is a folder, not a picture$"):
+    with pytest.raises(ValueError, match=r"picture \(Is a directory\)$"):
         read_picture(tmp_path)
 
 
@@ -293,7 +296,7 @@ def test_a_folder_without_a_single_good_picture_is_an_error(tmp_path: Path) -> N
     with pytest.raises(
         ValueError,
         match=(
-            r"^none of the 2 files below .* could be read as a picture; the first:"
+            r"^none of the 2 files below .* could be read as a picture;"
             r" .*a\.png could not be read .*\)$"
         ),
     ):
@@ -304,9 +307,7 @@ def test_an_empty_folder_says_what_was_looked_for(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no picture")
     with pytest.raises(
         ValueError,
-        match=(
-            r"^no picture below .*: looked for names that end in \.png, \.jpg, .*\.pgm$"
-        ),
+        match=(r"^no picture below .*: no name ends in \.png, \.jpg, .*\.pgm$"),
     ):
         Folder(tmp_path, 4)
     with pytest.raises(

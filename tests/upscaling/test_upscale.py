@@ -16,6 +16,7 @@ from tiny import TINY, Clairvoyant, network
 from torch import Tensor
 
 from sr3mini.degrade import degradation_matrix, upsample
+from sr3mini.files.reading import luma
 from sr3mini.files.sheet import framed
 from sr3mini.model.checkpoint import load
 from sr3mini.model.network import Network
@@ -25,15 +26,10 @@ from sr3mini.oracle import ConditionalGaussianOracle, GaussianOracle
 from sr3mini.sampler import even_log_snr
 from sr3mini.schedule import NoiseSchedule
 from sr3mini.training.train import train
+from sr3mini.upscaling import draw as drawing
 from sr3mini.upscaling import upscale as enlarging
 from sr3mini.upscaling.draw import draw, generate, grid
-from sr3mini.upscaling.upscale import (
-    from_luma_chroma,
-    stages,
-    target_size,
-    to_luma_chroma,
-    upscale,
-)
+from sr3mini.upscaling.upscale import stages, target_size, upscale
 
 COLOUR = dataclasses.replace(TINY, image_channels=3)
 UNCONDITIONAL = dataclasses.replace(TINY, conditional=False, factor=1, name="free")
@@ -66,11 +62,8 @@ def test_the_result_is_factor_times_as_large_with_the_channels_of_the_picture(
 def test_a_grey_model_draws_the_brightness_and_leaves_the_colours_as_they_are() -> None:
     x, brightness = noise(3, 4, 4) / 4, noise(1, 1, 16, 16) / 4
     y = upscale(Clairvoyant(TINY, brightness), x, steps=20)
-    luma, chroma = to_luma_chroma(y)
-    close(luma, brightness, 2e-3, "brightness against what the network knows")
-    close(
-        chroma, upsample(to_luma_chroma(x[None])[1], 4), 1e-5, "colours against bicubic"
-    )
+    close(luma(y), brightness, 2e-3, "brightness against what the network knows")
+    close(chroma(y), upsample(chroma(x[None]), 4), 1e-5, "colours against bicubic")
 
 
 def test_a_colour_model_on_a_grey_picture_gives_the_mean_of_its_channels() -> None:
@@ -84,12 +77,16 @@ def test_a_colour_model_on_a_grey_picture_gives_the_mean_of_its_channels() -> No
     )
 
 
-def test_luma_and_chroma_lead_back_and_grey_has_no_colour() -> None:
-    rgb, grey = noise(2, 3, 4, 4), noise(2, 1, 4, 4)
-    close(from_luma_chroma(*to_luma_chroma(rgb)), rgb, 1e-6, "there and back")
-    luma, chroma = to_luma_chroma(grey.expand(-1, 3, -1, -1))
-    close(luma, grey, 1e-6, "brightness of grey")
-    close(chroma, torch.zeros(2, 2, 4, 4), 1e-6, "colour of grey")
+def chroma(rgb: Tensor) -> Tensor:
+    """The two colour differences of JPEG (ITU-R BT.601)."""
+    rows = [[-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
+    return torch.einsum("ij,bjhw->bihw", torch.tensor(rows), rgb)
+
+
+def test_the_brightness_of_grey_is_grey() -> None:
+    grey = noise(2, 1, 4, 4)
+    close(luma(grey.expand(-1, 3, -1, -1)), grey, 1e-6, "brightness of grey")
+    close(luma(grey[0].expand(3, -1, -1)), grey[0], 1e-6, "of one picture")
 
 
 def test_samples_differ_and_the_seed_names_each_of_them(f: Network) -> None:
@@ -112,7 +109,7 @@ def test_a_result_too_large_for_memory_is_refused_before_anything_is_computed(
     """7 copies of the largest picture on the way, and the samples, 4 bytes a number."""
     monkeypatch.setattr(enlarging, "free_memory", lambda: 4 * (7 * 256 + 2 * 256) - 1.0)
     monkeypatch.setattr(
-        enlarging, "cascade", lambda *_: pytest.fail("something was computed")
+        enlarging, "cascade", lambda *_, **__: pytest.fail("something was computed")
     )
     with pytest.raises(
         ValueError,
@@ -173,8 +170,11 @@ def test_every_network_of_a_cascade_draws_its_own_noise() -> None:
 @pytest.mark.parametrize(
     ("preset", "word"),
     [
-        (UNCONDITIONAL, "trained without a low-resolution picture"),
-        (dataclasses.replace(TINY, factor=1), "enlarges 1 times"),
+        (UNCONDITIONAL, "^free enlarges nothing: .* `sr3mini generate`"),
+        (
+            dataclasses.replace(TINY, factor=1),
+            "^tiny enlarges nothing: .*with x and a factor",
+        ),
     ],
 )
 def test_a_network_that_enlarges_nothing_is_told(preset: Preset, word: str) -> None:
@@ -298,12 +298,15 @@ class Free(Network):
         return self.oracle(x, y_t, gamma)
 
 
-def test_pictures_from_noise_alone_have_the_law_of_their_data() -> None:
+def test_pictures_from_noise_alone_have_the_law_of_their_data(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """800 pictures of 3 x 3 pixels from the exact predictor: mean, and covariance
     within its statistical error and the 10 % that few steps cost.
     """
     mean, covariance = gaussian(3)
-    drawn = generate(Free(), 800, batch=800).flatten(1).double()
+    monkeypatch.setattr(drawing, "BATCH", 800)
+    drawn = generate(Free(), 800).flatten(1).double()
     assert (
         (drawn.mean(0) - mean).abs() < 5 * (covariance.diagonal() / 800).sqrt()
     ).all()
@@ -318,15 +321,17 @@ def test_pictures_from_noise_alone_have_the_law_of_their_data() -> None:
     assert 0.85 < torch.cov(drawn.T).trace() / covariance.trace() < 1.1
 
 
-def test_a_generated_picture_is_named_by_its_seed_whatever_the_batch() -> None:
+def test_a_generated_picture_is_named_by_its_seed_whatever_the_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     f = network(UNCONDITIONAL)
     pictures = generate(f, 5, seed=3)
     assert pictures.shape == (5, 1, 16, 16)
     assert pictures.abs().max() <= 1
     assert not torch.equal(pictures[0], pictures[1])
-    close(generate(f, 5, seed=3, batch=2), pictures, 1e-5, "in batches of 2")
     close(generate(f, 1, seed=7), pictures[4:], 1e-5, "the fifth by its own seed")
-    assert generate(f, 1, size=24).shape == (1, 1, 24, 24)
+    monkeypatch.setattr(drawing, "BATCH", 2)
+    close(generate(f, 5, seed=3), pictures, 1e-5, "in batches of 2")
 
 
 def test_a_network_that_needs_a_picture_generates_none(f: Network) -> None:
