@@ -18,23 +18,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ..files.reading import from_bytes, read_picture, square, to_bytes
+from ..files.reading import from_bytes, read_picture, read_square, square, to_bytes
 from ..files.writing import save_picture, write_picture, write_text
 from .batches import Pictures, batches, rows
 from .folder import Folder, Split, folder, folder_kind
-from .glyphs import ALPHABET, glyphs
+from .glyphs import ALPHABET, STYLES, Glyphs, glyphs
 from .pairs import Pairs
 from .prepared import prepared
 from .shards import Stream, is_stream
+from .workers import Batches
 
 __all__ = [
     "ALPHABET",
+    "STYLES",
+    "Batches",
     "Folder",
+    "Glyphs",
+    "Split",
+    "Stream",
     "batches",
     "from_bytes",
     "glyphs",
     "open_pictures",
     "read_picture",
+    "read_square",
     "rows",
     "save_picture",
     "square",

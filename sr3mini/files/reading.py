@@ -42,8 +42,8 @@ ORIENTATION = 0x0112
 
 class Picture(NamedTuple):
     """`colour` (h, w, 1 or 3), uint8 or uint16, not multiplied by alpha; `alpha` (h, w)
-    of the same type, or None; `carried`: profile, EXIF and resolution, by Pillow's
-    names.
+    of the same type, or None; `carried`: profile, EXIF, resolution, PNG's colour space,
+    by Pillow's names.
     """
 
     colour: np.ndarray
@@ -323,8 +323,13 @@ def _carried(info: dict[Any, Any], exif: Image.Exif) -> dict[str, Any]:
         "icc_profile": info.get("icc_profile"),
         "exif": _kept(exif),
         "dpi": dpi if all(0 < side < 1e6 for side in dpi) else None,
+        "gamma": info.get("gamma"),
+        "chromaticity": info.get("chromaticity"),
     }
-    return {name: value for name, value in found.items() if value}
+    carried = {name: value for name, value in found.items() if value}
+    if "srgb" in info and "icc_profile" not in carried:  # a PNG has one of the two
+        carried["srgb"] = info["srgb"]
+    return carried
 
 
 def _kept(old: Image.Exif) -> bytes:

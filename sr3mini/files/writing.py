@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import shutil
+import struct
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,12 +13,13 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from safetensors import SafetensorError
 from torch import Tensor
 
 from .reading import Picture, to_bytes
 
+NAMES = ("icc_profile", "exif", "dpi")  # what every format takes, by Pillow's names
 HEADER = 33  # bytes of a PNG's signature and its chunk IHDR
 
 
@@ -70,21 +72,38 @@ def write(picture: Picture, file: Path) -> None:
     """
     planes = [plane for plane in picture[:2] if plane is not None]
     array = np.ascontiguousarray(np.dstack(planes))
+    options = _options(picture.carried)
     if array.dtype == np.uint16:
-        file.write_bytes(_png_of_16_bits(array, picture.carried))
+        file.write_bytes(_png_of_16_bits(array, options))
         return
     array = array[..., 0] if array.shape[2] == 1 else array
-    Image.fromarray(array).save(file, quality=95, **picture.carried)
+    Image.fromarray(array).save(file, quality=95, **options)
 
 
-def _png_of_16_bits(array: np.ndarray, carried: dict[str, Any]) -> bytes:
+def _options(carried: dict[str, Any]) -> dict[str, Any]:
+    """`Picture.carried` as Pillow's save takes it; other formats than PNG leave the
+    three chunks out.
+    """
+    chunks = PngImagePlugin.PngInfo()
+    if "srgb" in carried:
+        chunks.add(b"sRGB", bytes([carried["srgb"]]))
+    if "gamma" in carried:
+        chunks.add(b"gAMA", struct.pack(">I", round(carried["gamma"] * 100_000)))
+    if "chromaticity" in carried:
+        numbers = [round(value * 100_000) for value in carried["chromaticity"]]
+        chunks.add(b"cHRM", struct.pack(f">{len(numbers)}I", *numbers))
+    kept = {name: carried[name] for name in NAMES if name in carried}
+    return {"pnginfo": chunks, **kept}
+
+
+def _png_of_16_bits(array: np.ndarray, options: dict[str, Any]) -> bytes:
     """Pillow writes no 16-bit colours and imagecodecs nothing but pixels. So the chunks
     that Pillow writes for a single pixel follow the header that imagecodecs wrote.
     """
     import imagecodecs
 
     pixels, single = bytes(imagecodecs.png_encode(array)), io.BytesIO()
-    Image.new("L", (1, 1)).save(single, "PNG", **carried)
+    Image.new("L", (1, 1)).save(single, "PNG", **options)
     chunks = single.getvalue()[HEADER:]
     return pixels[:HEADER] + chunks[: chunks.rindex(b"IDAT") - 4] + pixels[HEADER:]
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 from checks import close
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin
 from tiny import numbers, png
 
 from sr3mini.files.reading import Picture, from_integers, read, read_picture
@@ -174,16 +174,38 @@ def test_exif_keeps_place_and_exposure_and_loses_the_sizes() -> None:
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_profile_and_resolution_are_carried_over(depth: int) -> None:
+def test_profile_gamma_and_resolution_are_carried_over(depth: int) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    image = Image.fromarray(numbers(3, 8))
-    picture = read(encoded(image, icc_profile=profile, dpi=(300, 150)))
+    info = PngImagePlugin.PngInfo()
+    info.add(b"gAMA", struct.pack(">I", 45455))
+    info.add(b"cHRM", struct.pack(">8I", *range(31270, 31278)))
+    picture = read(
+        encoded(
+            Image.fromarray(numbers(3, 8)),
+            icc_profile=profile,
+            dpi=(300, 150),
+            pnginfo=info,
+        )
+    )
     assert picture.carried["dpi"] == pytest.approx((300, 150), abs=0.02)
     carried = picture.carried | {"dpi": (1200.0, 600.0)}
     with Image.open(io.BytesIO(png(numbers(3, depth), **carried))) as again:
         again.load()
         assert again.info["icc_profile"] == profile
+        assert again.info["gamma"] == pytest.approx(0.45455)
+        assert again.info["chromaticity"] == pytest.approx(
+            [v / 1e5 for v in range(31270, 31278)]
+        )
         assert again.info["dpi"] == pytest.approx((1200, 600), abs=0.02)
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_srgb_is_carried_over_without_a_profile(depth: int) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add(b"sRGB", b"\1")
+    carried = read(encoded(Image.fromarray(numbers(3, 8)), pnginfo=info)).carried
+    assert carried == {"srgb": 1}
+    assert read(png(numbers(3, depth), **carried)).carried == carried
 
 
 def test_other_modes_become_grey_or_colour() -> None:
