@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from .base import DEFAULT_MODEL, between, known_figures, network_calls, pick_device
+from ..training.options import command
+from .base import DEFAULT_MODEL, Flag, between, network_calls, pick_device
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from ..evaluation.compare import Case, Comparison
-    from ..evaluation.pairing import Pair
-    from ..evaluation.table import Table
     from ..model.network import Network
 
-
-class Cases(NamedTuple):
-    """What is measured: picture by picture, how many, and what to say of them."""
-
-    each: Iterator[Case]
-    total: int
-    about: str
+    Cases = tuple[Iterator[Case], int, str]  # one by one, how many, what to say of them
 
 
 def evaluate(
@@ -41,9 +34,9 @@ def evaluate(
     results: Path | None = None,
     bicubic: int | None = None,
     border: int = 0,
-    y_channel: tyro.conf.FlagCreatePairsOff[bool] = False,
-    lpips: tyro.conf.FlagCreatePairsOff[bool] = False,
-    fid: tyro.conf.FlagCreatePairsOff[bool] = False,
+    y_channel: Flag = False,
+    lpips: Flag = False,
+    fid: Flag = False,
     out: Path | None = None,
     csv: Path | None = None,
     markdown: Path | None = None,
@@ -83,8 +76,9 @@ def evaluate(
             result and reference.
     """
     from ..evaluation import perceptual
-    from ..evaluation.compare import Comparison
+    from ..evaluation.compare import Comparison, scores
     from ..evaluation.report import to_csv, to_markdown
+    from ..evaluation.samples import alphabet_legibility
     from ..evaluation.table import format_table
     from ..files.writing import write_text
 
@@ -100,49 +94,52 @@ def evaluate(
         model = "glyphs_8_32" if data == "glyphs" else DEFAULT_MODEL
     _one_of_two_ways(model, data, references, results, bicubic)
     # before the long part, so that a wrong path or a missing package costs nothing
-    known = {} if out is None else known_figures(out)
-    _check_places(csv, markdown, sheet)
+    _check_places(out, csv, markdown, sheet)
+    known = _known_figures(out)
     distance = perceptual.lpips() if lpips else None
-    comparison = Comparison(border=border, on_luma=y_channel, lpips=distance, fid=fid)
+    measure = partial(scores, border=border, on_luma=y_channel, lpips=distance)
+    comparison = Comparison(measure, fid=fid)
     f, steps = _model(model, steps, device)
 
     if references is None:
         assert f is not None
         samples = samples or 8
-        cases = _of_data(f, data, count or 1024, samples, steps, seed)
-        count = cases.total
+        cases, total, about = _of_data(f, data, count or 1024, samples, steps, seed)
+        count = total
     else:
         samples = samples or 1
-        paired = _pairs(references, results, count, seed)
-        factor = _factor(f, bicubic)
-        cases = _of_references(f, references, paired, factor, samples, steps, seed)
-    _measure(comparison, cases, sheet)
+        cases, total, about = _of_references(
+            f, references, results, bicubic, count, samples, steps, seed
+        )
+    _measure(comparison, cases, total, sheet)
     table = comparison.means()
-    if references is None and data == "glyphs":
-        _add_legibility(table, f, steps, samples)
+    if f is not None and references is None and data == "glyphs":
+        read = alphabet_legibility(f, steps=steps, samples=samples)
+        for name, share in read.items():
+            table[name]["legibility"] = share
 
-    options = {
-        "references": references,
-        "results": results,
-        "model": model,
-        "data": data if references is None else None,
-        "bicubic": bicubic,
-        "count": count,
+    flags = {
+        "--references": references,
+        "--results": results,
+        "--model": model,
+        "--data": data if references is None else None,
+        "--bicubic": bicubic,
+        "--count": count,
     }
     if f is not None:
-        options |= {"samples": samples, "steps": steps, "seed": seed}
-    options |= {"border": border or None, "y-channel": y_channel}
-    command = _command({**options, "lpips": lpips, "fid": fid})
-    about = cases.about + _told(f, steps, y_channel, border)
+        flags |= {"--samples": samples, "--steps": steps, "--seed": seed}
+    flags |= {"--border": border or None, "--y-channel": y_channel}
+    line = command("sr3mini evaluate", {**flags, "--lpips": lpips, "--fid": fid})
+    about += _told(f, steps, y_channel, border)
     print(about)
     print(format_table(table))
     if out is not None:
-        figures = {**known, "evaluated": command, "metrics": table}
+        figures = {**known, "evaluated": line, "metrics": table}
         write_text(json.dumps(figures, indent=2) + "\n", out)
     if csv is not None:
         write_text(to_csv(comparison.rows, table), csv)
     if markdown is not None:
-        write_text(to_markdown(table, f"{about}: `{command}`"), markdown)
+        write_text(to_markdown(table, f"{about}: `{line}`"), markdown)
 
 
 def _of_data(
@@ -153,32 +150,48 @@ def _of_data(
     from ..evaluation.samples import chosen, holds_out
 
     pictures, order = chosen(data, f, count, seed)
-    each = drawn_cases(f, pictures, order, steps=steps, samples=samples)
+    cases = drawn_cases(f, pictures, order, steps=steps, samples=samples)
     sizes = f"{f.preset.size // f.preset.factor} -> {f.preset.size}"
     about = f"{len(order)} {'held-out ' * holds_out(data)}pictures of {data}, {sizes}"
-    return Cases(each, len(order), about)
+    return cases, len(order), about
 
 
 def _of_references(
     f: Network | None,
     references: Path,
-    paired: list[Pair],
-    factor: int | None,
+    results: Path | None,
+    bicubic: int | None,
+    count: int | None,
     samples: int,
     steps: int | None,
     seed: int,
 ) -> Cases:
-    """Whole pictures with what was made of them elsewhere, or by f."""
+    """Whole pictures, all or `count` of them in the order that the seed draws, with
+    what was made of them elsewhere, or by f.
+    """
     from ..evaluation.compare import folder_cases
+    from ..evaluation.pairing import pairs
+    from ..evaluation.samples import shuffled
 
-    each = folder_cases(
+    factor = bicubic if f is None else f.preset.factor
+    if bicubic not in (None, factor):
+        raise ValueError(
+            f"bicubic by {bicubic} cannot be compared with a model that enlarges by"
+            f" {factor}: leave --bicubic out"
+        )
+    paired = pairs(results, references)
+    if count is not None:
+        paired = [paired[i] for i in shuffled(len(paired), seed)[:count]]
+    cases = folder_cases(
         paired, factor=factor, f=f, steps=steps, seed=seed, samples=samples
     )
     about = f"{len(paired)} pictures of {references}"
-    return Cases(each, len(paired), about + (f", x{factor}" if factor else ""))
+    return cases, len(paired), about + (f", x{factor}" if factor else "")
 
 
-def _measure(comparison: Comparison, cases: Cases, sheet: Path | None) -> None:
+def _measure(
+    comparison: Comparison, cases: Iterator[Case], total: int, sheet: Path | None
+) -> None:
     """All pictures into the comparison, and the first of them onto the sheet."""
     from tqdm.auto import tqdm
 
@@ -187,7 +200,7 @@ def _measure(comparison: Comparison, cases: Cases, sheet: Path | None) -> None:
     from ..files.writing import save_picture
 
     strips: list[Image.Image] = []
-    for case in tqdm(cases.each, total=cases.total, desc="evaluating", unit="picture"):
+    for case in tqdm(cases, total=total, desc="evaluating", unit="picture"):
         values = comparison.add(case)
         if sheet is not None and len(strips) < ROWS:
             strips.append(strip(case, values))
@@ -211,35 +224,48 @@ def _one_of_two_ways(
     bicubic: int | None,
 ) -> None:
     """ValueError unless the options belong together."""
-    if references is None and (results is not None or bicubic is not None):
+    if references is None:
+        if results is not None or bicubic is not None:
+            raise ValueError(
+                "--results and --bicubic are compared with --references: name their"
+                " folder too"
+            )
+    elif data != "glyphs":
         raise ValueError(
-            "--results and --bicubic are compared with the pictures of --references:"
-            " name their folder too"
+            "give either --data, cut to the model's size, or --references, left whole"
         )
-    if references is not None and data != "glyphs":
+    elif results is None and bicubic is None and model is None:
         raise ValueError(
-            "give either --data, pictures cut to the model's size, or --references,"
-            " pictures measured whole"
-        )
-    if references is not None and results is None and bicubic is None and model is None:
-        raise ValueError(
-            "say what to compare with the references: --results DIR, --model NAME or"
-            " --bicubic FACTOR"
+            "say what to compare with --references: --results, --model or --bicubic"
         )
 
 
-def _check_places(csv: Path | None, markdown: Path | None, sheet: Path | None) -> None:
+def _check_places(*places: Path | None) -> None:
+    """ValueError where a file cannot be written; the last place is a picture's."""
     from ..data.folder import SUFFIXES
 
-    for path in (csv, markdown, sheet):
+    for path in places:
         if path is not None and path.is_dir():
             raise ValueError(f"{path} cannot be written: it is a folder")
         if path is not None and not path.parent.is_dir():
             raise ValueError(
                 f"{path} cannot be written: there is no folder {path.parent}"
             )
+    sheet = places[-1]
     if sheet is not None and sheet.suffix.lower() not in SUFFIXES:
         raise ValueError(f"{sheet} is no name for a picture: end it in .png")
+
+
+def _known_figures(out: Path | None) -> dict[str, Any]:
+    """What the JSON file `out` holds; {} if it has yet to be written."""
+    if out is None or not out.exists():
+        return {}
+    try:
+        return {**json.loads(out.read_text(encoding="utf-8"))}
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{out} is there already and no JSON object ({error}); name another file"
+        ) from error
 
 
 def _model(
@@ -250,62 +276,12 @@ def _model(
 
     if model is None:
         if steps is not None:
-            raise ValueError(
-                "--steps is about a model's network calls: name the --model too"
-            )
+            raise ValueError("--steps is of a model: name the --model too")
         return None, None
     f = load(model, pick_device(device))
     if not f.preset.conditional:
         raise ValueError(
-            f"{f.preset.name} was trained without a low-resolution picture: what it"
-            " draws from noise has no reference to be compared with"
+            f"what {f.preset.name} draws from noise alone has no reference to be"
+            " compared with"
         )
     return f, network_calls(f, steps)
-
-
-def _pairs(
-    references: Path, results: Path | None, count: int | None, seed: int
-) -> list[Pair]:
-    """All references with their results, or `count` of them in the order that the seed
-    draws.
-    """
-    from ..evaluation.pairing import Pair, pairs, pictures_below
-    from ..evaluation.samples import shuffled
-
-    if results is None:
-        found = [Pair(path, []) for path in pictures_below(references)]
-    else:
-        found = pairs(results, references)
-    if count is None:
-        return found
-    return [found[i] for i in shuffled(len(found), seed)[:count]]
-
-
-def _factor(f: Network | None, bicubic: int | None) -> int | None:
-    if f is not None and bicubic not in (None, f.preset.factor):
-        raise ValueError(
-            f"{f.preset.name} enlarges by {f.preset.factor}, so bicubic by {bicubic}"
-            " cannot be compared with it: leave --bicubic out"
-        )
-    return bicubic if f is None else f.preset.factor
-
-
-def _add_legibility(
-    table: Table, f: Network | None, steps: int | None, samples: int
-) -> None:
-    from ..evaluation.samples import alphabet_legibility
-
-    assert f is not None
-    for name, share in alphabet_legibility(f, steps=steps, samples=samples).items():
-        table[name]["legibility"] = share
-
-
-def _command(options: dict[str, object]) -> str:
-    """What to type for the same figures."""
-    words = ["sr3mini evaluate"]
-    for name, value in options.items():
-        if value is True:
-            words.append(f"--{name}")
-        elif value is not None and value is not False:
-            words.append(f"--{name} {shlex.quote(str(value))}")
-    return " ".join(words)
