@@ -99,19 +99,10 @@ def vitals(
 
 
 def readable(now: dict[str, float]) -> str:
-    """`vitals` as one line: each number to the digits that matter, and none where it is
-    too small to matter.
-    """
-    consistency = (
-        "below 5"
-        if now["consistency"] < 5
-        else f"{float(format(now['consistency'], '.0e')):g}"
-    )
-    grain = "below 0.02" if now["grain"] < 0.02 else f"{now['grain']:.2f}"
-    cast = "0" if abs(now["cast"]) < 0.01 else f"{now['cast']:+.2f}"
+    """`vitals` as one line."""
     return (
-        f"PSNR {now['PSNR']:.0f} dB, consistency {consistency}, grain {grain}, cast"
-        f" {cast}"
+        f"PSNR {now['PSNR']:.1f} dB, consistency {now['consistency']:.1f},"
+        f" grain {now['grain']:.3f}, cast {now['cast']:+.3f}"
     )
 
 

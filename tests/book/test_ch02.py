@@ -6,12 +6,12 @@ import math
 
 import pytest
 import torch
-from checks import Law, close, f64, order, push, randn
+from checks import Law, close, f64, order, push, randn, seeded
 from torch import Tensor
 
-from sr3mini import NoiseSchedule, diffuse, log_snr, reverse_step
+from sr3mini import NoiseSchedule, diffuse, log_snr, reverse_step, sample
 from sr3mini.book.figures import reverse_density, wrong_start_law
-from sr3mini.oracle import GaussianOracle
+from sr3mini.oracle import GaussianOracle, MixtureOracle
 from sr3mini.sampler import predict_y_0
 
 SCHEDULES = {
@@ -191,3 +191,16 @@ def test_the_reverse_density_is_bayes_rule_and_a_small_step_makes_it_a_gaussian(
         )
     ]
     assert apart[0] < 0.05 < apart[1] < 0.5 < apart[2]
+
+
+def test_steps_that_are_too_large_leave_black_and_white_pixels_grey() -> None:
+    """Section 2.7, with the exact f: what is wrong comes from the steps alone."""
+    coins = MixtureOracle(f64(0.5, 0.5), f64(1, -1)[:, None], f64(0, 0))
+    long = NoiseSchedule.linear(2000, 1e-6, 1e-2)
+    nothing, apart = torch.zeros(2000, 1).double(), []
+    for T in (4, 16, 50):
+        drawn = sample(coins, nothing, long.respaced(T), (2000, 1), generator=seeded(0))
+        apart.append((drawn.abs() - 1).abs().mean().item())
+    assert apart[0] > 0.25
+    assert apart[1] < 0.01
+    assert apart[2] < 1e-9

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 import torch.nn.functional as F
 from checks import close, f64, randn
+from torch import Tensor
 
+from sr3mini import diffuse, load
 from sr3mini.book.figures import bicubic_kernel
-from sr3mini.degrade import degradation_matrix, downsample, unseen, upsample
+from sr3mini.data import glyphs
+from sr3mini.degrade import as_file, degradation_matrix, downsample, unseen, upsample
+from sr3mini.metrics import consistency, psnr
+from sr3mini.model.network import Network
 from sr3mini.oracle import GaussianOracle
+from sr3mini.upscaling.draw import draw
 
 
 def weights(size: int, factor: int, stretch: float, a: float) -> torch.Tensor:
@@ -101,3 +108,69 @@ def test_the_mean_of_consistent_answers_is_consistent() -> None:
     answers = randn(1, 1, 8, 8) + unseen(answers, 4)
     close(downsample(answers, 4), x.expand(5, -1, -1, -1), 1e-14, "each answer")
     close(downsample(answers.mean(0, keepdim=True), 4), x, 1e-14, "their mean")
+
+
+# -- what the chapter shows with the trained network
+
+
+@pytest.fixture(scope="module")
+def f() -> Network:
+    return load("glyphs_8_32")
+
+
+@pytest.fixture(scope="module")
+def y() -> Tensor:
+    """Eight letters that the network has not seen."""
+    test = glyphs("test")
+    return test.batch([test.find(character) for character in "ABCDR5ga"])
+
+
+def test_neither_way_of_resizing_undoes_the_other(y: Tensor) -> None:
+    """And clipping x, unlike shrinking, is not linear."""
+    x = downsample(y, 4)
+    assert (upsample(x, 4) - y).square().mean().sqrt() > 0.2
+    assert (downsample(upsample(x, 4), 4) - x).square().mean().sqrt() > 0.03
+
+    twice, flat = downsample(2 * y - 1, 4).clamp(-1, 1), torch.ones_like(x)
+    assert (twice - (2 * x.clamp(-1, 1) - flat)).abs().max() > 0.1
+
+
+def test_between_two_letters_every_draw_obeys_x(f: Network) -> None:
+    test = glyphs("test")
+    names = ("a", "DejaVuSansMono"), ("ə", "DejaVuSans")
+    middle = downsample(test.batch([test.find(*name) for name in names]), 4)
+    middle = middle.mean(0, keepdim=True)
+    answers = draw(f, middle, seeds=range(8))[:, 0]
+    assert (consistency(answers, middle.expand(8, -1, -1, -1)) < 20).all()
+
+
+def test_the_network_can_use_the_x_it_was_trained_on_and_no_other(
+    f: Network, y: Tensor
+) -> None:
+    x = downsample(y, 4)
+    usable = {"its own": x, "8 bits": ((x + 1) * 127.5).round() / 127.5 - 1}
+    foreign = {
+        "a file's": as_file(x),
+        "bilinear": downsample(y, 4, mode="bilinear"),
+        "aliased": F.interpolate(y, (8, 8), mode="bicubic", align_corners=False),
+    }
+    assert f.preset.from_files == 0  # else the chapter has another story to tell
+    for name, small in {**usable, **foreign}.items():
+        quality = psnr(draw(f, small, seeds=[0])[0], y).mean().item()
+        assert quality > 25 if name in usable else quality < 20, (name, quality)
+
+
+def test_another_x_changes_the_answer(f: Network, y: Tensor) -> None:
+    """Samples no longer shrink to the x that was meant, and the loss notices."""
+    x = downsample(y, 4)
+    wrong = {"another's": x.roll(1, 0), "white": torch.ones_like(x)}
+    assert (consistency(draw(f, x, seeds=[0])[0], x) < 20).all()
+    for small in wrong.values():
+        assert (consistency(draw(f, small, seeds=[0])[0], x) > 100).all()
+
+    eps, gamma = randn(*y.shape).float(), f64(0.9).expand(len(y))
+    y_t = diffuse(y, gamma, eps)
+    own, others = (
+        (f(small, y_t, gamma) - eps).square().mean() for small in (x, x.roll(1, 0))
+    )
+    assert others > 10 * own

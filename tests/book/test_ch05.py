@@ -11,8 +11,10 @@ import torch
 import torch.nn.functional as F
 from checks import close, f64, randn
 from examples.ch05 import layers
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from sr3mini import diffuse, downsample, load
 from sr3mini.book.figures import (
     block_powers,
     conv_cost,
@@ -26,7 +28,9 @@ from sr3mini.book.figures import (
     walk,
     without_norms,
 )
+from sr3mini.data import glyphs
 from sr3mini.degrade import upsample
+from sr3mini.sampler import predict_y_0
 from sr3mini.schedule import NoiseSchedule
 from sr3mini.unet import LevelEmbedding, ResBlock, UNet
 
@@ -131,13 +135,14 @@ def test_the_reach_is_what_the_gradient_shows(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         f = without_norms(UNet(channels=8, multipliers=multipliers, blocks=blocks))
+    f = f.double()  # 32-bit convolutions may round what is 0
     side = 2 * reach(multipliers, blocks) + 1
     size = (side + 16) // 4 * 4
     touched = (
         influence(
             f,
-            randn(1, 1, 4, 4).float(),
-            randn(1, 1, size, size).float(),
+            randn(1, 1, 4, 4),
+            randn(1, 1, size, size),
             f64(0.5),
             (size // 2, size // 2),
         )
@@ -159,6 +164,22 @@ def test_with_group_norm_or_attention_every_pixel_has_a_little_influence() -> No
         assert (
             each[20 - 12 : 20 + 13, 20 - 12 : 20 + 13].mean() > 5 * each[:5, :5].mean()
         )
+
+
+def test_a_trained_network_looks_close_by_where_there_is_little_noise() -> None:
+    """Of its guess of y_0: the 5x5 pixels around have more of the influence."""
+    f, test = load("glyphs_8_32"), glyphs("test")
+    y_0 = test.batch([test.find("R")])
+    x, eps = downsample(y_0, 4), randn(*y_0.shape).float()
+
+    def guess(x: Tensor, y_t: Tensor, gamma: Tensor) -> Tensor:
+        return predict_y_0(y_t, f(x, y_t, gamma), gamma[0])
+
+    near = []
+    for gamma in (f64(0.9999), f64(0.001)):
+        each = influence(guess, x, diffuse(y_0, gamma, eps), gamma, (12, 16))
+        near.append(each[10:15, 14:19].sum() / each.sum())
+    assert near[0] > 2 * near[1]
 
 
 def test_the_cost_of_a_convolution_is_what_torch_counts() -> None:

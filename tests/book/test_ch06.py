@@ -7,14 +7,16 @@ import math
 import numpy as np
 import pytest
 import torch
-from checks import close, f64, gaussian_problem, randn
+from checks import close, f64, gaussian_problem, randn, seeded
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from sr3mini import NoiseSchedule, reverse_step
+from sr3mini import NoiseSchedule, denoising_loss, downsample, log_snr, reverse_step
 from sr3mini.book.figures import bound_weight, mean_and_median
-from sr3mini.oracle import GaussianOracle, MixtureOracle
-from sr3mini.sampler import posterior_step, predict_y_0
+from sr3mini.data import glyphs
+from sr3mini.degrade import degradation_matrix
+from sr3mini.oracle import ConditionalGaussianOracle, GaussianOracle, MixtureOracle
+from sr3mini.sampler import posterior_step, predict_y_0, sample
 
 WEIGHTS, MEANS, VARIANCES = f64(0.7, 0.3), f64(0.8, -1.0), f64(0.05, 0.2)
 SCHEDULE = NoiseSchedule.from_alphas(f64(0.9, 0.7, 0.4))
@@ -306,3 +308,38 @@ def test_the_slider_shows_the_two_numbers_of_the_text() -> None:
         "L2 predicts the noise -0.20, which leads to 0.40, and L1 predicts -0.50, which"
         " leads to 1.00" in alt
     )
+
+
+def test_the_weight_of_the_bound_is_half_a_step_of_the_log_snr() -> None:
+    schedule = NoiseSchedule.linear(2000, 1e-6, 1e-2)
+    half_steps = -log_snr(schedule.gammas[100:]).diff() / 2
+    ratio = bound_weight(schedule)[100:] / half_steps
+    close(ratio, torch.ones_like(ratio), 0.02, "one over the other, t > 100")
+
+
+def test_the_median_draws_too_few_of_the_less_probable_picture() -> None:
+    """Both oracles of a white (0.7) or black (0.3) pixel draw white and black only."""
+    schedule, black = NoiseSchedule.linear(100, 1e-4, 0.2), {}
+    masses = f64(0.7, 0.3), f64(1, -1)[:, None], torch.zeros(2)
+    for p in (2, 1):
+        oracle, no_x = MixtureOracle(*masses, p=p), torch.zeros(1, 1).double()
+        drawn = sample(oracle, no_x, schedule, (2000, 1), generator=seeded(0))
+        close(drawn.abs(), torch.ones_like(drawn), 1e-6, "distance from grey")
+        black[p] = (drawn < 0).double().mean().item()
+    assert black[2] == pytest.approx(0.3, abs=0.03)
+    assert black[1] < 0.25
+
+
+def test_a_linear_f_has_the_gaussian_floor_as_its_loss_on_glyphs_too() -> None:
+    """Glyphs are no Gaussian, but with their mean and covariance the loss of the oracle
+    is its floor.
+    """
+    y_0 = glyphs("train", 16).batch(torch.arange(0, 40_000, 10)).double()
+    y_0 = y_0 + 0.05 * randn(*y_0.shape, seed=1)  # no corner is white in all of them
+    flat, n = y_0.flatten(1), len(y_0)
+    D = degradation_matrix(16, 2)
+    oracle = ConditionalGaussianOracle(flat.mean(0), flat.T.cov(), D)
+    x, eps = downsample(y_0, 2), randn(*y_0.shape)
+    for gamma in (0.01, 0.5, 0.99):
+        loss = denoising_loss(oracle, x, y_0, f64(gamma).expand(n), eps)
+        assert loss.item() == pytest.approx(oracle.centred.floor(gamma), rel=0.05)

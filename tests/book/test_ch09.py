@@ -15,6 +15,7 @@ from examples.ch09 import many
 from sr3mini.book.figures import blur, counted, estimators, least_error, spoilt
 from sr3mini.book.widgets import two_alternatives
 from sr3mini.book.widgets.ch09 import TwoAlternatives
+from sr3mini.data import ALPHABET, glyphs
 from sr3mini.metrics import psnr
 
 POINTS = [(0.5, "equal"), (0.8, "unequal"), (0.99, "nearly settled")]
@@ -180,6 +181,19 @@ def test_in_a_counted_world_a_sample_has_twice_the_error_of_the_mean() -> None:
     pairs = (flat[:, None] - flat).square()  # truth, answer
     twice = torch.einsum("bi,bj,ijd->bd", w, w, pairs)
     close(twice, 2 * floor, 1e-12, "error of a sample")
+
+
+def test_the_most_similar_other_letters_are_those_of_the_figure() -> None:
+    """B for R, q for g, Q for O, and no tie that rounding could decide."""
+    test = glyphs("test")
+    originals = test.batch([test.find(character) for character in ALPHABET])
+    flat = originals.flatten(1).double()
+    distance = torch.cdist(flat, flat).fill_diagonal_(torch.inf)
+    for character, other in zip("RgO", "BqQ", strict=True):
+        row = distance[ALPHABET.index(character)]
+        nearest, next_one = row.sort().values[:2]
+        assert next_one - nearest > 1e-3
+        assert ALPHABET[int(row.argmin())] == other
 
 
 # Spoilt pictures ----------------------------------------------------------------------

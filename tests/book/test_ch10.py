@@ -6,10 +6,11 @@ import math
 
 import pytest
 import torch
-from checks import close, f64, seeded
+from checks import close, f64, randn, seeded
 
-from sr3mini.book.failures import vitals
+from sr3mini.book.failures import unrelated, vitals
 from sr3mini.degrade import downsample
+from sr3mini.metrics import consistency
 from sr3mini.oracle import GaussianOracle
 from sr3mini.sampler import posterior_step, reverse_step
 from sr3mini.schedule import NoiseSchedule
@@ -55,3 +56,13 @@ def test_clipped_noise_darkens_white_by_one_over_the_root_of_two_pi(s: float) ->
     )
     assert now["cast"] == pytest.approx(-s / math.sqrt(2 * math.pi), rel=0.02)
     assert now["grain"] == pytest.approx(s, rel=0.02)
+
+
+def test_a_picture_of_something_else_has_the_consistency_of_10_3() -> None:
+    """What a model that ignores x reaches: 1e5 times (10.3) for small pictures, over
+    4, by going through all pairs of y and x.
+    """
+    y = randn(6, 1, 16, 16)
+    x = downsample(y, 4)
+    pairs = torch.stack([consistency(y.roll(k, 0), x) for k in range(6)])
+    close(pairs.mean(), 1e5 * unrelated(x) / 4, 1e-8, "consistency")

@@ -25,7 +25,7 @@ FIGURES: Figures = {
     ),
     "training_curve": (
         lambda: figures.training_curve(FALLING, {"a line": 0.5}, 20),
-        ("200 training steps", "a line, 0.5", "below"),
+        ("200 training steps", "a line, 0.5", "ends at 0.0053"),
     ),
     "loss_by_level": (
         lambda: figures.loss_by_level(
@@ -37,8 +37,8 @@ FIGURES: Figures = {
         (
             "3 levels",
             "before, after",
-            "above it at gamma = 0.01",
-            "below it at gamma = 0.5",
+            "2.0 times it at gamma = 0.01",
+            "0.5 times it at gamma = 0.5",
         ),
     ),
 }

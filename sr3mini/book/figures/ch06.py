@@ -210,16 +210,11 @@ def training_curve(
     )
     ax.legend(fontsize=8, ncols=3, loc="upper right")
     named = "; ".join(f"{name}, {value:.2g}" for name, value in lines.items())
-    last = (
-        "below all of them"
-        if moving[-1] < min(lines.values())
-        else "not below all of them"
-    )
     alt = (
         f"The loss of {len(values)} training steps on a logarithmic axis: dots for"
         " single batches, scattered far up and down, and a curve for the mean of the"
         f" last {window}. It drops steeply at first and then falls slowly. Horizontal"
-        f" lines: {named}. The curve ends {last}."
+        f" lines: {named}. The curve ends at {moving[-1].item():.2g}."
     )
     return Picture(figure, alt)
 
@@ -265,13 +260,13 @@ def loss_by_level(
     *_, values = measured.values()
     middle = len(gammas) // 2
     places = " and ".join(
-        f"{'below' if values[i] < floor[i] else 'above'} it at gamma ="
+        f"{(values[i] / floor[i]).item():.1f} times it at gamma ="
         f" {gammas[i].item():.2g}"
         for i in (0, middle)
     )
     alt = (
         f"Loss at {len(gammas)} levels, on a logarithmic axis. {name} rises from almost"
         f" 0 where all is noise to {floor.max().item():.2g} where almost none is left."
-        f" With it: {', '.join(measured)}. The last of these lies {places}."
+        f" With it: {', '.join(measured)}. The last of these is {places}."
     )
     return Picture(figure, alt)

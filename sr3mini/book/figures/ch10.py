@@ -23,7 +23,7 @@ def psnr_ladder(reached: Mapping[str, float]) -> Picture:
     for row, (_, value) in enumerate(ordered):
         ax.hlines(row, 0, value, color=GREY, linewidth=0.8)
         ax.plot(value, row, "o", color=BLUE, markersize=6)
-        ax.text(value + 0.5, row, f"{value:.0f}", va="center", fontsize=9)
+        ax.text(value + 0.5, row, f"{value:.1f}", va="center", fontsize=9)
     ax.set(
         yticks=range(len(ordered)),
         xlabel="PSNR in dB",
@@ -34,7 +34,7 @@ def psnr_ladder(reached: Mapping[str, float]) -> Picture:
     ax.spines[["top", "right"]].set_visible(False)
     alt = (
         "PSNR that different answers reach, from low to high: "
-        + "; ".join(f"{name}, {value:.0f} dB" for name, value in ordered)
+        + "; ".join(f"{name}, {value:.1f} dB" for name, value in ordered)
         + "."
     )
     return Picture(figure, alt)
@@ -118,15 +118,11 @@ def snapshot_casts(
         ax.set_title(title, fontsize=9)
     axes[0].set(ylabel="cast, on [−1, 1]")
     axes[0].legend(fontsize=8)
-    calmer = (
-        "at most half as far"
-        if averaged.square().mean() < raw.square().mean() / 4
-        else "about as far"
-    )
     alt = (
         f"Cast of red, green and blue at {len(steps)} training steps. With the weights"
-        " as they were the three lines jump up and down, each on its own; with the"
-        f" moving average they stray {calmer} from 0."
+        " as they were the three lines jump up and down, each on its own, up to"
+        f" {raw.abs().max().item():.2f} away from 0; with the moving average, up to"
+        f" {averaged.abs().max().item():.2f}."
     )
     return Picture(figure, alt)
 

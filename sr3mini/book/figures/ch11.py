@@ -144,11 +144,8 @@ def watched(
         ylim=(None, 4 * max(lines.values())),
     )
     ax.legend(fontsize=8, ncols=2, loc="upper right")
-    lowest = min(lines, key=lambda name: lines[name])
     ends = "; ".join(
-        f"{name} ends {'below' if log[-1]['loss'] < lines[lowest] else 'above'} the"
-        f" line of {lowest}"
-        for name, log in logs.items()
+        f"{name} ends at {log[-1]['loss']:.2g}" for name, log in logs.items()
     )
     named = ", ".join(f"{name} at {value:.2g}" for name, value in lines.items())
     return Picture(
@@ -187,14 +184,8 @@ def spikes(losses: Mapping[str, Sequence[float]], at: int, window: int = 50) -> 
     _logarithmic(ax)
     ax.legend(fontsize=8)
     best = min(late.values())
-    words = (
-        (1.05, "about as low as the lowest"),
-        (1.1, "a little higher"),
-        (math.inf, "more than a tenth higher"),
-    )
     ends = "; ".join(
-        f"{name}, {next(word for limit, word in words if value <= limit * best)}"
-        for name, value in late.items()
+        f"{name}, {value / best:.2f} times the lowest" for name, value in late.items()
     )
     return Picture(
         figure,
