@@ -6,15 +6,12 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tyro
-
 if TYPE_CHECKING:
     import torch
 
     from ..model.network import Network
     from ..model.preset import Preset
 
-Flag = tyro.conf.FlagCreatePairsOff[bool]
 DEFAULT_MODEL = "photos_16_64"  # of the shipped ones, where the user names none
 
 

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import tyro
 
-from .base import Flag
-
 WEIGHTS_AND_CARD = ("model.safetensors", "config.json", "model.json", "README.md")
 TRAINING = ("metrics.jsonl", "state")
 
@@ -17,7 +15,7 @@ def import_(
     checkpoint: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="GEN.PTH")],
     config: Path | None = None,
     out: Path = Path("model"),
-    overwrite: Flag = False,
+    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False,
 ) -> None:
     """Turn a checkpoint of the best-known public SR3 code into a model folder.
 
@@ -61,7 +59,7 @@ def import_(
 def export(
     model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")],
     out: Annotated[Path, tyro.conf.arg(metavar="FILE.pth|FILE.pt2")],
-    overwrite: Flag = False,
+    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False,
 ) -> None:
     """Write a model for other code to load.
 

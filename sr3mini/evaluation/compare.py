@@ -103,8 +103,9 @@ def drawn_cases(
     for start in range(0, len(order), batch):
         rows = order[start : start + batch]
         y = torch.stack([pictures[i] for i in rows])
-        x = downsample(y, f.preset.factor)
-        if not isinstance(pictures, Tensor):
+        if isinstance(pictures, Tensor):
+            x = downsample(y, f.preset.factor)
+        else:
             x = conditions(pictures, rows, y, f.preset.factor)
         made = answers(f, x, steps=steps, samples=samples)
         for k, i in enumerate(rows):
