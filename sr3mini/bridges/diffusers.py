@@ -37,15 +37,12 @@ def to_diffusers(
     """
     if method not in ("ancestral", "ddim"):
         raise ValueError(
-            f"method = {method!r}, but diffusers is known here to do 'ancestral'"
-            " and 'ddim'"
+            f"method = {method!r}, but diffusers does 'ancestral' and 'ddim' here"
         )
     try:
         from diffusers import DDIMScheduler, DDPMScheduler
     except ImportError as error:
-        raise ImportError(
-            "to_diffusers needs the package diffusers: pip install diffusers"
-        ) from error
+        raise ImportError("to_diffusers needs: pip install diffusers") from error
     shared = {
         "num_train_timesteps": schedule.steps,
         "trained_betas": (1 - schedule.alphas[1:]).tolist(),

@@ -16,6 +16,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import ModelHubMixin, snapshot_download
 from torch import Tensor
 
 from ..files.writing import write_text
@@ -23,24 +24,10 @@ from ..model.card import describe
 from ..model.checkpoint import card, load, save
 from ..model.network import Network
 
-try:
-    from huggingface_hub import ModelHubMixin, snapshot_download
-except ImportError as error:
-    raise ImportError(
-        "sr3mini.hub needs the package huggingface_hub: pip install huggingface_hub"
-    ) from error
-
-
 FILES = ["model.safetensors", "model.json", "config.json", "README.md"]
-DOWNLOAD = {"revision", "cache_dir", "force_download", "local_files_only", "token"}
 
 
-class Model(
-    Network,
-    ModelHubMixin,
-    library_name="sr3mini",
-    tags=["super-resolution", "diffusion", "sr3"],
-):
+class Model(Network, ModelHubMixin):
     """A network with `from_pretrained`, `save_pretrained` and `push_to_hub`; `about` is
     what model.json holds.
     """
@@ -68,6 +55,5 @@ class Model(
         """
         folder = Path(model_id)
         if not folder.is_dir():
-            wanted = {name: it for name, it in download.items() if name in DOWNLOAD}
-            folder = Path(snapshot_download(model_id, allow_patterns=FILES, **wanted))
+            folder = Path(snapshot_download(model_id, allow_patterns=FILES, **download))
         return cls(load(folder, device), card(folder))

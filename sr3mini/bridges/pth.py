@@ -30,10 +30,6 @@ FUNCTIONS = {
 ONE_THING = {"BINUNICODE", "GLOBAL", "BINPERSID"}  # what these leave holds no others
 
 
-class Refused(ValueError):
-    """What is wrong with the file, to follow its name."""
-
-
 def read_pth(path: str | Path) -> dict[str, Tensor]:
     """The float tensors of a .pth file by name, contiguous, each with a storage of its
     own, on the CPU; other entries of the dictionary are left out.
@@ -45,21 +41,19 @@ def read_pth(path: str | Path) -> dict[str, Tensor]:
     """
     path = Path(path)
     try:
+        size = path.stat().st_size
         with zipfile.ZipFile(path) as archive:
-            _demand_harmless(_program(archive, path.stat().st_size))
+            _demand_harmless(_program(archive, size))
         whole = torch.load(path, map_location="cpu", weights_only=True)
-        return _own_storages(_floats(whole), path.stat().st_size)
+        return _own_storages(_floats(whole), size)
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist") from None
-    except Refused as refused:
-        raise ValueError(f"{path} {refused}") from None
     except Exception as error:  # anything, as the file may hold anything
         what = " ".join(str(error).split())[:150]
         if not what or isinstance(error, UnpicklingError):  # its text is about options
             what = type(error).__name__
         raise ValueError(
-            f"{path} is no checkpoint that torch 1.6 or later wrote, or is damaged"
-            f" ({what})"
+            f"{path} is no checkpoint of torch 1.6 or later, or is damaged ({what})"
         ) from error
 
 
@@ -70,28 +64,24 @@ def _program(archive: zipfile.ZipFile, size: int) -> bytes:
     members = {}
     for info in archive.infolist():
         if info.compress_type or info.flag_bits & 1:
-            raise Refused(
-                "holds compressed or encrypted members, which torch.save never writes"
-            )
+            raise ValueError(f"{info.filename} is compressed or encrypted")
         name = info.filename.partition("/")[2].lower()  # torch looks for it in any case
         kind, _, number = name.partition("/")
         if name in members or (kind == "data" and not number.isdecimal()):
-            raise Refused(f"holds the member {name!r}, which torch.save never writes")
+            raise ValueError(f"torch.save writes no member {name!r}")
         members[name] = info
 
     if sum(info.file_size for info in members.values()) > size:
-        raise Refused("declares more bytes than the file has")
-    if "data.pkl" not in members:
-        raise Refused("is a zip archive without data.pkl, so not one of torch.save")
+        raise ValueError("it declares more bytes than the file has")
     if (length := members["data.pkl"].file_size) > LARGEST_PROGRAM:
-        raise Refused(f"describes its tensors in {length} bytes, more than any needs")
+        raise ValueError(f"no tensors need {length} bytes of description")
     if (damaged := archive.testzip()) is not None:
-        raise Refused(f"is damaged: the checksum of {damaged} is another")
+        raise ValueError(f"the checksum of {damaged} is another")
     return archive.read(members["data.pkl"])
 
 
 def _demand_harmless(program: bytes) -> None:
-    """Refused unless the pickle names only what a dictionary of tensors needs, and
+    """ValueError unless the pickle names only what a dictionary of tensors needs, and
     builds nothing huge: tuples of the same tuple twice, sixty deep, are 2^60 to hash or
     to print.
     """
@@ -100,40 +90,39 @@ def _demand_harmless(program: bytes) -> None:
         argument: Any = given
         match opcode.name:
             case "PROTO" if argument != 2:
-                raise Refused(f"is in pickle protocol {argument}, not in torch's 2")
+                raise ValueError(f"pickle protocol {argument}, not torch's 2")
             case "GLOBAL" if not (
                 argument in FUNCTIONS
                 or (argument.startswith("torch ") and argument.endswith("Storage"))
             ):
-                raise Refused(f"asks for {argument}, which no tensor needs")
+                raise ValueError(f"it asks for {argument}, which no tensor needs")
             case "BINUNICODE" if "\0" in argument:  # one member under many names
-                raise Refused("holds a damaged description of its tensors")
+                raise ValueError("a name holds a NUL")
             case "BINPUT" | "LONG_BINPUT" if before not in ONE_THING:
                 several.add(argument)
             case "BINGET" | "LONG_BINGET":
                 shared += argument in several
         before = opcode.name
     if len(program) << min(shared, 64) > LARGEST_BUILT:
-        raise Refused("describes more than any model has")
+        raise ValueError("it describes more than any model has")
 
 
 def _floats(whole: Any) -> dict[str, Tensor]:
     """The float tensors of a dictionary, or of the first one inside, as in
     {"state_dict": ...}.
     """
-    within = list(whole.values()) if isinstance(whole, dict) else []
-    for each in (whole, *within):
-        entries = each.items() if isinstance(each, dict) else ()
+    outer = whole if isinstance(whole, dict) else {}
+    for each in (outer, *(it for it in outer.values() if isinstance(it, dict))):
         tensors = {
             name: entry.detach()
-            for name, entry in entries
+            for name, entry in each.items()
             if isinstance(name, str)
             and isinstance(entry, Tensor)
             and entry.is_floating_point()
         }
         if tensors:
             return tensors
-    raise Refused("holds no dictionary of tensors")
+    raise ValueError("it holds no dictionary of tensors, as a _gen.pth does")
 
 
 def _own_storages(tensors: dict[str, Tensor], size: int) -> dict[str, Tensor]:
@@ -141,14 +130,16 @@ def _own_storages(tensors: dict[str, Tensor], size: int) -> dict[str, Tensor]:
     are copied.
     """
     if sum(tensor.nbytes for tensor in tensors.values()) > size:
-        raise Refused("declares more numbers than the file has")
+        raise ValueError("it declares more numbers than the file has")
     own, taken = {}, set()
     for name, tensor in tensors.items():
         if tensor.ndim > 8:
-            raise Refused(f"declares a tensor of {tensor.ndim} sides")
+            raise ValueError(f"it declares a tensor of {tensor.ndim} sides")
         storage = tensor.untyped_storage()
         filled = storage.nbytes() == tensor.nbytes and storage.data_ptr() not in taken
         taken.add(storage.data_ptr())
-        copy = torch.clone if not filled else torch.Tensor.contiguous
-        own[name] = copy(tensor, memory_format=torch.contiguous_format)
+        contiguous = torch.contiguous_format
+        own[name] = (
+            tensor.contiguous() if filled else tensor.clone(memory_format=contiguous)
+        )
     return own

@@ -26,7 +26,7 @@ def export_program(f: Network, path: str | Path) -> float:
     path = Path(path)
     if not path.parent.is_dir():
         raise OSError(f"{path} could not be written: there is no folder {path.parent}")
-    f = copy.deepcopy(f).eval()
+    f = copy.deepcopy(f).cpu().eval()
     f.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     batch = torch.export.Dim("batch", min=1, max=65535)
     inputs = example(f, 3)
@@ -47,12 +47,11 @@ def export_program(f: Network, path: str | Path) -> float:
 
 def example(f: Network, batch: int) -> tuple[Tensor, Tensor, Tensor]:
     """Inputs (x, y_t, gamma) of the preset's sizes, noise from a fixed seed."""
-    preset, generator = f.preset, torch.Generator().manual_seed(0)
-    sides = (preset.size // preset.factor, preset.size)
+    size, channels = f.preset.size, f.preset.image_channels
+    generator = torch.Generator().manual_seed(0)
     x, y_t = (
-        torch.randn(batch, preset.image_channels, side, side, generator=generator)
-        for side in sides
+        torch.randn(batch, channels, side, side, generator=generator)
+        for side in (size // f.preset.factor, size)
     )
     gamma = torch.rand(batch, generator=generator, dtype=torch.float64) * 0.98 + 0.01
-    device = next(f.parameters()).device
-    return x.to(device), y_t.to(device), gamma.to(device)
+    return x, y_t, gamma

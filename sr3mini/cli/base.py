@@ -1,13 +1,10 @@
-"""What several verbs check: numbers in their range, network calls, devices, a JSON file
-that is added to.
-"""
+"""What several verbs check: numbers in their range, network calls, devices."""
 
 from __future__ import annotations
 
-import json
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
@@ -44,15 +41,14 @@ def network_calls(f: Network, steps: int | None) -> int:
     """Network calls a picture: those asked for, or the model's own number. A regression
     network is called once.
     """
-    if f.preset.objective == "regression":
-        if steps not in (None, 1):
-            raise ValueError(
-                f"steps = {steps}, but {f.preset.name} is a regression network and is"
-                " called once a picture: leave --steps out"
-            )
-        return 1
-    steps = f.preset.sampling_steps if steps is None else steps
-    return between("steps", steps, 1, f.preset.schedule_steps)
+    from ..upscaling.upscale import calls
+
+    if f.preset.objective == "regression" and steps not in (None, 1):
+        raise ValueError(
+            f"steps = {steps}, but {f.preset.name} is a regression network and is"
+            " called once a picture: leave --steps out"
+        )
+    return between("steps", calls(f, steps), 1, f.preset.schedule_steps)
 
 
 def pick_device(name: str) -> torch.device:
@@ -62,8 +58,8 @@ def pick_device(name: str) -> torch.device:
     import torch
 
     if name == "auto":
-        name = "mps" if torch.backends.mps.is_available() else "cpu"
-        name = "cuda" if torch.cuda.is_available() else name
+        there = torch.accelerator.current_accelerator(check_available=True)
+        name = str(there or "cpu")
     try:
         number = torch.zeros((), device=name)
         number.item()  # the device "meta" has shapes and no numbers
@@ -80,25 +76,3 @@ def clear_up_when_terminated() -> None:
     written goes.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-def known_figures(out: Path) -> dict[str, Any]:
-    """What the JSON file `out` holds; {} if it has yet to be written."""
-    if not out.exists():
-        if not out.parent.is_dir():
-            raise ValueError(
-                f"{out} cannot be written: there is no folder {out.parent}"
-            )
-        return {}
-    try:
-        known = json.loads(out.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(
-            f"{out} is there already and no JSON ({error}); name another file"
-        ) from error
-    if not isinstance(known, dict):
-        raise ValueError(
-            f"{out} is there already and no JSON object that the figures could be added"
-            " to; name another file"
-        )
-    return known

@@ -14,12 +14,12 @@ and as many border pixels cut off as the factor says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from ..data.folder import Folder
@@ -29,11 +29,12 @@ from ..degrade import as_file, downsample, upsample
 from ..files.reading import read_picture, to_bytes
 from ..metrics import consistency, diversity, psnr, ssim
 from ..model.network import Network
+from ..shapes import High, Low
 from ..upscaling.draw import draw
 from ..upscaling.upscale import upscale
 from .pairing import Pair
 from .perceptual import FID, Distance
-from .table import COLUMNS, Row, Table
+from .table import Row, Table, measured
 
 BATCH_PIXELS = 2**17  # drawn together: 128 pictures of 32x32, or 8 of 128x128
 
@@ -62,13 +63,12 @@ def folder_cases(
     samples: int = 1,
 ) -> Iterator[Case]:
     """Whole pictures, 8 bits a channel: the "results" of each pair, "bicubic" if there
-    is a factor, and `samples` answers of `f` if there is one.
+    is a factor, and `samples` answers of `f`, of that factor, if there is one.
 
-    With a factor, that of `f` if there is one, the reference is cropped to a multiple
-    of it, at the right and below, and x = D y is rounded to 8 bits, as a file would
-    hold it. ValueError when sizes do not agree.
+    With a factor the reference is cropped to a multiple of it, at the right and below,
+    and x = D y is rounded to 8 bits, as a file would hold it. ValueError when sizes do
+    not agree.
     """
-    factor = factor if f is None else f.preset.factor
     for reference, results in paired:
         y = as_file(read_picture(reference))
         x, made = None, {}
@@ -88,14 +88,14 @@ def folder_cases(
 
 def drawn_cases(
     f: Network,
-    pictures: Glyphs | Folder,
-    order: list[int],
+    pictures: Glyphs | Folder | High,
+    order: Sequence[int],
     *,
     steps: int | None = None,
     samples: int = 8,
 ) -> Iterator[Case]:
-    """The pictures `order` of a data set at the size that `f` was made for, as floats:
-    "bicubic", `samples` answers of `f`, and their mean.
+    """The pictures `order` of a data set, or of a tensor, at the size that `f` was made
+    for, as floats: "bicubic", `samples` answers of `f`, and their mean.
 
     Drawn in batches that fit a laptop. A picture's answers do not depend on its batch.
     """
@@ -103,7 +103,10 @@ def drawn_cases(
     for start in range(0, len(order), batch):
         rows = order[start : start + batch]
         y = torch.stack([pictures[i] for i in rows])
-        x = conditions(pictures, rows, y, f.preset.factor)
+        if isinstance(pictures, Tensor):
+            x = downsample(y, f.preset.factor)
+        else:
+            x = conditions(pictures, rows, y, f.preset.factor)
         made = answers(f, x, steps=steps, samples=samples)
         for k, i in enumerate(rows):
             of_one = {name: several[:, k] for name, several in made.items()}
@@ -111,7 +114,7 @@ def drawn_cases(
 
 
 def answers(
-    f: Network, x: Float[Tensor, "N C h w"], *, steps: int | None, samples: int
+    f: Network, x: Low, *, steps: int | None, samples: int
 ) -> dict[str, Tensor]:
     """What is made of x, (K, N, C, H, W) a method: "bicubic", `samples` answers of `f`,
     and their mean.
@@ -121,7 +124,7 @@ def answers(
     return {"bicubic": bicubic[None], **_with_mean(f.preset.label, drawn)}
 
 
-def _with_mean(name: str, several: Float[Tensor, "K ..."]) -> dict[str, Tensor]:
+def _with_mean(name: str, several: Tensor) -> dict[str, Tensor]:
     """The answers, and their mean where they may differ: a regression's are all the
     same.
     """
@@ -130,46 +133,46 @@ def _with_mean(name: str, several: Float[Tensor, "K ..."]) -> dict[str, Tensor]:
     return {name: several, f"mean of {len(several)}": several.mean(0, keepdim=True)}
 
 
-def _title(pictures: Glyphs | Folder, i: int) -> str:
+def _title(pictures: Glyphs | Folder | Tensor, i: int) -> str:
     if isinstance(pictures, Glyphs):
         return f"{pictures.characters[i]} {STYLES[pictures.styles[i]]}"
-    return str(pictures.files[i].relative_to(pictures.path))
+    if isinstance(pictures, Folder):
+        return str(pictures.files[i].relative_to(pictures.path))
+    return str(i)
 
 
-def _multiple(
-    y: Float[Tensor, "C H W"], factor: int, path: Path
-) -> Float[Tensor, "C h w"]:
-    height, width = y.shape[-2] // factor * factor, y.shape[-1] // factor * factor
+def _multiple(y: Tensor, factor: int, path: Path) -> Tensor:
+    height, width = (side // factor * factor for side in y.shape[-2:])
     if not height or not width:
         raise ValueError(
-            f"{path} has {y.shape[-1]}x{y.shape[-2]} pixels, which is too small to be"
-            f" shrunk by {factor}"
+            f"{path} has {_pixels(y)} pixels, too few to be shrunk by {factor}"
         )
     return y[:, :height, :width]
 
 
-def _of_size(
-    path: Path, y: Float[Tensor, "C H W"], reference: Path
-) -> Float[Tensor, "C H W"]:
+def _of_size(path: Path, y: Tensor, reference: Path) -> Tensor:
     """A result with as many channels as its reference and as many pixels, or
     ValueError.
     """
     result = as_file(read_picture(path, y.shape[0]))
     if result.shape != y.shape:
         raise ValueError(
-            f"{path} has {result.shape[-1]}x{result.shape[-2]} pixels and its reference"
-            f" {reference} {y.shape[-1]}x{y.shape[-2]}: they must agree (--bicubic N"
-            " crops references to a multiple of N)"
+            f"{path} has {_pixels(result)} pixels and its reference {reference}"
+            f" {_pixels(y)} (--bicubic N crops references to a multiple of N)"
         )
     return result
+
+
+def _pixels(image: Tensor) -> str:
+    return f"{image.shape[-1]}x{image.shape[-2]}"
 
 
 # Numbers ------------------------------------------------------------------------------
 
 
-def luma(image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 1 H W"]:
-    """The brightness Y of ITU-R BT.601 as MATLAB's rgb2ycbcr gives it for 8-bit
-    pictures: whole levels 16..235, written on [-1, 1].
+def luma(image: High) -> Tensor:
+    """The brightness Y (B, 1, H, W) of ITU-R BT.601 as MATLAB's rgb2ycbcr gives it for
+    8-bit pictures: whole levels 16..235, written on [-1, 1].
 
     So 255 levels are 2, and `psnr` of it is the field's. A grey picture counts as
     colour with three equal channels.
@@ -180,72 +183,54 @@ def luma(image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 1 H W"]:
     return (luma / 127.5 - 1).to(image)
 
 
-def without_border(
-    image: Float[Tensor, "B C H W"], border: int
-) -> Float[Tensor, "B C h w"]:
-    """The image without `border` pixels at each side. ValueError when less is left than
-    SSIM can look at.
-    """
+def without_border(image: High, border: int) -> Low:
+    """The image without `border` pixels at each side."""
     height, width = (side - 2 * border for side in image.shape[-2:])
-    if min(height, width) < 6:  # SSIM mirrors 5 pixels at each edge
-        raise ValueError(
-            f"of a picture of {image.shape[-1]}x{image.shape[-2]} pixels, {border} left"
-            " out at each side, SSIM needs 6x6 to be left"
-        )
     return image[..., border : border + height, border : border + width]
 
 
 def scores(
     case: Case, *, border: int = 0, on_luma: bool = False, lpips: Distance | None = None
-) -> dict[str, dict[str, float]]:
+) -> Table:
     """{method: {metric: value}}: of a method's first answer, and the diversity of all
     of them where there are several.
 
     PSNR, SSIM and LPIPS without the border; PSNR and SSIM of Y, as PSNR-Y and SSIM-Y,
     if `on_luma`. Consistency where x is known, of the whole picture in all its
-    channels.
+    channels. ValueError when the border leaves too little for SSIM.
     """
-    values = {}
+    values: Table = {}
     for name, several in case.made.items():
         y = without_border(several[:1], border)
         reference = without_border(case.y[None], border)
         a, b, mark = (luma(y), luma(reference), "-Y") if on_luma else (y, reference, "")
-        values[name] = {
-            f"PSNR{mark}": psnr(a, b).item(),
-            f"SSIM{mark}": ssim(a, b).item(),
-        }
+        row = {f"PSNR{mark}": psnr(a, b), f"SSIM{mark}": ssim(a, b)}
         if lpips is not None:
-            values[name]["LPIPS"] = lpips(y, reference).item()
+            row["LPIPS"] = lpips(y, reference)
         if case.x is not None:
-            values[name]["consistency"] = consistency(several[:1], case.x[None]).item()
+            row["consistency"] = consistency(several[:1], case.x[None])
         if len(several) > 1:
-            values[name]["diversity"] = diversity(several[:, None]).item()
+            row["diversity"] = diversity(several[:, None])
+        values[name] = {metric: value.item() for metric, value in row.items()}
     return values
 
 
 class Comparison:
-    """The rows of all pictures so far. No picture is kept, so there may be any number
-    of them.
+    """The rows of all pictures so far, as `measure` finds them. No picture is kept, so
+    there may be any number of them.
     """
 
     def __init__(
-        self,
-        *,
-        border: int = 0,
-        on_luma: bool = False,
-        lpips: Distance | None = None,
-        fid: bool = False,
+        self, measure: Callable[[Case], Table] = scores, *, fid: bool = False
     ) -> None:
-        self.border, self.on_luma, self.lpips = border, on_luma, lpips
+        self.measure = measure
         # one to begin with, so that a missing package is said at once
         self.fids = {"bicubic": FID()} if fid else None
         self.rows: list[Row] = []
 
-    def add(self, case: Case) -> dict[str, dict[str, float]]:
-        """Measure one picture; its `scores`."""
-        values = scores(
-            case, border=self.border, on_luma=self.on_luma, lpips=self.lpips
-        )
+    def add(self, case: Case) -> Table:
+        """Measure one picture; what was found."""
+        values = self.measure(case)
         self.rows += [Row(case.name, name, row) for name, row in values.items()]
         if self.fids is not None:
             for name, several in case.made.items():
@@ -258,13 +243,11 @@ class Comparison:
         """
         table: Table = {}
         for name in dict.fromkeys(row.method for row in self.rows):
-            of_method = [row.values for row in self.rows if row.method == name]
-            table[name] = {}
-            for metric in COLUMNS:
-                known = [values[metric] for values in of_method if metric in values]
-                if known:
-                    table[name][metric] = sum(known) / len(known)
-        for name, fid in (self.fids or {}).items():
-            if name in table:
-                table[name]["FID"] = fid.value()
+            rows = [row.values for row in self.rows if row.method == name]
+            table[name] = {
+                metric: fmean(row[metric] for row in rows if metric in row)
+                for metric in measured(rows)
+            }
+            if self.fids is not None:
+                table[name]["FID"] = self.fids[name].value()
         return table

@@ -30,15 +30,18 @@ _ENDINGS = re.compile(
 _REFERENCE = re.compile(r"[_-](hr|gt)$", re.IGNORECASE)
 
 
-def pairs(results: Path, references: Path) -> list[Pair]:
+def pairs(results: Path | None, references: Path) -> list[Pair]:
     """Every reference with its results: `cat.png` with `cat.png`, `cat_x4.png`,
-    `cat_sr.png`, or the samples `cat_x4_1.png`, `cat_x4_2.png`, ...
+    `cat_sr.png`, or the samples `cat_x4_1.png`, `cat_x4_2.png`, ... Without a folder of
+    results, every picture with none.
 
     In both folders, what lies deeper is looked for in the folder of the same name.
     Where a folder holds references that end in _hr or _gt, only these are references,
     so that one folder may hold both. What has no partner is named in a warning.
     ValueError when nothing has one.
     """
+    if results is None:
+        return [Pair(references / name, []) for name in names_below(references).all()]
     originals, made = _by_key(references), _by_key(results)
     if marked := [key for key in originals if _REFERENCE.search(key)]:
         originals = {_REFERENCE.sub("", key): originals[key] for key in marked}
@@ -58,31 +61,26 @@ def pairs(results: Path, references: Path) -> list[Pair]:
             f"no picture in {results} has the name of one in {references}: there are"
             f" {_few(list(made))}, and {_few(list(originals))}"
         )
-    _name_the_lonely(alone, f"in {results} without a reference")
-    _name_the_lonely(
-        [key for key in originals if key not in found],
-        f"in {references} without a result",
-    )
+    without = [key for key in originals if key not in found]
+    for names, where in (
+        (alone, f"in {results} without a reference"),
+        (without, f"in {references} without a result"),
+    ):
+        if names:
+            warnings.warn(f"left out, {where}: {_few(names)}", stacklevel=2)
     return [Pair(path, found[key]) for key, path in originals.items() if key in found]
 
 
-def pictures_below(folder: Path) -> list[Path]:
-    """The pictures below a folder, in the order of their names. ValueError when there
-    is no such folder or no picture.
-    """
-    found = names_below(folder)
-    return [found[i] for i in range(len(found))]
-
-
 def _by_key(folder: Path) -> dict[str, Path]:
-    """The pictures below a folder by their names in it, without endings."""
+    """The pictures below a folder by their names in it, without endings. ValueError
+    when there is no such folder or no picture.
+    """
     found: dict[str, Path] = {}
-    for path in pictures_below(folder):
-        key = path.relative_to(folder).with_suffix("").as_posix()
+    for name in names_below(folder).all():
+        path, key = folder / name, name.rpartition(".")[0]
         if (other := found.setdefault(key, path)) != path:
             raise ValueError(
-                f"{folder} holds both {other.name} and {path.name}, so it is not clear"
-                " which one belongs to what; keep one of them"
+                f"{folder} holds both {other.name} and {path.name}: keep one of them"
             )
     return found
 
@@ -100,8 +98,3 @@ def _shorter(key: str) -> Iterator[str]:
 def _few(names: list[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3] or ["none"]) + more
-
-
-def _name_the_lonely(names: list[str], where: str) -> None:
-    if names:
-        warnings.warn(f"left out, {where}: {_few(names)}", stacklevel=3)

@@ -14,29 +14,21 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from importlib.util import find_spec
+from operator import attrgetter
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from ..files.reading import to_bytes
+from ..shapes import High, Numbers
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 """distance(y, reference): one number an image, (B,), of pictures (B, C, H, W) in [-1,
 1].
 """
-
-FETCH_ALEXNET = (
-    "python -c \"import torchvision; torchvision.models.alexnet(weights='DEFAULT')\""
-)
-FETCH_INCEPTION = (
-    "python -c \"import torch_fidelity; torch_fidelity.FeatureExtractorInceptionV3('',"
-    " ['2048'])\""
-)
 
 
 def lpips() -> Distance:
@@ -45,29 +37,26 @@ def lpips() -> Distance:
 
     ValueError, with the command that helps, without torchvision or AlexNet's weights.
     """
-    torchvision = _package(
-        "LPIPS", "torchvision", FETCH_ALEXNET, "AlexNet's weights, 233 MB"
-    )
-    _need_weights(
-        "LPIPS", torchvision.models.AlexNet_Weights.DEFAULT.url, FETCH_ALEXNET
+    _demand(
+        "torchvision",
+        "models.alexnet(weights='DEFAULT')",
+        "models.AlexNet_Weights.DEFAULT.url",
     )
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
     net = LearnedPerceptualImagePatchSimilarity(net_type="alex").net
 
-    def colour(image: Tensor) -> Tensor:
-        return image.float().clamp(-1, 1).expand(-1, 3, -1, -1)
-
-    def distance(
-        y: Float[Tensor, "B C H W"], reference: Float[Tensor, "B C H W"]
-    ) -> Float[Tensor, " B"]:
-        if min(y.shape[-2:]) < 32:
+    @torch.no_grad()
+    def distance(y: High, reference: High) -> Numbers:
+        height, width = y.shape[-2:]
+        if min(height, width) < 32:
             raise ValueError(
-                "LPIPS looks at pictures of at least 32x32 pixels, not at"
-                f" {y.shape[-1]}x{y.shape[-2]}"
+                f"LPIPS needs 32x32 pixels, and a picture has {width}x{height}"
             )
-        with torch.no_grad():
-            return net(colour(y), colour(reference)).flatten()
+        colours = (
+            it.float().clamp(-1, 1).expand(-1, 3, -1, -1) for it in (y, reference)
+        )
+        return net(*colours).flatten()
 
     return distance
 
@@ -76,30 +65,23 @@ class FID:
     """The Fréchet distance between two sets of pictures (Heusel et al. 2017;
     torchmetrics), fed picture by picture.
 
-    `features`: what turns 8-bit pictures (B, 3, H, W) into numbers (B, D); Inception's
-    2,048 if it is None, which wants torch-fidelity and its weights (ValueError, with
-    the command that helps). With fewer than some thousand pictures it says little.
+    `features`: what turns 8-bit pictures (B, 3, H, W) into numbers (B, D); 2048 stands
+    for Inception's, which want torch-fidelity and its weights (ValueError, with the
+    command that helps). With fewer than some thousand pictures it says little.
     """
 
-    def __init__(self, features: torch.nn.Module | None = None) -> None:
-        if features is None:
-            torch_fidelity = _package(
-                "FID", "torch_fidelity", FETCH_INCEPTION, "Inception's weights, 96 MB"
-            )
-            _need_weights(
-                "FID",
-                torch_fidelity.feature_extractor_inceptionv3.URL_INCEPTION_V3,
-                FETCH_INCEPTION,
+    def __init__(self, features: int | torch.nn.Module = 2048) -> None:
+        if features == 2048:
+            _demand(
+                "torch_fidelity",
+                "FeatureExtractorInceptionV3('', ['2048'])",
+                "feature_extractor_inceptionv3.URL_INCEPTION_V3",
             )
         from torchmetrics.image.fid import FrechetInceptionDistance
 
-        self.distance: Any = FrechetInceptionDistance(
-            feature=2048 if features is None else features
-        )
+        self.distance: Any = FrechetInceptionDistance(feature=features)
 
-    def add(
-        self, y: Float[Tensor, "B C H W"], reference: Float[Tensor, "B C H W"]
-    ) -> None:
+    def add(self, y: High, reference: High) -> None:
         """Pictures in [-1, 1] of the one set and of the other."""
         for image, real in ((y, False), (reference, True)):
             self.distance.update(to_bytes(image).expand(-1, 3, -1, -1), real=real)
@@ -108,46 +90,37 @@ class FID:
         """The distance. ValueError when a set has fewer than two pictures: there is no
         spread to compare.
         """
-        real = self.distance.real_features_num_samples
-        fake = self.distance.fake_features_num_samples
-        if min(real, fake) < 2:
+        try:
+            return float(self.distance.compute())
+        except RuntimeError as error:
             raise ValueError(
                 "FID compares how two sets of pictures spread: it wants two pictures at"
                 " least, and some thousand to mean anything"
-            )
-        return float(self.distance.compute())
+            ) from error
 
 
-def _package(what: str, package: str, fetch: str, weights: str) -> Any:
-    name = package.replace("_", "-")
-    if find_spec(package) is None:
-        raise ValueError(
-            f"{what} needs {name}, which is not installed: run `pip install {name}`,"
-            f" then `{fetch}`, which downloads {weights}"
-        )
-    try:
-        return importlib.import_module(package)
-    except (ImportError, RuntimeError) as error:  # built for another torch, mostly
-        raise ValueError(
-            f"{what} needs {name}, which cannot be imported ({error}): install the"
-            f" build that belongs to your torch {torch.__version__}"
-        ) from error
-
-
-def _need_weights(what: str, url: str, fetch: str) -> None:
-    """The weights lie where torch.hub keeps them, and hold numbers only: the packages
-    would run whatever else a pickle says.
+def _demand(package: str, call: str, url: str) -> None:
+    """ValueError unless there is the package, and, where torch.hub keeps them, the
+    weights that its `call` fetches from its `url`. They have to hold numbers only: the
+    package would run whatever else a pickle says.
     """
-    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
-    if not path.is_file():
+    fetch = f'python -c "import {package}; {package}.{call}"'
+    try:
+        found = importlib.import_module(package)
+    except (ImportError, RuntimeError) as error:  # missing, or built for another torch
         raise ValueError(
-            f"{what} needs the weights {path.name}, which are not in {path.parent}:"
-            f" `{fetch}` downloads them"
-        )
+            f"{package} cannot be imported ({error}): run `pip install"
+            f" {package.replace('_', '-')}` for your torch {torch.__version__}, then"
+            f" `{fetch}`"
+        ) from error
+    name = attrgetter(url)(found).rsplit("/", 1)[-1]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: `{fetch}` downloads it")
     try:
         torch.load(path, map_location="meta", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, OSError) as error:
         raise ValueError(
             f"{path} holds no weights that can be read without running code; delete it"
-            f" and fetch it again with `{fetch}`"
+            f" and run `{fetch}`"
         ) from error

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ..files.sheet import Panel, side_by_side
 from .compare import Case
-from .table import COLUMNS, Row, Table, measured
+from .table import Row, Table, cells, measured
 
 PANEL = 256  # pixels of the longer side of a panel, at most
 ROWS = 16  # pictures on a sheet, at most
@@ -23,26 +23,22 @@ def to_csv(rows: Sequence[Row], means: Table) -> str:
     metric was not measured.
     """
     lines = [*rows, *(Row("mean", name, values) for name, values in means.items())]
-    metrics = measured(row.values for row in lines)
+    names = ["picture", "method", *measured(row.values for row in lines)]
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["picture", "method", *metrics])
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
     for picture, method, values in lines:
-        cells = [f"{values[each]:.6g}" if each in values else "" for each in metrics]
-        writer.writerow([picture, method, *cells])
+        numbers = {name: f"{value:.6g}" for name, value in values.items()}
+        writer.writerow({"picture": picture, "method": method, **numbers})
     return text.getvalue()
 
 
 def to_markdown(means: Table, about: str) -> str:
     """A sentence on what was measured and the table of means."""
     columns = measured(means.values())
-    lines = [f"| | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
-    for name, row in means.items():
-        cells = [
-            f"{row[each]:.{COLUMNS[each]}f}" if each in row else "–" for each in columns
-        ]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return f"{about}\n\n" + "\n".join(lines) + "\n"
+    lines = [["", *columns], ["---", *("---:" for _ in columns)]]
+    lines += [[name, *cells(row, columns, "–")] for name, row in means.items()]
+    return f"{about}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def strip(case: Case, values: Table) -> Image.Image:
@@ -51,11 +47,6 @@ def strip(case: Case, values: Table) -> Image.Image:
     """
     panels = [] if case.x is None else [Panel("input", case.x)]
     for name, answers in case.made.items():
-        panels.append(Panel(name, answers[0], _note(values[name])))
+        psnr, ssim = cells(values[name], measured([values[name]])[:2], "")
+        panels.append(Panel(name, answers[0], f"{psnr} dB  {ssim}"))
     return side_by_side([*panels, Panel("reference", case.y)], case.name, PANEL)
-
-
-def _note(values: dict[str, float]) -> str:
-    psnr = values.get("PSNR-Y", values.get("PSNR"))
-    ssim = values.get("SSIM-Y", values.get("SSIM"))
-    return "" if psnr is None or ssim is None else f"{psnr:.2f} dB  {ssim:.3f}"

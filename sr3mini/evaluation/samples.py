@@ -18,10 +18,10 @@ from ..data import open_pictures
 from ..data.folder import Folder, folder_kind
 from ..data.glyphs import ALPHABET, Glyphs, glyphs
 from ..data.pairs import Pairs
-from ..degrade import downsample, upsample
-from ..metrics import diversity, legibility, measure, sharpness
+from ..degrade import downsample
+from ..metrics import legibility, sharpness
 from ..model.network import Network
-from .compare import answers
+from .compare import Comparison, answers, drawn_cases
 from .table import Table
 
 JUDGES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -83,7 +83,6 @@ def measured_samples(
     *,
     steps: int | None = None,
     samples: int = 8,
-    batch: int = 128,
     progress: bool = False,
 ) -> tuple[Table, Float[Tensor, "K N C H W"]]:
     """The table {method: {metric: mean over the N pictures}} and the samples it was
@@ -91,15 +90,12 @@ def measured_samples(
 
     A regression network has no row for the mean of its samples: they are all the same.
     """
-    x = downsample(y, f.preset.factor)
-    chunks = tqdm(x.split(batch), disable=not progress, desc="evaluating", unit="batch")
-    parts = [answers(f, chunk, steps=steps, samples=samples) for chunk in chunks]
-    made = {name: torch.cat([part[name] for part in parts], dim=1) for name in parts[0]}
-    table = {name: measure(several[0], y, x) for name, several in made.items()}
-    drawn = made[f.preset.label]
-    if samples > 1:
-        table[f.preset.label]["diversity"] = diversity(drawn).mean().item()
-    return table, drawn
+    comparison, drawn = Comparison(), []
+    cases = drawn_cases(f, y, range(len(y)), steps=steps, samples=samples)
+    for case in tqdm(cases, total=len(y), disable=not progress, desc="evaluating"):
+        comparison.add(case)
+        drawn.append(case.made[f.preset.label])
+    return comparison.means(), torch.stack(drawn, dim=1)
 
 
 def error_of_means(
@@ -114,20 +110,16 @@ def error_of_means(
 
 
 def alphabet_legibility(
-    f: Network, *, steps: int | None = None, samples: int = 1, style: str = "DejaVuSans"
+    f: Network, *, steps: int | None = None, samples: int = 1
 ) -> dict[str, float]:
     """Share of the 62 held-out letters and digits of one style that are still read
     right, for each row of `measured_samples`' table.
     """
     pictures = glyphs("test", f.preset.size)
-    known = pictures.batch([pictures.find(c, style) for c in ALPHABET])
+    known = pictures.batch([pictures.find(c, "DejaVuSans") for c in ALPHABET])
     known = known.expand(-1, f.preset.image_channels, -1, -1)  # colours would tell
-    x = downsample(known, f.preset.factor)
-    letters = list(ALPHABET)
-    made = answers(f, x, steps=steps, samples=samples)
-    read = {name: several[0] for name, several in made.items()}
-    read["bicubic"] = upsample(x, f.preset.factor)
+    x, letters = downsample(known, f.preset.factor), list(ALPHABET)
     return {
-        name: legibility(image, letters, known, letters).mean().item()
-        for name, image in read.items()
+        name: legibility(several[0], letters, known, letters).mean().item()
+        for name, several in answers(f, x, steps=steps, samples=samples).items()
     }

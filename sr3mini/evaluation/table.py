@@ -27,17 +27,25 @@ def measured(rows: Iterable[dict[str, float]]) -> list[str]:
     return [name for name in COLUMNS if any(name in row for row in rows)]
 
 
+def cells(row: dict[str, float], columns: Iterable[str], none: str) -> list[str]:
+    """The row as texts; `none` where a metric makes no sense."""
+    return [
+        f"{row[name]:.{COLUMNS[name]}f}" if name in row else none for name in columns
+    ]
+
+
 def format_table(table: Table) -> str:
     """The table as text, a row a method; "-" where a metric makes no sense."""
     columns = measured(table.values())
     width = max(10, *(len(name) + 1 for name in table))
-    lines = [" " * width + "".join(f"{name:>13}" for name in columns)]
-    for method, row in table.items():
-        cells = [
-            f"{row[name]:.{COLUMNS[name]}f}" if name in row else "-" for name in columns
-        ]
-        lines.append(f"{method:{width}}" + "".join(f"{cell:>13}" for cell in cells))
-    return "\n".join(lines)
+    rows = {
+        "": columns,
+        **{name: cells(it, columns, "-") for name, it in table.items()},
+    }
+    return "\n".join(
+        f"{name:{width}}" + "".join(f"{cell:>13}" for cell in row)
+        for name, row in rows.items()
+    )
 
 
 class Row(NamedTuple):

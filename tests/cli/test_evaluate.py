@@ -8,6 +8,7 @@ import csv
 import dataclasses
 import json
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -233,7 +234,8 @@ def test_wrong_places_and_missing_packages_are_said_before_the_long_part(
     monkeypatch.setattr(
         Comparison, "add", lambda *_: pytest.fail("the evaluation began")
     )
-    monkeypatch.setattr("sr3mini.evaluation.perceptual.find_spec", lambda name: None)
+    for package in ("torchvision", "torch_fidelity"):
+        monkeypatch.setitem(sys.modules, package, None)
     both = ("evaluate", "--references", references, "--bicubic", 4)
     for option in ("--csv", "--markdown", "--sheet"):
         assert "there is no folder" in fails(

@@ -53,8 +53,8 @@ def test_the_csv_has_a_line_a_picture_and_method_and_one_for_each_mean() -> None
 def test_the_markdown_is_a_table_with_a_sentence_above() -> None:
     sentence, empty, head, rule, *rows = to_markdown(MEANS, "2 pictures").splitlines()
     assert (sentence, empty) == ("2 pictures", "")
-    assert head == "| | PSNR | SSIM | consistency | diversity |"
-    assert rule == "|---|---:|---:|---:|---:|"
+    assert head == "|  | PSNR | SSIM | consistency | diversity |"
+    assert rule == "| --- | ---: | ---: | ---: | ---: |"
     assert rows == [
         "| bicubic | 20.12 | 0.500 | 100.0 | – |",
         "| SR3 | inf | 1.000 | – | 0.040 |",
