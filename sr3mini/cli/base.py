@@ -41,14 +41,15 @@ def network_calls(f: Network, steps: int | None) -> int:
     """Network calls a picture: those asked for, or the model's own number. A regression
     network is called once.
     """
-    from ..upscaling.upscale import calls
-
-    if f.preset.objective == "regression" and steps not in (None, 1):
-        raise ValueError(
-            f"steps = {steps}, but {f.preset.name} is a regression network and is"
-            " called once a picture: leave --steps out"
-        )
-    return between("steps", calls(f, steps), 1, f.preset.schedule_steps)
+    if f.preset.objective == "regression":
+        if steps not in (None, 1):
+            raise ValueError(
+                f"steps = {steps}, but {f.preset.name} is a regression network and is"
+                " called once a picture: leave --steps out"
+            )
+        return 1
+    steps = f.preset.sampling_steps if steps is None else steps
+    return between("steps", steps, 1, f.preset.schedule_steps)
 
 
 def pick_device(name: str) -> torch.device:
