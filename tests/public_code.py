@@ -40,3 +40,21 @@ def write_checkpoint(path: Path) -> Path:
     named = {f"denoise_fn.{name}": tensor for name, tensor in weights().items()}
     torch.save({**load_file(FIXTURE / "tables.safetensors"), **named}, path)
     return path
+
+
+def write_config(path: Path) -> Path:
+    """The options of that network, as a configuration of that code says them."""
+    told = json.loads((FIXTURE / "config.json").read_text(encoding="utf-8"))
+    unet = told["unet"]
+    unet["channel_multiplier"] = unet.pop("channel_mults")
+    options = {
+        "datasets": {"train": {"l_resolution": 2, "r_resolution": 16}},
+        "model": {
+            "which_model_G": "sr3",
+            "unet": unet,
+            "beta_schedule": dict.fromkeys(("train", "val"), told["beta_schedule"]),
+            "diffusion": {"image_size": unet.pop("image_size"), "conditional": True},
+        },
+    }
+    path.write_text(json.dumps(options), encoding="utf-8")
+    return path

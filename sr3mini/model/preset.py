@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..metrics import SMALLEST
 from ..schedule import NoiseSchedule
 
 # 1 - alpha_t from start to end in T steps
@@ -41,7 +40,7 @@ CHOICES: dict[str, tuple[object, ...]] = {
 # Far beyond what anybody trains: a file from elsewhere must not ask for a network that
 # fills the machine. A range of floats takes whole numbers too.
 RANGES: dict[str, tuple[float, float]] = {
-    "size": (SMALLEST, 4096),
+    "size": (1, 4096),
     "factor": (1, 64),
     "channels": (1, 4096),
     "multipliers": (1, 64),

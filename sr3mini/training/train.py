@@ -27,6 +27,7 @@ from tqdm.auto import tqdm
 
 from ..data import Batches, Folder, Pictures, batches, open_pictures, rows
 from ..files.writing import write_picture, write_text
+from ..metrics import SMALLEST
 from ..model.card import describe
 from ..model.checkpoint import save
 from ..model.network import Network
@@ -209,6 +210,11 @@ def _demand_pictures(preset: Preset, data: str | None) -> None:
         raise ValueError(f"{name} glyphs: leave --data out")
     if preset.data != "glyphs" and data is None:
         raise ValueError(f"{name} your own pictures: pass --data with their folder")
+    if preset.size < SMALLEST:
+        raise ValueError(
+            f"{name} pictures of {preset.size} pixels a side, but those held out can be"
+            f" measured from {SMALLEST} on"
+        )
 
 
 def _demand_finite(run: Run, losses: list[float]) -> None:

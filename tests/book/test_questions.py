@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 from pathlib import Path
 
 import matplotlib.cbook
@@ -14,8 +13,8 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from PIL import Image
-from project import FIXTURE, ROOT
-from public_code import write_checkpoint
+from project import ROOT
+from public_code import write_checkpoint, write_config
 
 from sr3mini import cli
 
@@ -65,7 +64,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             picture.save(place / "theirs" / name / f"{number:05}.png")
     crops[0].resize((24, 18)).save(place / "cat.jpg")
     write_checkpoint(place / "I640000_E37_gen.pth")
-    shutil.copy(FIXTURE / "config.json", place / "sr_sr3_16_128.json")
+    write_config(place / "sr_sr3_16_128.json")
     return place
 
 

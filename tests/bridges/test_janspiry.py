@@ -17,7 +17,7 @@ import torch
 from checks import seeded
 from PIL import Image
 from project import FIXTURE
-from public_code import write_checkpoint
+from public_code import write_checkpoint, write_config
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -73,22 +73,7 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The options of that network, as a configuration of that code says them."""
-    told = json.loads((FIXTURE / "config.json").read_text())
-    unet = told["unet"]
-    unet["channel_multiplier"] = unet.pop("channel_mults")
-    options = {
-        "datasets": {"train": {"l_resolution": 2, "r_resolution": 16}},
-        "model": {
-            "which_model_G": "sr3",
-            "unet": unet,
-            "beta_schedule": dict.fromkeys(("train", "val"), told["beta_schedule"]),
-            "diffusion": {"image_size": unet.pop("image_size"), "conditional": True},
-        },
-    }
-    path = tmp_path_factory.mktemp("config") / "config.json"
-    path.write_text(json.dumps(options))
-    return path
+    return write_config(tmp_path_factory.mktemp("config") / "config.json")
 
 
 def layout(**changes: Any) -> Any:

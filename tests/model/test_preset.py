@@ -145,7 +145,7 @@ ABSURD: dict[str, Any] = {
     "layout": ["unet", ["ddpm"], {}],
     "groups": [0, 10**9],
     "factor": [0, 3, 10**9],
-    "size": [0, 4, 10**6],
+    "size": [0, 10**6],
     "image_channels": [0, 2, 4, 10**6],
     "sampling_steps": [0, 2001],
     "data": ["else", None],

@@ -830,6 +830,20 @@ def test_a_preset_for_own_pictures_asks_for_them(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_pictures_too_small_to_be_measured_are_refused_before_the_training(
+    pictures: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        ValueError,
+        match=(
+            "preset tiny trains on pictures of 4 pixels a side, but those held out can"
+            " be measured from 6 on"
+        ),
+    ):
+        run(tmp_path / "out", pictures, dataclasses.replace(TINY, size=4))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_preset_of_glyphs_takes_no_folder(pictures: Path, tmp_path: Path) -> None:
     """Else a reader would believe that the pictures had been learnt from."""
     with pytest.raises(ValueError, match="leave --data out"):
