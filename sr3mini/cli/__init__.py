@@ -2,6 +2,7 @@ r"""The command line: one module a verb. A mistake is one sentence and status 2.
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -28,6 +29,10 @@ VERBS: dict[str, Callable[..., Any]] = {
     "import": import_,
     "export": export,
 }
+for (
+    _verb
+) in VERBS.values():  # --help breaks its own lines, and keeps those that it finds
+    _verb.__doc__ = re.sub(r"\n {12}(?=\S)", " ", _verb.__doc__ or "")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -24,59 +24,60 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Wish:
+class EvaluateOptions:
     """What is measured, how, and where it is written."""
 
+    # a shipped name, a .safetensors file, or the folder of a training run; without
+    # references glyphs_8_32 for glyphs, else photos_16_64.
     model: str | None = None
-    """a shipped name, a .safetensors file, or the folder of a training run; without
-    references glyphs_8_32 for glyphs, else photos_16_64."""
+    # "glyphs" (their test split), a folder of high-resolution pictures (all) or a
+    # prepared one (its held-out part), cut to squares of the model's size.
     data: str = "glyphs"
-    """"glyphs" (their test split), a folder of high-resolution pictures (all) or a
-    prepared one (its held-out part), cut to squares of the model's size."""
+    # how many pictures, in an order drawn from the seed; 1024 of --data, all
+    # --references, if not given.
     count: int | None = None
-    """how many pictures, in an order drawn from the seed; 1024 of --data, all
-    --references, if not given."""
+    # samples a picture; their mean is a row of its own. 8 of --data and 1 of
+    # --references, if not given.
     samples: int | None = None
-    """samples a picture; their mean is a row of its own. 8 of --data and 1 of
-    --references, if not given."""
+    # network calls a sample, if not the model's own number.
     steps: int | None = None
-    """network calls a sample, if not the model's own number."""
+    # of the choice of pictures, and of a model's answers to --references.
     seed: int = 0
-    """of the choice of pictures, and of a model's answers to --references."""
+    # where the model runs: cpu, cuda, cuda:1, mps ...; auto takes the GPU if there is
+    # one.
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
-    """where the model runs: cpu, cuda, cuda:1, mps ...; auto takes the GPU if there is
-    one."""
+    # a folder of high-resolution pictures of any size, measured whole and with 8 bits a
+    # channel, instead of --data.
     references: Path | None = None
-    """a folder of high-resolution pictures of any size, measured whole and with 8 bits
-    a channel, instead of --data."""
+    # a folder of results for these references, paired by name: cat.png, cat_x4.png,
+    # cat_sr.png or the samples cat_x4_1.png, cat_x4_2.png.
     results: Path | None = None
-    """a folder of results for these references, paired by name: cat.png, cat_x4.png,
-    cat_sr.png or the samples cat_x4_1.png, cat_x4_2.png."""
+    # also measure bicubic: references cropped to a multiple of this factor, shrunk,
+    # rounded to 8 bits and enlarged.
     bicubic: int | None = None
-    """also measure bicubic: references cropped to a multiple of this factor, shrunk,
-    rounded to 8 bits and enlarged."""
+    # pixels to leave out at each side; the field takes the factor.
     border: int = 0
-    """pixels to leave out at each side; the field takes the factor."""
+    # PSNR and SSIM of the brightness Y (MATLAB's rgb2ycbcr) instead of all channels.
     y_channel: bool = False
-    """PSNR and SSIM of the brightness Y (MATLAB's rgb2ycbcr) instead of all
-    channels."""
+    # also measure LPIPS (needs torchvision and weights that it fetches).
     lpips: bool = False
-    """also measure LPIPS (needs torchvision and weights that it fetches)."""
+    # also measure FID (needs torch-fidelity and weights that it fetches).
     fid: bool = False
-    """also measure FID (needs torch-fidelity and weights that it fetches)."""
+    # also write the figures to this JSON file; what else it holds stays.
     out: Path | None = None
-    """also write the figures to this JSON file; what else it holds stays."""
+    # also write a line a picture to this CSV file, and the means.
     csv: Path | None = None
-    """also write a line a picture to this CSV file, and the means."""
+    # also write the means to this Markdown file.
     markdown: Path | None = None
-    """also write the means to this Markdown file."""
+    # also draw the first 16 pictures into this picture file: input, bicubic, result and
+    # reference.
     sheet: Path | None = None
-    """also draw the first 16 pictures into this picture file: input, bicubic, result
-    and reference."""
 
 
-USUAL = Wish()
-Fields = Annotated[Wish, tyro.conf.arg(name=""), tyro.conf.FlagCreatePairsOff]
+USUAL = EvaluateOptions()
+Fields = Annotated[
+    EvaluateOptions, tyro.conf.arg(name=""), tyro.conf.FlagCreatePairsOff
+]
 UNSAID = ("device", "out", "csv", "markdown", "sheet")  # which change no figure
 
 
@@ -128,7 +129,7 @@ def evaluate(wish: Fields = USUAL) -> None:
             write_text(text, path)
 
 
-def _check(wish: Wish) -> None:
+def _check(wish: EvaluateOptions) -> None:
     """ValueError unless the options have a sense, and together."""
     for name, least in {"count": 1, "samples": 1, "bicubic": 2}.items():
         if (value := getattr(wish, name)) is not None:
@@ -155,7 +156,7 @@ def _check(wish: Wish) -> None:
             raise ValueError("--steps is of a model: name the --model too")
 
 
-def _check_places(wish: Wish) -> None:
+def _check_places(wish: EvaluateOptions) -> None:
     from ..data.folder import SUFFIXES
 
     for path in (wish.out, wish.csv, wish.markdown, wish.sheet):
@@ -181,7 +182,7 @@ def _known_figures(out: Path | None) -> dict[str, Any]:
         ) from error
 
 
-def _model(wish: Wish) -> tuple[Network | None, Wish]:
+def _model(wish: EvaluateOptions) -> tuple[Network | None, EvaluateOptions]:
     """The network, and the wish with what it leaves open."""
     from ..model.checkpoint import load
 
@@ -201,7 +202,7 @@ def _model(wish: Wish) -> tuple[Network | None, Wish]:
     return f, replace(wish, model=model, samples=samples, steps=steps)
 
 
-def _of_data(f: Network, wish: Wish) -> Cases:
+def _of_data(f: Network, wish: EvaluateOptions) -> Cases:
     """Pictures of a data set, cut to the size that f was made for."""
     from ..evaluation.compare import drawn_cases
     from ..evaluation.samples import chosen, holds_out
@@ -214,7 +215,7 @@ def _of_data(f: Network, wish: Wish) -> Cases:
     return cases, len(order), about
 
 
-def _of_references(f: Network | None, wish: Wish, references: Path) -> Cases:
+def _of_references(f: Network | None, wish: EvaluateOptions, references: Path) -> Cases:
     """Whole pictures, all or `count` of them in the order that the seed draws, with
     what was made of them elsewhere, or by f.
     """
@@ -263,7 +264,7 @@ def _measure(
         save_picture(stacked(strips), sheet)
 
 
-def _told(f: Network | None, wish: Wish) -> str:
+def _told(f: Network | None, wish: EvaluateOptions) -> str:
     """How it was measured, to follow what was."""
     told = ""
     if f is not None:
@@ -273,7 +274,7 @@ def _told(f: Network | None, wish: Wish) -> str:
     return told + (f", {wish.border} pixels of border left out" if wish.border else "")
 
 
-def _command(wish: Wish) -> str:
+def _command(wish: EvaluateOptions) -> str:
     """What measures the same again."""
     said = {**vars(wish), "border": wish.border or None}
     if wish.references is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -23,23 +24,52 @@ if TYPE_CHECKING:
     from ..upscaling.upscale_files import Wish
 
 
+@dataclass(frozen=True)
+class UpscaleOptions:
+    """By what, how large, how often, and where to."""
+
+    # a shipped name, a .safetensors file, or the folder of a training run (photos_16_64
+    # if not given); of several --model each enlarges what the one before it made.
+    model: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    # folder for the results.
+    out: Path = Path("upscaled")
+    # how many times larger, if not the model's own factor; the model is repeated until
+    # that is reached, and its result shrunk.
+    factor: float | None = None
+    # width and height of the results, such as 1920x1080, instead of a factor.
+    size: Annotated[str | None, tyro.conf.arg(metavar="WxH")] = None
+    # how many different answers to draw; of several there is a map of where they
+    # disagree.
+    samples: int = 1
+    # network calls a sample, if not the model's own number.
+    steps: int | None = None
+    # of the first sample; the others follow.
+    seed: int = 0
+    # also write a sheet that shows input, bicubic and samples side by side.
+    sheet: bool = False
+    # kind of file of the results; jpg and webp hold 8 bits.
+    format: Literal["png", "jpg", "webp"] = "png"
+    # draw anew what is there already.
+    overwrite: bool = False
+    # cpu, cuda, cuda:1, mps ...; auto takes the GPU if there is one.
+    device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
+    # numbers that the network computes in; bfloat16 and float16 take half the memory,
+    # and differ a little.
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    # side of the part of a picture that the network sees at once, in pixels of the
+    # result; less takes less memory.
+    tile: int = 256
+
+
+USUAL = UpscaleOptions()
+Fields = Annotated[UpscaleOptions, tyro.conf.arg(name=""), tyro.conf.FlagCreatePairsOff]
+
+
 def upscale(
     pictures: Annotated[
         tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PICTURE…")
     ],
-    model: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
-    out: Path = Path("upscaled"),
-    factor: float | None = None,
-    size: Annotated[str | None, tyro.conf.arg(metavar="WxH")] = None,
-    samples: int = 1,
-    steps: int | None = None,
-    seed: int = 0,
-    sheet: tyro.conf.FlagCreatePairsOff[bool] = False,
-    format: Literal["png", "jpg", "webp"] = "png",
-    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False,
-    device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto",
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32",
-    tile: int = 256,
+    options: Fields = USUAL,
 ) -> None:
     """Enlarge pictures: files, folders, or "-" for standard input to standard output.
 
@@ -52,49 +82,43 @@ def upscale(
     Args:
         pictures: files of any kind that Pillow reads, folders with all that lies below
             them, or a single "-".
-        model: a shipped name, a .safetensors file, or the folder of a training run
-            (photos_16_64 if not given); of several --model each enlarges what the one
-            before it made.
-        out: folder for the results.
-        factor: how many times larger, if not the model's own factor; the model is
-            repeated until that is reached, and its result shrunk.
-        size: width and height of the results, such as 1920x1080, instead of a factor.
-        samples: how many different answers to draw; of several there is a map of where
-            they disagree.
-        steps: network calls a sample, if not the model's own number.
-        seed: of the first sample; the others follow.
-        sheet: also write a sheet that shows input, bicubic and samples side by side.
-        format: kind of file of the results; jpg and webp hold 8 bits.
-        overwrite: draw anew what is there already.
-        device: cpu, cuda, cuda:1, mps ...; auto takes the GPU if there is one.
-        dtype: numbers that the network computes in; bfloat16 and float16 take half the
-            memory, and differ a little.
-        tile: side of the part of a picture that the network sees at once, in pixels of
-            the result; less takes less memory.
     """
     import torch
 
     from ..model.checkpoint import load
     from ..upscaling.upscale_files import Wish, upscale_files
 
-    _check_pictures(pictures, samples > 1 or sheet)
-    if factor is not None and (size is not None or not 0 < factor <= 1000):
+    factor, samples = options.factor, options.samples
+    _check_pictures(pictures, samples > 1 or options.sheet)
+    if factor is not None and (options.size is not None or not 0 < factor <= 1000):
         raise ValueError(
             f"factor = {factor:g}, but it must lie between 0 and 1000, without --size"
         )
     between("samples", samples, 1, 10_000)
-    between("seed", seed, 0, 2**32)
-    between("tile", tile, 16, 65_536)
+    between("seed", options.seed, 0, 2**32)
+    between("tile", options.tile, 16, 65_536)
     clear_up_when_terminated()
-    place = pick_device(device)
-    networks = [load(name, place) for name in model or (DEFAULT_MODEL,)]
-    _check_calls(networks, steps, samples)
+    place = pick_device(options.device)
+    networks = [load(name, place) for name in options.model or (DEFAULT_MODEL,)]
+    _check_calls(networks, options.steps, samples)
 
-    shape, numbers = _size(size), getattr(torch, dtype)
-    wish = Wish(factor, shape, samples, format, sheet, seed, steps, tile, numbers)
+    wish = Wish(
+        factor,
+        _size(options.size),
+        samples,
+        options.format,
+        options.sheet,
+        options.seed,
+        options.steps,
+        options.tile,
+        getattr(torch, options.dtype),
+    )
     if Path("-") in pictures:
         return _from_standard_input(networks, wish)
-    for path in upscale_files(pictures, networks, out, wish, overwrite=overwrite):
+    found = upscale_files(
+        pictures, networks, options.out, wish, overwrite=options.overwrite
+    )
+    for path in found:
         print(path)
 
 

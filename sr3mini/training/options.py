@@ -17,36 +17,36 @@ LARGEST = 2**32
 class Options:
     """How a training is run. ValueError when a number lies out of its range."""
 
+    # your own pictures, for presets that ask for them: a folder, what sr3mini prepare
+    # wrote, .tar or .parquet shards, or hf://owner/name.
     data: str | None = None
-    """your own pictures, for presets that ask for them: a folder, what sr3mini prepare
-    wrote, .tar or .parquet shards, or hf://owner/name."""
+    # of the weights, the order of the data and the noise.
     seed: int = 0
-    """of the weights, the order of the data and the noise."""
+    # go on from the newest whole state in --out, exactly as if nothing had happened;
+    # begin if there is none.
     resume: bool = False
-    """go on from the newest whole state in --out, exactly as if nothing had happened;
-    begin if there is none."""
+    # bf16 multiplies in bfloat16, which needs less memory and is faster where the
+    # processor or GPU knows it; weights stay float32.
     precision: Precision = "no"
-    """bf16 multiplies in bfloat16, which needs less memory and is faster where the
-    processor or GPU knows it; weights stay float32."""
+    # take each batch in so many parts: the same result in less memory.
     micro_batches: int = 1
-    """take each batch in so many parts: the same result in less memory."""
+    # spread weights, average and optimizer over the processes (FSDP), for networks that
+    # do not fit into one GPU, instead of copying them (DDP).
     shard: bool = False
-    """spread weights, average and optimizer over the processes (FSDP), for networks
-    that do not fit into one GPU, instead of copying them (DDP)."""
+    # let torch.compile make faster kernels; the first steps take minutes.
     compile: bool = False
-    """let torch.compile make faster kernels; the first steps take minutes."""
+    # processes that decode pictures (default: one a core and at most 8 beside a GPU,
+    # none beside a CPU).
     workers: int | None = None
-    """processes that decode pictures (default: one a core and at most 8 beside a GPU,
-    none beside a CPU)."""
+    # steps between two states; the newest two stay, and the best.
     save_every: int = 500
-    """steps between two states; the newest two stay, and the best."""
+    # also keep the states at multiples of so many steps, for ever; 0 keeps none.
     keep_every: int = 0
-    """also keep the states at multiples of so many steps, for ever; 0 keeps none."""
+    # steps between two looks at held-out pictures: PSNR, SSIM, consistency, a sheet in
+    # samples/; 0 never looks.
     validate_every: int = 1000
-    """steps between two looks at held-out pictures: PSNR, SSIM, consistency, a sheet in
-    samples/; 0 never looks."""
+    # also report to tensorboard, wandb or another tracker that Accelerate knows.
     tracker: str | None = None
-    """also report to tensorboard, wandb or another tracker that Accelerate knows."""
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
