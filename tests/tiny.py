@@ -13,7 +13,7 @@ from checks import seeded
 from PIL import Image
 from torch import Tensor
 
-from sr3mini.files.reading import Picture
+from sr3mini.files.reading import PictureFile
 from sr3mini.files.writing import write
 from sr3mini.model.network import Network, build
 from sr3mini.model.preset import Preset
@@ -111,11 +111,11 @@ def numbers(channels: int, depth: int, size: tuple[int, int] = (23, 17)) -> np.n
     )
 
 
-def as_picture(array: np.ndarray, **carried: object) -> Picture:
+def as_picture(array: np.ndarray, **carried: object) -> PictureFile:
     """(h, w, 1 to 4), the even ones with alpha."""
     if array.shape[2] in (1, 3):
-        return Picture(array, None, carried)
-    return Picture(array[..., :-1], array[..., -1], carried)
+        return PictureFile(array, None, carried)
+    return PictureFile(array[..., :-1], array[..., -1], carried)
 
 
 def png(array: np.ndarray, **carried: object) -> bytes:

@@ -1,7 +1,7 @@
 r"""The one reader of picture files, for training and for use.
 
-    read(file)             -> Picture: integers as they are stored, upright, and what
-                              the file carries besides
+    read(file)             -> PictureFile: integers as they are stored, upright, and
+                              what the file carries besides
     read_picture(file)     -> (C, H, W), float32 in [-1, 1]; -1 is black
     read_square(file, 64)  -> (C, 64, 64), uint8 in 0..255: how a picture waits, travels
                               and is trained on
@@ -40,7 +40,7 @@ SIZE_TAGS = (0xA002, 0xA003)  # width and height, which change
 ORIENTATION = 0x0112
 
 
-class Picture(NamedTuple):
+class PictureFile(NamedTuple):
     """`colour` (h, w, 1 or 3), uint8 or uint16, not multiplied by alpha; `alpha` (h, w)
     of the same type, or None; `carried`: profile, EXIF, resolution, PNG's colour space,
     by Pillow's names.
@@ -56,7 +56,7 @@ class Picture(NamedTuple):
         return self.colour.shape[0], self.colour.shape[1]
 
 
-def read(source: Source) -> Picture:
+def read(source: Source) -> PictureFile:
     """A picture file, or the bytes of one, of any kind that Pillow reads: upright,
     palettes looked up, CMYK turned to sRGB, the first frame of many (with a warning).
 
@@ -68,8 +68,8 @@ def read(source: Source) -> Picture:
         said = f"{_name(source)} holds {frames} pictures; the first is taken"
         warnings.warn(said, stacklevel=2)
     if array.shape[2] in (1, 3):
-        return Picture(array, None, carried)
-    return Picture(array[..., :-1], array[..., -1], carried)
+        return PictureFile(array, None, carried)
+    return PictureFile(array[..., :-1], array[..., -1], carried)
 
 
 def read_picture(

@@ -17,7 +17,7 @@ from PIL import Image, PngImagePlugin
 from safetensors import SafetensorError
 from torch import Tensor
 
-from .reading import Picture, to_bytes
+from .reading import PictureFile, to_bytes
 
 NAMES = ("icc_profile", "exif", "dpi")  # what every format takes, by Pillow's names
 HEADER = 33  # bytes of a PNG's signature and its chunk IHDR
@@ -66,7 +66,7 @@ def save_picture(picture: Image.Image, path: str | Path, **options: Any) -> None
         picture.save(beside, **options)
 
 
-def write(picture: Picture, file: Path) -> None:
+def write(picture: PictureFile, file: Path) -> None:
     """Write what `read` reads, in the format that the name asks for: colours, alpha,
     depth, and what else the picture carries. 16 bits are for PNG.
     """
@@ -81,7 +81,7 @@ def write(picture: Picture, file: Path) -> None:
 
 
 def _options(carried: dict[str, Any]) -> dict[str, Any]:
-    """`Picture.carried` as Pillow's save takes it; other formats than PNG leave the
+    """`PictureFile.carried` as Pillow's save takes it; other formats than PNG leave the
     three chunks out.
     """
     chunks = PngImagePlugin.PngInfo()

@@ -97,7 +97,7 @@ def forget_after(path: Path, step: int) -> None:
     write_text("".join(kept), path)
 
 
-def unseen(pictures: Pictures, size: int) -> High:
+def validation_pictures(pictures: Pictures, size: int) -> High:
     """Held-out pictures to look at, always the same: as many as have a million pixels
     together, but 4 to 64.
     """

@@ -43,8 +43,8 @@ from .monitor import (
     note,
     start_tracker,
     stop_signals,
-    unseen,
     validate,
+    validation_pictures,
 )
 from .options import Options, command, demand_equal_shares
 from .resume import Done, begin_or_go_on, keep
@@ -136,7 +136,7 @@ def begin(preset: Preset, out: Path, options: Options) -> Run:
         workers=workers,
         state=stream,
     )
-    seen = unseen(held_out, preset.size)
+    seen = validation_pictures(held_out, preset.size)
     clock = time.monotonic() - done.seconds
     return Run(
         preset, out, options, learner, pictures, y, seen, told, done, done, clock

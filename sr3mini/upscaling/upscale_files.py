@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 from ..data.folder import names_below
 from ..degrade import downsample, upsample
 from ..files.reading import (
-    Picture,
+    PictureFile,
     from_integers,
     on_white,
     read,
@@ -112,7 +112,7 @@ def _warn(message: str) -> None:
 
 
 def upscale_file(
-    picture: Picture,
+    picture: PictureFile,
     networks: Sequence[Network],
     goal: Path,
     wish: Wish,
@@ -138,7 +138,7 @@ def upscale_file(
                 shown.append(_small(y, large_alpha))
 
         if wish.samples > 1:
-            write(Picture(spread.heat(), None, {}), files[wish.samples])
+            write(PictureFile(spread.heat(), None, {}), files[wish.samples])
         if wish.sheet:
             label = networks[-1].preset.label
             sheet(_small(x, alpha), torch.stack(shown), label).save(files[-1])
@@ -146,7 +146,10 @@ def upscale_file(
 
 
 def windows(
-    picture: Picture, networks: Sequence[Network], wish: Wish, name: str = "the picture"
+    picture: PictureFile,
+    networks: Sequence[Network],
+    wish: Wish,
+    name: str = "the picture",
 ) -> int:
     """How many windows the networks will look at. ValueError when the result cannot be
     written as the wish says, or is too large for this machine's memory.
@@ -266,11 +269,11 @@ class Spread:
         return to_bytes(glow.clamp(0, 1) * 2 - 1).numpy()
 
 
-def _target(picture: Picture, networks: Sequence[Network], wish: Wish) -> Size:
+def _target(picture: PictureFile, networks: Sequence[Network], wish: Wish) -> Size:
     return wish.size or target_size(networks, picture.size, wish.factor)
 
 
-def _tensors(picture: Picture) -> tuple[Tensor, Tensor | None]:
+def _tensors(picture: PictureFile) -> tuple[Tensor, Tensor | None]:
     """Colour and alpha in [-1, 1]; the colour goes on below what is transparent."""
     x = from_integers(picture.colour)
     if picture.alpha is None:
@@ -297,7 +300,9 @@ def bleed(
     return torch.where(alpha > 0, colour, filled[:, :height, :width])
 
 
-def _like(picture: Picture, y: Tensor, alpha: Tensor | None, format: Format) -> Picture:
+def _like(
+    picture: PictureFile, y: Tensor, alpha: Tensor | None, format: Format
+) -> PictureFile:
     """y and alpha in [-1, 1] at the depth, and with all else, that `picture` has;
     formats other than PNG hold 8 bits.
     """
@@ -311,7 +316,7 @@ def _like(picture: Picture, y: Tensor, alpha: Tensor | None, format: Format) -> 
     if "dpi" in carried:
         carried["dpi"] = tuple(scale * side for side in carried["dpi"])
     clear = None if alpha is None else to_integers(alpha, depth)[..., 0]
-    return Picture(to_integers(y, depth), clear, carried)
+    return PictureFile(to_integers(y, depth), clear, carried)
 
 
 def _small(colour: Tensor, alpha: Tensor | None) -> Float[Tensor, "C h w"]:

@@ -308,11 +308,11 @@ def test_an_archive_that_leads_out_of_its_folder_is_not_followed(
 ) -> None:
     """Up, from the root, and with a drive's letter (which Linux takes for a name)."""
     names = ("images/a.png", "images/../../../up.png", "/images/root.png")
-    drives = ("images\\..\\evil.png", "images/C:drive.png", "images//tmp/two.png")
+    drives = ("images\\..\\evil.png", "images/C:drive.png", "images//etc/two.png")
     (tmp_path / "a.zip").write_bytes(archive(*names, *drives))
     unpack(tmp_path / "a.zip", tmp_path / "out" / "in", "images", "")
     found = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.png")}
-    wanted = ("a.png", "up.png", "root.png", "C:drive.png", "tmp/two.png")
+    wanted = ("a.png", "up.png", "root.png", "C:drive.png", "etc/two.png")
     assert found == {f"out/in/{name}" for name in wanted}
 
 

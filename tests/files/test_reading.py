@@ -17,7 +17,7 @@ from checks import close
 from PIL import Image, ImageCms, PngImagePlugin
 from tiny import numbers, png
 
-from sr3mini.files.reading import Picture, from_integers, read, read_picture
+from sr3mini.files.reading import PictureFile, from_integers, read, read_picture
 
 
 def smooth(size: tuple[int, int] = (200, 300)) -> np.ndarray:
@@ -33,7 +33,7 @@ def smooth(size: tuple[int, int] = (200, 300)) -> np.ndarray:
     )
 
 
-def whole(picture: Picture) -> np.ndarray:
+def whole(picture: PictureFile) -> np.ndarray:
     return (
         picture.colour
         if picture.alpha is None

@@ -423,8 +423,8 @@ def test_what_is_measured_on_held_out_pictures_is_what_evaluate_measures(
     pictures: Path, tmp_path: Path
 ) -> None:
     f, y = tiny.network(), open_pictures(str(pictures), 16, 1)
-    seen = watch.unseen(y, 16)
-    assert torch.equal(seen, watch.unseen(y, 16))
+    seen = watch.validation_pictures(y, 16)
+    assert torch.equal(seen, watch.validation_pictures(y, 16))
     assert len(seen) == 11  # no picture twice
     figures = watch.validate(
         Accelerator(cpu=True), f, seen, tmp_path / "samples" / "sheet.png"

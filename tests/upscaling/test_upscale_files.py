@@ -19,7 +19,7 @@ from tiny import TINY, network, numbers, png
 from torch import Tensor
 
 from sr3mini.degrade import downsample, upsample
-from sr3mini.files.reading import Picture, from_bytes, read, read_picture, to_bytes
+from sr3mini.files.reading import PictureFile, from_bytes, read, read_picture, to_bytes
 from sr3mini.files.sheet import sheet
 from sr3mini.model.network import Network
 from sr3mini.upscaling import upscale_files as album
@@ -483,7 +483,7 @@ def test_what_goes_wrong_half_way_leaves_all_of_a_picture_or_nothing(
     """
     out, write, calls = tmp_path / "out", album.write, []
 
-    def fails(picture: Picture, file: Path) -> None:
+    def fails(picture: PictureFile, file: Path) -> None:
         calls.append(file)
         if len(calls) == 5:
             file.write_bytes(b"half")
