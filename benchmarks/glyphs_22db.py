@@ -75,9 +75,8 @@ def main() -> None:
     }
     short |= {"learning_rate": options.learning_rate, "detail": options.detail}
     preset = replace(PRESETS["glyphs_8_32"], **short)
-    pictures = glyphs(
-        "train", preset.size
-    )  # rendered and split before the clock starts
+    # rendered and split before the clock starts
+    pictures = glyphs("train", preset.size)
     y = held_out("glyphs", build(preset), 640, seed=0)[0]
     torch.manual_seed(options.seed)
     looks: list[dict[str, float]] = []

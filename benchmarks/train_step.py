@@ -45,11 +45,12 @@ from sr3mini.training.monitor import machine
 from sr3mini.training.plan import product_side
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+# usual is what train.py does: channels_last, but contiguous in bf16 on a CPU
 WAYS = (
     "usual",
     "compiled",
     *FORMATS,
-)  # usual is what train.py does: channels_last, but contiguous in bf16 on a CPU
+)
 
 
 def accelerated(precision: str = "no") -> Accelerator:

@@ -203,9 +203,8 @@ def conditional_problem() -> ConditionalProblem:
 def conditional_end(step: Function, steps: int) -> Law:
     """The exact law of the sample at the end of Algorithm 2, for the problem above."""
     _, x, _, oracle = conditional_problem()
-    schedule = NoiseSchedule.linear(
-        steps, 0.2 / steps, 20 / steps
-    )  # 1 - alpha_t shrinks like 1/T, and gamma_T stays below 4e-5
+    # 1 - alpha_t shrinks like 1/T, and gamma_T stays below 4e-5
+    schedule = NoiseSchedule.linear(steps, 0.2 / steps, 20 / steps)
     *_, last = push(step, oracle, x, schedule, standard_normal(steps, 16))
     return last
 
@@ -411,9 +410,8 @@ def check_the_search_ranks_by_score(search_schedule: Function) -> None:
         ("c", 0.2),
         ("a", 0.3),
     ], f"ranked {ranking}"
-    cut = NoiseSchedule.from_gammas(
-        curve(100).gammas[1:26]
-    )  # the first quarter: gamma_T = 0.64, and y_T is pure noise all the same
+    # the first quarter: gamma_T = 0.64, and y_T is pure noise all the same
+    cut = NoiseSchedule.from_gammas(curve(100).gammas[1:26])
     ranking = search_schedule(
         oracle, y, y, {"cut": cut, "whole": curve(25)}, method="ddim"
     )
@@ -603,9 +601,8 @@ def check_the_level_embedding(embedding: Function) -> None:
         log_snr[:, None] * f64(*[0.1 * 1000 ** (k / 31) for k in range(32)])
     ).float()
     features = torch.cat([angles.sin(), angles.cos()], dim=1)
-    close(
-        level.sinusoids(gamma), features, 1e-3, "sinusoids"
-    )  # float32 angles of up to 2000
+    # float32 angles of up to 2000
+    close(level.sinusoids(gamma), features, 1e-3, "sinusoids")
     first, _, second = level.mlp
     close(
         level(gamma),

@@ -7,9 +7,8 @@ from __future__ import annotations
 import pytest
 from jaxtyping import install_import_hook
 
-install_import_hook(
-    "sr3mini", "beartype.beartype"
-)  # has to come before the first import of sr3mini
+# has to come before the first import of sr3mini
+install_import_hook("sr3mini", "beartype.beartype")
 pytest.register_assert_rewrite("checks")
 
 import torch  # noqa: E402

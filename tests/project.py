@@ -5,6 +5,5 @@ from __future__ import annotations
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-FIXTURE = (
-    ROOT / "tests" / "fixtures" / "janspiry_tiny"
-)  # a checkpoint of the best-known public SR3 code, with random weights
+# a checkpoint of the best-known public SR3 code, with random weights
+FIXTURE = ROOT / "tests" / "fixtures" / "janspiry_tiny"

@@ -187,10 +187,11 @@ def eight_bits(degrade: ModuleType) -> None:
     checks.check_as_file_is_what_8_bits_keep(degrade)
 
 
+# the schedule's own checks would refuse these tables first
 UNGUARDED = (
     "def __post_init__(self)",
     "def never_called(self)",
-)  # the schedule's own checks would refuse these tables first
+)
 POSTERIOR = "(1 - gamma_t / alpha_t) * (1 - alpha_t) / (1 - gamma_t)"
 LEVELS = "return gamma_t + u * (gamma_before - gamma_t)"
 DRAW = "torch.randint(1, schedule.steps + 1, shape,"

@@ -65,9 +65,8 @@ def test_the_python_example_runs() -> None:
     example = re.search(r"```python\n(.*?)```", README, re.DOTALL)
     assert example is not None
     names: dict[str, object] = {}
-    exec(
-        example[1].replace("steps=100", "steps=3"), names
-    )  # three steps show that it runs; a hundred would show no more
+    # three steps show that it runs; a hundred would show no more
+    exec(example[1].replace("steps=100", "steps=3"), names)
     assert tuple(names["y"].shape) == (1, 1, 32, 32)  # type: ignore[attr-defined]
 
 

@@ -13,11 +13,12 @@ from project import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
     "project"
 ]
+# where conda-forge calls a package otherwise
 CONDA_NAMES = {
     "torch": "pytorch",
     "lmdb": "python-lmdb",
     "playwright": "playwright-python",
-}  # where conda-forge calls a package otherwise
+}
 PIP_ONLY = {"math-core"}  # taken from PyPI in a conda environment too
 
 

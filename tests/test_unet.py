@@ -127,9 +127,8 @@ def test_attention_is_the_softmax_formula() -> None:
     branch scaled like the others.
     """
     attention, h = Attention(8, 4), image(2, 8, 3, 5)
-    q, k, v = (
-        attention.qkv(attention.norm(h)).flatten(2).chunk(3, dim=1)
-    )  # (B, C, H*W) each
+    # (B, C, H*W) each
+    q, k, v = attention.qkv(attention.norm(h)).flatten(2).chunk(3, dim=1)
     weights = (q.transpose(1, 2) @ k / math.sqrt(8)).softmax(-1)
     wanted = (
         h + attention.out((v @ weights.transpose(1, 2)).reshape(h.shape))

@@ -79,10 +79,11 @@ ROOMS = (
     ),
 )
 PAGES = ("symbols.md", "questions.md")
+# around the index in symbols.md
 BEGIN, END = (
     "<!-- equations: begin -->",
     "<!-- equations: end -->",
-)  # around the index in symbols.md
+)
 _TAG = re.compile(r"\\tag\{([^{}]*)\}")
 LARGEST = 1_000_000  # bytes: more than that, and pages that show notebooks give up
 METADATA = {
@@ -693,7 +694,6 @@ def _sync_aloud(text: Path) -> bool:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault(
-        "PYDEVD_DISABLE_FILE_VALIDATION", "1"
-    )  # silences a notice of the kernel's debugger
+    # silences a notice of the kernel's debugger
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     raise SystemExit(main())

@@ -378,12 +378,13 @@ class Chapter:
         """Run a cell; the value of its last line, if that is an expression."""
         self.run.add(cell.id)
         name = f"{self.name}, {cell.id}"
+        # where inspect.getsource looks
         linecache.cache[name] = (
             len(cell.source),
             None,
             cell.source.splitlines(keepends=True),
             name,
-        )  # where inspect.getsource looks
+        )
         body = ast.parse(cell.source).body
         shown = body.pop() if body and isinstance(body[-1], ast.Expr) else None
         exec(compile(ast.Module(body, []), name, "exec", dont_inherit=True), self.space)

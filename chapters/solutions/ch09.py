@@ -15,9 +15,8 @@ def spread_of(samples):
     """Exercise 9.2: the variance of each pixel over the samples, averaged over the
     pixels, and the root of that.
     """
-    on_0_to_1 = (
-        samples / 2
-    )  # a shift does not change a variance, so + 1 can be left out
+    # a shift does not change a variance, so + 1 can be left out
+    on_0_to_1 = samples / 2
     return on_0_to_1.var(dim=0).mean(dim=(1, 2, 3)).sqrt()
 
 

@@ -47,9 +47,14 @@ NAMES = (  # the beginning or the middle of a name: ours, and that code's
 )
 # what a checkpoint does not tell, as in most configurations of that code
 OTHERWISE: dict[str, Any] = {
-    **{"groups": 32, "size": 128, "factor": 8, "dropout": 0.0},
-    **{"schedule": "linear", "schedule_steps": 2000},
-    **{"schedule_start": 1e-6, "schedule_end": 1e-2},
+    "groups": 32,
+    "size": 128,
+    "factor": 8,
+    "dropout": 0.0,
+    "schedule": "linear",
+    "schedule_steps": 2000,
+    "schedule_start": 1e-6,
+    "schedule_end": 1e-2,
 }
 # and in those of the networks that it published, by inner_channel, channel_multiplier,
 # res_blocks

@@ -19,8 +19,15 @@ THEIRS = {"quadratic": "quad", "constant": "const"}  # where its name is another
 # without "jsd", which ends at gamma = 0, where that code divides by 0
 OURS = {THEIRS.get(name, name): name for name in SCHEDULES}
 WHOLE = {  # options that count something
-    *("in_channel", "out_channel", "inner_channel", "norm_groups", "res_blocks"),
-    *("image_size", "l_resolution", "r_resolution", "n_timestep"),
+    "in_channel",
+    "out_channel",
+    "inner_channel",
+    "norm_groups",
+    "res_blocks",
+    "image_size",
+    "l_resolution",
+    "r_resolution",
+    "n_timestep",
 }
 
 
@@ -163,7 +170,9 @@ def configuration(preset: Preset, path: Path) -> dict[str, Any]:
         },
         "train": {
             "n_iter": preset.train_steps,
-            **{"val_freq": 10_000, "save_checkpoint_freq": 10_000, "print_freq": 200},
+            "val_freq": 10_000,
+            "save_checkpoint_freq": 10_000,
+            "print_freq": 200,
             "optimizer": {"type": "adam", "lr": preset.learning_rate},
         },
     }

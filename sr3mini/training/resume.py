@@ -41,9 +41,21 @@ from .state import (
 )
 
 MAY_CHANGE = (
-    *("name", "precision", "pictures", "train_steps", "batch_size"),
-    *("learning_rate", "warmup_steps", "decay", "weight_decay", "ema_decay"),
-    *("loss_power", "dropout", "blur", "from_files", "sampling_steps"),
+    "name",
+    "precision",
+    "pictures",
+    "train_steps",
+    "batch_size",
+    "learning_rate",
+    "warmup_steps",
+    "decay",
+    "weight_decay",
+    "ema_decay",
+    "loss_power",
+    "dropout",
+    "blur",
+    "from_files",
+    "sampling_steps",
 )
 """What may have another value when a training goes on: what does not decide which
 numbers there are and what they mean.

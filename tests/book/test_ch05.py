@@ -78,16 +78,14 @@ def test_a_scale_gives_every_gain_and_a_shift_alone_does_not() -> None:
     gains, n = f64(-1, 0, 0.5, 1, 2), torch.linspace(-3, 3, 61, dtype=torch.float64)
     assert gain_error(gains, n, F.silu(gains[:, None] * n + 20) - 20) < 1e-4
     assert gain_error(gains, n, fit_shifts(gains, n, 1)) > 0.5
-    assert (
-        gain_error(f64(1.0), n, fit_shifts(f64(1.0), n, 1)) < 0.05
-    )  # with one gain only, nothing is missing
+    # with one gain only, nothing is missing
+    assert gain_error(f64(1.0), n, fit_shifts(f64(1.0), n, 1)) < 0.05
 
 
 def test_a_shift_before_the_normalisation_is_lost_where_a_group_shares_it() -> None:
     h = randn(2, 8, 5, 5)
-    shared = (
-        randn(2, 4, 1, seed=1).expand(2, 4, 2).reshape(2, 8, 1, 1)
-    )  # one number for each group of two channels
+    # one number for each group of two channels
+    shared = randn(2, 4, 1, seed=1).expand(2, 4, 2).reshape(2, 8, 1, 1)
     close(
         F.group_norm(h + shared, 4),
         F.group_norm(h, 4),

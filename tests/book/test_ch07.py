@@ -144,9 +144,8 @@ def test_the_two_variances_are_the_two_extremes() -> None:
         MixtureOracle(*masses)(None, y_t[:, None], gamma.expand(len(y_t))),
         gamma,
     )[:, 0]
-    spread = ((1.0 - guess) * (guess + 0.8)).clamp(
-        min=0
-    )  # of a variable with two values: (high - mean)(mean - low)
+    # of a variable with two values: (high - mean)(mean - low)
+    spread = ((1.0 - guess) * (guess + 0.8)).clamp(min=0)
     average = (density * reverse_variance(alpha, gamma, spread)).sum() / density.sum()
     assert posterior.item() + 1e-3 < average.item() < paper.item() - 1e-3
 
@@ -246,9 +245,8 @@ def test_a_wrong_start_is_forgotten_like_the_root_of_gamma() -> None:
     mean, covariance = pushed(reverse_step, oracle, ONE, before, (f64(0.5), ONE / 12))[
         -2
     ]
-    left = (
-        before.gammas[-1] / before.gammas[1]
-    )  # the last step adds no noise, so look before it
+    # the last step adds no noise, so look before it
+    left = before.gammas[-1] / before.gammas[1]
     close(mean, left.sqrt()[None] / 2, 1e-15, "mean of y_1")
     close(covariance, 1 + left * (ONE / 12 - 1), 1e-15, "variance of y_1")
 

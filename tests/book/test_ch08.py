@@ -46,11 +46,12 @@ def test_every_step_of_the_ddim_family_keeps_the_marginal(variance: float) -> No
             + math.sqrt(variance) * z
         )
 
+    # linear in eps and z: unit vectors give the factors
     y_0, zero, one = (
         f64(0.4),
         f64(0),
         f64(1),
-    )  # linear in eps and z: unit vectors give the factors
+    )
     mean = family(GAMMA_T.sqrt() * y_0, zero, zero)
     old = family(GAMMA_T.sqrt() * y_0 + (1 - GAMMA_T).sqrt() * one, one, zero) - mean
     fresh = family(GAMMA_T.sqrt() * y_0, zero, one) - mean
@@ -255,9 +256,8 @@ def test_a_flow_keeps_a_fault_of_f_and_fresh_noise_forgets_it() -> None:
     assert (
         abs(excess["ddim"] / math.exp(0.05 * (snr[0] - snr[-1]).item() / 2) - 1) < 0.01
     )
-    assert (
-        abs(excess["ancestral"] / math.sqrt(1 / 0.9) - 1) < 0.03
-    )  # where growth by the fault and shrinking by fresh noise balance
+    # where growth by the fault and shrinking by fresh noise balance
+    assert abs(excess["ancestral"] / math.sqrt(1 / 0.9) - 1) < 0.03
 
 
 def test_a_thinned_schedule_keeps_the_levels_and_multiplies_the_alphas() -> None:

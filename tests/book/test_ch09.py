@@ -103,9 +103,8 @@ def test_no_estimator_beats_the_least_error_and_some_reach_it(p: float) -> None:
     assert (found >= least_error(p, P) - 1e-12).all()
     q, mean, variance = 1 - p, 2 * p - 1, 4 * p * (1 - p)
     for distance in f64(0, 0.05, 0.3, 0.7, 1):
-        unlikely = (q - distance).clamp(
-            min=0
-        )  # probability left at -1, then at +1; the rest goes to the mean
+        # probability left at -1, then at +1; the rest goes to the mean
+        unlikely = (q - distance).clamp(min=0)
         weights = torch.stack([1 - distance - unlikely, unlikely, distance])
         close(
             error(p, f64(1, -1, mean), weights),
@@ -172,9 +171,8 @@ def test_in_a_counted_world_a_sample_has_twice_the_error_of_the_mean() -> None:
     known, sigma = randn(5, 1, 3, 3), 0.7
     small = known.mean((2, 3), keepdim=True)
     x = small.repeat(400, 1, 1, 1) + sigma * randn(2000, 1, 1, 1, seed=2)
-    w = counted(
-        x, small, sigma
-    )  # the law of the truth, given x, as well as that of a sample
+    # the law of the truth, given x, as well as that of a sample
+    w = counted(x, small, sigma)
     flat = known.flatten(1)
     mean = w @ flat
     floor = (w[..., None] * (flat - mean[:, None]).square()).sum(1)
@@ -328,9 +326,8 @@ def test_answers_are_counted_for_each_rival_and_once_for_a_pair(
     for pair, right in zip(of["SR3"], (True, False, False, True), strict=True):
         press(game, pair, right)
     press(game, of["regression"][0], True)
-    press(
-        game, of["SR3"][0], False
-    )  # a second answer to a pair whose answer was seen does not count
+    # a second answer to a pair whose answer was seen does not count
+    press(game, of["SR3"][0], False)
     assert (
         game.counted.value
         == "SR3: fooled 2 times in 4, fool rate 50 % ± 25 %; regression: fooled 0 times"

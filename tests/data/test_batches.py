@@ -76,9 +76,8 @@ def test_rows_depend_on_seed_and_step_alone_and_differ_from_epoch_to_epoch() -> 
     assert torch.equal(rows(1000, 50, 1, 7), rows(1000, 50, 1, 7))
     assert not torch.equal(rows(1000, 1000, 1, 0), rows(1000, 1000, 2, 0))
     assert not torch.equal(rows(1000, 1000, 1, 0), rows(1000, 1000, 1, 1))
-    assert not torch.equal(
-        rows(1000, 1000, 1, 1), rows(1000, 1000, 2, 0)
-    )  # epoch 1 of seed 1 is not epoch 0 of seed 2
+    # epoch 1 of seed 1 is not epoch 0 of seed 2
+    assert not torch.equal(rows(1000, 1000, 1, 1), rows(1000, 1000, 2, 0))
 
 
 def test_rows_of_a_far_step_are_known_at_once() -> None:

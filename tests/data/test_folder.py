@@ -68,9 +68,8 @@ def test_an_unreadable_file_is_named_once_and_its_neighbour_takes_its_place(
     assert [str(warning.message).split(" could not")[0] for warning in said] == [
         f"skipped: {tmp_path / name}" for name in ("b.png", "c.png")
     ]
-    assert torch.equal(
-        folder[2], folder[3]
-    )  # no second warning: it would be an error here
+    # no second warning: it would be an error here
+    assert torch.equal(folder[2], folder[3])
 
 
 def test_the_last_file_unreadable_gives_the_first(tmp_path: Path) -> None:

@@ -26,9 +26,8 @@ from sr3mini.data import batches, open_pictures
 from sr3mini.data.folder import Folder, part, walk
 from sr3mini.files.reading import decode, read_square
 
-prepare = importlib.import_module(
-    "sr3mini.data.prepared"
-)  # the module: the package offers the function under this name
+# the module: the package offers the function under this name
+prepare = importlib.import_module("sr3mini.data.prepared")
 SIZE = 16
 
 
@@ -163,11 +162,12 @@ def test_what_is_upright_and_what_is_white_stay_so(
     assert (turned[:7] < 20).all()
     assert (turned[9:] > 235).all()
     assert (read_square(out / "sixteen.png.webp", SIZE, 3) == 255).all()
+    # of the first frame
     assert read_square(out / "animated.gif.webp", SIZE, 3)[:, 3, 3].tolist() == [
         255,
         0,
         0,
-    ]  # of the first frame
+    ]
     assert read_square(out / "cat.b.png.webp", SIZE, 3).min() == 255
 
 
@@ -521,9 +521,8 @@ def test_a_twentieth_is_held_out_and_never_nothing() -> None:
     test = part(many, many, "test", Path())
     assert 400 < len(test) < 600
     assert sorted(test + part(many, many, "train", Path())) == sorted(many)
-    assert set(part(many[::2], many[::2], "test", Path())) == set(test) & set(
-        many[::2]
-    )  # a name's side does not depend on the others
+    # a name's side does not depend on the others
+    assert set(part(many[::2], many[::2], "test", Path())) == set(test) & set(many[::2])
     two = ["a", "b"]
     assert (
         sorted(part(two, two, "train", Path()) + part(two, two, "test", Path())) == two

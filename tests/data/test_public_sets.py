@@ -266,9 +266,8 @@ def test_nothing_is_downloaded_before_the_licence_is_accepted(
         "--jobs",
         "1",
     ]
-    monkeypatch.setattr(
-        "sys.stdin", io.StringIO("yes\n")
-    )  # a pipe is nobody who could accept
+    # a pipe is nobody who could accept
+    monkeypatch.setattr("sys.stdin", io.StringIO("yes\n"))
     with pytest.raises(SystemExit):
         cli.main(command)
     said = capsys.readouterr()

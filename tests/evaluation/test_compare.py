@@ -155,10 +155,11 @@ def test_two_endings_of_one_name_and_folders_without_pictures_are_refused(
         pairs(once, tmp_path / "empty")
     with pytest.raises(ValueError, match="is not a folder"):
         pairs(tmp_path / "none", once)
+    # to measure bicubic on, both are welcome
     assert pairs(None, twice) == [
         Pair(twice / "a.bmp", []),
         Pair(twice / "a.png", []),
-    ]  # to measure bicubic on, both are welcome
+    ]
 
 
 # Numbers against formulas of our own --------------------------------------------------
@@ -248,9 +249,8 @@ def test_bicubic_is_measured_as_matlab_would(mirror: bool, tmp_path: Path) -> No
             on_luma,
         )
     ours = (case.made["bicubic"][0].permute(1, 2, 0).numpy() + 1) * 127.5
-    assert (
-        np.abs(ours - made)[16:-16, 16:-16].max() < 1.01
-    )  # a level, where a value lies half-way between two
+    # a level, where a value lies half-way between two
+    assert np.abs(ours - made)[16:-16, 16:-16].max() < 1.01
 
 
 def test_luma_is_matlabs_rgb2ycbcr_on_every_corner_of_the_cube() -> None:
@@ -442,9 +442,10 @@ def test_means_are_of_all_pictures_and_each_metric_of_those_that_have_it() -> No
             },
         )
     )
+    # 10 log10 (4 / 0.04) = 20
     assert comparison.means()["results"]["PSNR"] == pytest.approx(
         (20 + 40 + 20) / 3, abs=1e-3
-    )  # 10 log10 (4 / 0.04) = 20
+    )
     assert comparison.means()["results"]["diversity"] == pytest.approx(0.2 / 2 * 2**0.5)
     assert [(row.picture, row.method) for row in comparison.rows] == [
         ("0", "results"),

@@ -46,12 +46,13 @@ def test_the_regression_baseline_differs_from_sr3_in_its_objective_and_name_alon
     assert baseline.objective == "regression"
 
 
+# SR3, table of architectures: millions of parameters
 PAPER = {
     "faces_16_128": 550,
     "photos_64_256": 625,
     "faces_64_512": 625,
     "faces_256_1024": 150,
-}  # SR3, table of architectures: millions of parameters
+}
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -225,17 +225,15 @@ def frame_look(box, folder, data):
         address,
         alt,
     )
-    picture.evaluate(
-        "picture => picture.decode()"
-    )  # fails when the picture cannot be shown
+    # fails when the picture cannot be shown
+    picture.evaluate("picture => picture.decode()")
     said = [output.inner_text() for output in box.locator("output").all()]
     wanted = [
         control["labels"][place]
         for control, place in zip(data["controls"], places, strict=True)
     ]
-    assert all(
-        one in ("", other) for one, other in zip(said, wanted, strict=True)
-    )  # a menu says it itself
+    # a menu says it itself
+    assert all(one in ("", other) for one, other in zip(said, wanted, strict=True))
     return hashlib.sha256((folder / address).read_bytes()).digest(), alt
 
 

@@ -63,9 +63,8 @@ def by_hand(preset: Preset) -> int:
     ids=["tiny", "glyphs", "ddpm"],
 )
 def test_the_forward_flops_are_those_counted_by_hand(preset: Preset) -> None:
-    attention = (
-        4 * (preset.size // 2) ** 4 * 16 if preset.layout == "ddpm" else 0
-    )  # q k and p v at half size in the middle, 16 channels: 2 N^2 C each
+    # q k and p v at half size in the middle, 16 channels: 2 N^2 C each
+    attention = 4 * (preset.size // 2) ** 4 * 16 if preset.layout == "ddpm" else 0
     assert flops(trace(preset, 1))[0] == by_hand(preset) + attention
 
 

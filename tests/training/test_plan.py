@@ -260,9 +260,8 @@ def test_the_command_says_what_it_costs_and_how_to_start_it(
 ) -> None:
     said = run(capsys, "public_16_128", "--kind", "RTX 4090", "--gpus", "2")
     found = plan(PRESETS["public_16_128"], kind="rtx4090", gpus=2)
-    assert (
-        "97.8 million parameters, 92.35 GFLOP a picture forward" in said
-    )  # with its six attentions; 92.22 without
+    # with its six attentions; 92.22 without
+    assert "97.8 million parameters, 92.35 GFLOP a picture forward" in said
     assert f"{found.bytes / 1e9:.2f} GB of {found.room / 1e9:.1f}" in said
     assert f"{found.images_per_second:,.1f} pictures/s" in said
     assert f"{found.hours:,.1f} hours for 1,000,000 steps" in said

@@ -52,9 +52,8 @@ def test_check_10_two_processes_are_one_with_the_same_batch(trained: Path) -> No
     one, two = told(trained, "one"), told(trained, "two")
     assert len(one["losses"]) == one["step"] == two["step"] == 50
     assert two["losses"] == pytest.approx(one["losses"], abs=1e-5)
-    assert min(one["losses"]) < 0.8 * max(
-        one["losses"]
-    )  # and something was learnt, so that a wrong step would show
+    # and something was learnt, so that a wrong step would show
+    assert min(one["losses"]) < 0.8 * max(one["losses"])
     assert two["best"] == pytest.approx(one["best"], abs=1e-3)
     looked = [
         [
@@ -78,12 +77,13 @@ def test_check_10_a_sharded_training_ended_by_one_process_goes_on_in_a_single_on
         told(trained, "one")["losses"], abs=1e-5
     )
     assert [line["step"] for line in lines(trained / "sharded_metrics.jsonl")] == [20]
+    # losses at 40 and at the end, looks at 25 and 50
     assert [line["step"] for line in lines(trained / "sharded" / "metrics.jsonl")] == [
         25,
         40,
         50,
         50,
-    ]  # losses at 40 and at the end, looks at 25 and 50
+    ]
     assert told(trained, "sharded")["step"] == 50
     a, b = load(trained / "one"), load(trained / "sharded")
     for p, q in zip(a.parameters(), b.parameters(), strict=True):
@@ -124,9 +124,8 @@ def test_five_kills_change_nothing() -> None:
 
 @pytest.mark.parametrize("name", ["accelerate_ddp.yaml", "accelerate_fsdp.yaml"])
 def test_accelerate_knows_every_key(name: str) -> None:
-    config = load_config_from_file(
-        str(LAUNCH / name)
-    )  # raises on a key that it does not know
+    # raises on a key that it does not know
+    config = load_config_from_file(str(LAUNCH / name))
     written = yaml.safe_load((LAUNCH / name).read_text(encoding="utf-8"))
     assert config.num_processes == written["num_processes"]
     assert str(config.distributed_type).endswith(

@@ -41,9 +41,8 @@ from sr3mini.training.learner import set_up
 from sr3mini.training.state import load_state, save_state, state_paths
 
 Loss = Callable[..., Tensor]
-SHORT = dataclasses.replace(
-    TINY, train_steps=12, dropout=0.2, blur=1.0, from_files=0.5
-)  # whatever a step may draw
+# whatever a step may draw
+SHORT = dataclasses.replace(TINY, train_steps=12, dropout=0.2, blur=1.0, from_files=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -118,16 +117,16 @@ def test_the_loss_falls_and_the_record_tells_how(
 ) -> None:
     f = run(tmp_path, pictures)
     record = json.loads((tmp_path / "model.json").read_text())
-    assert (
-        record["last_losses_mean"] < 0.9
-    )  # a network that predicts nothing has a loss of 1
+    # a network that predicts nothing has a loss of 1
+    assert record["last_losses_mean"] < 0.9
     assert record["steps"] == TINY.train_steps
     assert record["complete"] is True
+    # no built-in preset: its file
     assert (
         record["trained"]
         == f"sr3mini train --preset config.json --seed 0 --steps {TINY.train_steps}"
         f" --data {pictures}"
-    )  # no built-in preset: its file
+    )
     assert record["parameters"] == sum(p.numel() for p in load(tmp_path).parameters())
     assert {"trained", "preset", "parameters", "seconds", "machine"} <= set(record)
     assert json.loads((tmp_path / "config.json").read_text())["name"] == "tiny"
@@ -139,9 +138,8 @@ def test_the_loss_falls_and_the_record_tells_how(
     )
     assert line["loss"] == pytest.approx(sum(told(tmp_path)["losses"][:20]) / 20)
     for p, q in zip(f.parameters(), load(tmp_path).parameters(), strict=True):
-        torch.testing.assert_close(
-            p, q, rtol=2**-10, atol=1e-6
-        )  # what is returned is what was written, in float16
+        # what is returned is what was written, in float16
+        torch.testing.assert_close(p, q, rtol=2**-10, atol=1e-6)
 
 
 def test_check_10_two_runs_of_one_seed_are_equal_bit_by_bit_and_another_is_not(
@@ -197,9 +195,10 @@ def test_check_10_what_a_step_draws_depends_on_seed_step_and_row_alone(
     )
     assert all(torch.equal(a, b) for a, b in zip(short, long, strict=False))
     assert all(torch.equal(a, b) for a, b in zip(short, parts, strict=True))
+    # no two rows share noise
     assert (
         len({tuple(row.tolist()) for step in (*long, *other) for row in step}) == 5 * 8
-    )  # no two rows share noise
+    )
 
 
 def test_check_10_the_average_is_its_closed_form(pictures: Path) -> None:
@@ -386,6 +385,7 @@ def test_held_out_pictures_are_looked_at_and_the_best_is_kept(
         lambda *arguments: {**watch.validate(*arguments), "PSNR": next(scores)},
     )
     run(tmp_path, pictures, save_every=4, validate_every=7, keep_every=8, preset=TINY)
+    # 8, 16, 24; the best; the newest two
     assert [path.name[-2:] for path in state_paths(tmp_path / "state")] == [
         "08",
         "14",
@@ -393,7 +393,7 @@ def test_held_out_pictures_are_looked_at_and_the_best_is_kept(
         "24",
         "28",
         "30",
-    ]  # 8, 16, 24; the best; the newest two
+    ]
     lines = [
         json.loads(line)
         for line in (tmp_path / "metrics.jsonl").read_text().splitlines()
@@ -590,12 +590,13 @@ def test_what_may_not_change_is_refused_and_what_may_is_named(
         run(copy, pictures, longer, resume=True)
     assert told(copy)["step"] == 14
     assert told(copy)["losses"][:12] == told(uninterrupted)["losses"]
+    # nothing to go on from: it begins
     run(
         tmp_path / "new",
         pictures,
         dataclasses.replace(SHORT, train_steps=1),
         resume=True,
-    )  # nothing to go on from: it begins
+    )
     assert told(tmp_path / "new")["losses"] == told(uninterrupted)["losses"][:1]
 
 

@@ -310,11 +310,12 @@ def test_pictures_from_noise_alone_have_the_law_of_their_data(
     assert (
         (drawn.mean(0) - mean).abs() < 5 * (covariance.diagonal() / 800).sqrt()
     ).all()
+    # of each entry of a sample covariance
     error = (
         (covariance.square() + covariance.diagonal().outer(covariance.diagonal()))
         .div(800)
         .sqrt()
-    )  # of each entry of a sample covariance
+    )
     assert (
         (torch.cov(drawn.T) - covariance).abs() < 4 * error + 0.1 * covariance
     ).all()
@@ -374,11 +375,12 @@ def test_a_preset_without_x_trains_by_the_same_loop_loads_and_generates(
 def test_the_grid_has_a_row_a_method_and_a_column_a_picture(f: Network) -> None:
     y = noise(3, 1, 16, 16)
     picture = grid(f, y, samples=2)
+    # 16 pixels and a white margin of 2 on every side
     assert picture.shape == (
         1,
         5 * 20,
         3 * 20,
-    )  # 16 pixels and a white margin of 2 on every side
+    )
     assert (picture[:, :2] == 1).all()
     close(picture[:, -18:-2, 22:38], y[1], 1e-6, "the original, in the last row")
 

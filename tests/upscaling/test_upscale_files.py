@@ -616,9 +616,8 @@ def test_captions_stay_in_their_columns_and_panels_do_not_touch(
     x, height, width = -torch.ones(1, *size), 4 * size[0], 4 * size[1]
     canvas = np.asarray(sheet(x, -torch.ones(10, 1, height, width)).convert("L"))
     captions, panels = canvas[:22], canvas[22:]
-    gaps = np.flatnonzero(
-        (panels == 255).all(axis=0)
-    )  # columns of the canvas that no panel covers
+    # columns of the canvas that no panel covers
+    gaps = np.flatnonzero((panels == 255).all(axis=0))
     starts = [
         int(c) for c in np.flatnonzero((panels[0] == 0) & (np.roll(panels[0], 1) != 0))
     ]

@@ -10,9 +10,8 @@ from torch import Tensor
 from ...schedule import NoiseSchedule
 from .grader import Answer, Exercise, images
 
-_BETAS = torch.tensor(
-    [0.1, 0.2, 0.3, 0.4, 0.5], dtype=torch.float64
-)  # entry 0 is step 1, as in DDPM code
+# entry 0 is step 1, as in DDPM code
+_BETAS = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5], dtype=torch.float64)
 _SCHEDULE = NoiseSchedule.from_betas(_BETAS)
 
 

@@ -32,9 +32,8 @@ def grade(exercise: Exercise, answer: Answer) -> str:
     """One sentence: "right", or what is wrong with the answer."""
     right = exercise.right(*deepcopy(exercise.inputs))
     try:
-        given = answer(
-            *deepcopy(exercise.inputs)
-        )  # an answer that works in place must not spoil the next try
+        # an answer that works in place must not spoil the next try
+        given = answer(*deepcopy(exercise.inputs))
     except (
         Exception
     ) as error:  # whatever a reader's code raises becomes part of the verdict

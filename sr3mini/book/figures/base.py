@@ -98,11 +98,12 @@ def sample_sheet(
         torch.cat([torch.cat(list(row[:, 0]), dim=1) for row in framed], dim=0) * 16
     ).round() / 16  # fewer greys make a smaller file
     height, width = (side * scale / DPI for side in sheet.shape)
+    # inches, of the labels, above the rows, and of the other margins
     left, top, edge = (
         1.25,
         0.3 if headline else 0.06,
         0.06,
-    )  # inches, of the labels, above the rows, and of the other margins
+    )
     across, down = (
         max(left + width + edge, 0.085 * len(headline) + left),
         height + top + edge,

@@ -248,12 +248,13 @@ def schedule_view(
         _axis(ax, name, x=[0.0, float(last)], xlim=(-0.02 * last, 1.02 * last))
     rising = gammas.flip(0)
     height = gamma_pdf(schedule, (rising[1:] + rising[:-1]) / 2)
+    # what `stairs` draws, faster
     density.plot(
         rising.repeat_interleave(2)[1:-1],
         height.repeat_interleave(2),
         color=BLUE,
         linewidth=1.2,
-    )  # what `stairs` draws, faster
+    )
     density.axvline(gammas[t].item(), color=RED, linewidth=1.4)
     ratio.axhline(0, color=GREY, linewidth=0.8, linestyle=":")
     _axis(
@@ -325,9 +326,8 @@ def _axis(
     """A title, few ticks, plain labels."""
     ax.set(**settings)
     if title:
-        ax.set_title(
-            title, fontsize=9, pad=4, y=1
-        )  # a y of its own spares Matplotlib a search for one
+        # a y of its own spares Matplotlib a search for one
+        ax.set_title(title, fontsize=9, pad=4, y=1)
     if x:
         ax.set_xticks(x, [f"{value:g}" for value in x])
     if y:

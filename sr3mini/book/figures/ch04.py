@@ -29,9 +29,8 @@ def bicubic_weights(size: int = 32, factor: int = 4) -> Picture:
     figure = Figure(figsize=(7.2, 2.7), layout="constrained")
     left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1.7, 1]})
     at = size // factor // 2 - 1
-    lines = torch.eye(size, dtype=torch.float64).reshape(
-        size, 1, size, 1
-    )  # one pixel of a line is 1, the others 0
+    # one pixel of a line is 1, the others 0
+    lines = torch.eye(size, dtype=torch.float64).reshape(size, 1, size, 1)
     smooth = downsample(lines, size=(size // factor, 1))[:, 0, at, 0]
     sparse = F.interpolate(
         lines, size=(size // factor, 1), mode="bicubic", align_corners=False

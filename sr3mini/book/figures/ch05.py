@@ -297,13 +297,11 @@ def reach(multipliers: Sequence[int], blocks: int | Sequence[int]) -> int:
     """
     depths = len(multipliers)
     blocks = [blocks] * depths if isinstance(blocks, int) else blocks
-    down_and_up = sum(
-        2 * (2 * blocks[depth] + 1) * 2**depth for depth in range(depths)
-    )  # two convolutions in each block
+    # two convolutions in each block
+    down_and_up = sum(2 * (2 * blocks[depth] + 1) * 2**depth for depth in range(depths))
     between = sum(2 * 2**depth for depth in range(depths - 1))  # one in Down, one in Up
-    return (
-        1 + down_and_up + between + 4 * 2 ** (depths - 1) + 1
-    )  # stem, ..., two blocks in the middle, head
+    # stem, ..., two blocks in the middle, head
+    return 1 + down_and_up + between + 4 * 2 ** (depths - 1) + 1
 
 
 def influence_maps(

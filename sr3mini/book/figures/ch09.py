@@ -22,12 +22,10 @@ def blur(
     """
     place = torch.arange(-8, 9).to(y)
     bell = (-place.square() / (2 * sigma[:, None].to(y).square())).exp()
-    bell = (bell / bell.sum(1, keepdim=True)).repeat_interleave(
-        y.shape[1], 0
-    )  # (B C, 17)
-    flat = torch.nn.functional.pad(y, (8, 8, 8, 8), value=1.0).flatten(0, 1)[
-        None
-    ]  # (1, B C, H + 16, W + 16)
+    # (B C, 17)
+    bell = (bell / bell.sum(1, keepdim=True)).repeat_interleave(y.shape[1], 0)
+    # (1, B C, H + 16, W + 16)
+    flat = torch.nn.functional.pad(y, (8, 8, 8, 8), value=1.0).flatten(0, 1)[None]
     across = torch.nn.functional.conv2d(flat, bell[:, None, None], groups=len(bell))
     return torch.nn.functional.conv2d(
         across, bell[:, None, :, None], groups=len(bell)

@@ -25,8 +25,13 @@ from .base import BLUE, DPI, GREEN, GREY, ORANGE, RED, Picture
 BETA_1, BETA_2 = 0.9, 0.999  # of Adam: how much of its two averages a step keeps
 SKY, YELLOW, PINK = "#56B4E9", "#F0E442", "#CC79A7"
 PARTS = {
-    **{"weights": BLUE, "average": SKY, "optimizer": GREEN, "gradients": YELLOW},
-    **{"gradients for DDP": PINK, "gathered": GREY, "activations": ORANGE},
+    "weights": BLUE,
+    "average": SKY,
+    "optimizer": GREEN,
+    "gradients": YELLOW,
+    "gradients for DDP": PINK,
+    "gathered": GREY,
+    "activations": ORANGE,
 }
 
 
@@ -329,13 +334,11 @@ def stored(path: str | Path, alt: str, width: float = 7.4) -> Picture:
     pixels.
     """
     with Image.open(path) as opened:
-        pixels = (
-            np.asarray(opened.convert("RGB")) & 0xFC
-        )  # 64 values a colour: the eye sees no difference, and the file is smaller
+        # 64 values a colour: the eye sees no difference, and the file is smaller
+        pixels = np.asarray(opened.convert("RGB")) & 0xFC
     height, across = pixels.shape[:2]
-    inches = min(
-        width, across * max(1, int(width * DPI) // across) / DPI
-    )  # a whole number of dots a pixel where it is small
+    # a whole number of dots a pixel where it is small
+    inches = min(width, across * max(1, int(width * DPI) // across) / DPI)
     high, edge = inches * height / across, 0.02
     figure = Figure(figsize=(inches + 2 * edge, high + 2 * edge))
     ax = figure.add_axes(

@@ -21,9 +21,8 @@ def residual_slider(
     """Step t of stored trajectories, one a name: y_t, the guess of y_0 made from it,
     and what is still wrong with this guess.
     """
-    pairs = {
-        name: list(pairwise(steps)) for name, steps in trajectories.items()
-    }  # y_t, and y_0 as seen from it
+    # y_t, and y_0 as seen from it
+    pairs = {name: list(pairwise(steps)) for name, steps in trajectories.items()}
     last = len(next(iter(pairs.values())))
 
     def draw(t: int, name: str) -> Picture:

@@ -85,9 +85,8 @@ class TwoAlternatives(Playable):
             slider(1, 1, len(self.trials), "pair"),
             choice("hidden", ["hidden", "shown"], "answer"),
         )
-        pair.observe(
-            lambda change: setattr(answer, "value", "hidden"), names="value"
-        )  # before the picture is drawn, so that no answer flashes up
+        # before the picture is drawn, so that no answer flashes up
+        pair.observe(lambda change: setattr(answer, "value", "hidden"), names="value")
         super().__init__(draw, {"pair": pair, "answer": answer})
         buttons = []
         for side in ("left", "right"):
