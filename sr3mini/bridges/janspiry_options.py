@@ -125,6 +125,30 @@ def configuration(preset: Preset, path: Path) -> dict[str, Any]:
         "data_len": -1,
     }
     loader = {"batch_size": 4, "num_workers": 8, "use_shuffle": True}
+    resume = str(path.resolve()).removesuffix(".pth").removesuffix("_gen")
+    folders = {name: name for name in ("tb_logger", "results", "checkpoint")}
+    return {
+        "name": preset.name,
+        "phase": "val",
+        "gpu_ids": [0],
+        "path": {**folders, "log": "logs", "resume_state": resume},
+        "datasets": {
+            "train": {**pictures, "mode": "HR", **loader},
+            "val": {**pictures, "mode": "LRHR", "data_len": 50},
+        },
+        "model": _model(preset),
+        "train": {
+            "n_iter": preset.train_steps,
+            "val_freq": 10_000,
+            "save_checkpoint_freq": 10_000,
+            "print_freq": 200,
+            "optimizer": {"type": "adam", "lr": preset.learning_rate},
+        },
+    }
+
+
+def _model(preset: Preset) -> dict[str, Any]:
+    """That code's section on the network and its schedule."""
     betas = {
         "schedule": THEIRS.get(preset.schedule, preset.schedule),
         "n_timestep": preset.schedule_steps,
@@ -139,40 +163,17 @@ def configuration(preset: Preset, path: Path) -> dict[str, Any]:
         "channel_multiplier": preset.multipliers,
         "res_blocks": preset.blocks,
         "dropout": preset.dropout,
-        "attn_res": [high // 2**depth for depth in preset.attention],
+        "attn_res": [preset.size // 2**depth for depth in preset.attention],
     }
     diffusion = {
-        "image_size": high,
+        "image_size": preset.size,
         "channels": preset.image_channels,
         "conditional": preset.conditional,
     }
     return {
-        "name": preset.name,
-        "phase": "val",
-        "gpu_ids": [0],
-        "path": {
-            **{name: name for name in ("tb_logger", "results", "checkpoint")},
-            "log": "logs",
-            "resume_state": str(path.resolve())
-            .removesuffix(".pth")
-            .removesuffix("_gen"),
-        },
-        "datasets": {
-            "train": {**pictures, "mode": "HR", **loader},
-            "val": {**pictures, "mode": "LRHR", "data_len": 50},
-        },
-        "model": {
-            "which_model_G": "sr3",
-            "finetune_norm": False,
-            "unet": unet,
-            "beta_schedule": {"train": betas, "val": betas},
-            "diffusion": diffusion,
-        },
-        "train": {
-            "n_iter": preset.train_steps,
-            "val_freq": 10_000,
-            "save_checkpoint_freq": 10_000,
-            "print_freq": 200,
-            "optimizer": {"type": "adam", "lr": preset.learning_rate},
-        },
+        "which_model_G": "sr3",
+        "finetune_norm": False,
+        "unet": unet,
+        "beta_schedule": {"train": betas, "val": betas},
+        "diffusion": diffusion,
     }
