@@ -9,6 +9,7 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -16,6 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
+
+from ...schedule import log_snr
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#666666"
 DPI = 100
@@ -142,3 +145,37 @@ def draw_image(ax: Axes, image: Float[Tensor, "C H W"]) -> None:
         interpolation="nearest",
     )
     ax.set(xticks=[], yticks=[])
+
+
+def plain_ticks(
+    ax: Axes, x: Sequence[int | float] = (), y: Sequence[int | float] = ()
+) -> None:
+    """Ticks at these values and nowhere else, as plain numbers: for logarithmic axes,
+    whose scale is set before.
+    """
+    if x:
+        ax.set_xticks(list(x), [f"{value:g}" for value in x])
+    if y:
+        ax.set_yticks(list(y), [f"{value:g}" for value in y])
+    ax.minorticks_off()
+
+
+def levels_above(ax: Axes, label: str = "{:g}", **style: Any) -> None:
+    """A second axis above one of log-SNR, with the levels gamma that belong to it."""
+    gammas = (0.0001, 0.01, 0.5, 0.99, 0.9999)
+    ax.secondary_xaxis("top").set_xticks(
+        log_snr(torch.tensor(gammas, dtype=torch.float64)).tolist(),
+        [label.format(gamma) for gamma in gammas],
+        **style,
+    )
+
+
+def legend_above(figure: Figure, ax: Axes, columns: int) -> None:
+    """The legend of `ax`, for all axes of a figure, in a free strip above them."""
+    figure.legend(
+        *ax.get_legend_handles_labels(),
+        loc="outside upper center",
+        ncols=columns,
+        fontsize=8,
+        frameon=False,
+    )

@@ -99,70 +99,15 @@ def noised_step(
     gamma = schedule.gammas[t].item()
     noise = y_t - math.sqrt(gamma) * y_0
     measured = noise.square().mean().item()
-    figure = Figure(
-        figsize=(7.6, 2.8)
-        # margins by hand: "constrained" lays everything out twice, and a slider draws
-        # this
-    )
-    left, middle, right = (
-        figure.add_axes(place)
-        for place in (
-            (0.01, 0.05, 192 / 760, 192 / 280),
-            (0.30, 0.17, 0.31, 0.566),
-            (0.68, 0.17, 0.30, 0.566),
-        )
-    )
-    figure.text(0.01, 0.86, f"step t = {t}", fontsize=11)
-    figure.text(
-        0.30,
-        0.90,
-        rf"DDPM:  $\sqrt{{\bar\alpha_t}}$ = {math.sqrt(gamma):.3f},  $1-\bar\alpha_t$ ="
-        rf" {1 - gamma:.3f}",
-        fontsize=10,
-    )
-    figure.text(
-        0.30,
-        0.80,
-        rf"SR3:    $\sqrt{{\gamma_t}}$ = {math.sqrt(gamma):.3f},  $1-\gamma_t$ ="
-        rf" {1 - gamma:.3f}",
-        fontsize=10,
-    )
-    figure.text(
-        0.68, 0.80, f"variance measured: {measured:.3f}", fontsize=10, color=RED
-    )
+    # margins by hand: "constrained" lays everything out twice, and a slider draws this
+    figure = Figure(figsize=(7.6, 2.8))
+    left = figure.add_axes((0.01, 0.05, 192 / 760, 192 / 280))
+    middle = figure.add_axes((0.30, 0.17, 0.31, 0.566))
+    right = figure.add_axes((0.68, 0.17, 0.30, 0.566))
+    _step_in_numbers(figure, t, gamma, measured)
     draw_image(left, y_t)
-    counts, edges = np.histogram(noise.numpy(), bins=64, range=(-4, 4))
-    middle.stairs(
-        counts / (counts.sum() * (edges[1] - edges[0])),
-        edges,
-        fill=True,
-        color=ORANGE,
-        alpha=0.6,
-    )
-    if t > 0:
-        _bell(middle, math.sqrt(1 - gamma), 4.0, BLUE, "-")
-    middle.set(
-        xlim=(-4, 4),
-        yticks=[],
-        xticks=[-2, 0, 2],
-        xlabel=r"$y_t - \sqrt{\gamma_t}\,y_0$, all pixels",
-    )
-    steps = torch.arange(0, schedule.steps + 1, max(1, schedule.steps // 200))
-    right.plot(steps, schedule.gammas[steps].sqrt(), color=GREEN)
-    right.plot(steps, 1 - schedule.gammas[steps], color=BLUE)
-    right.text(
-        0.86 * schedule.steps, 0.12, r"$\sqrt{\gamma_t}$", color=GREEN, fontsize=10
-    )
-    right.text(0.78 * schedule.steps, 0.84, r"$1-\gamma_t$", color=BLUE, fontsize=10)
-    right.axvline(t, color=GREY, linewidth=0.8)
-    right.plot([t], [measured], "x", color=RED, markersize=7)
-    right.set(
-        xlabel="step t",
-        xlim=(-0.02 * schedule.steps, 1.02 * schedule.steps),
-        ylim=(-0.03, 1.1),
-        yticks=[0, 1],
-        xticks=[0, schedule.steps],
-    )
+    _noise_law(middle, noise, gamma)
+    _over_all_steps(right, schedule, t, measured)
     alt = (
         f"{what} after {t} of {schedule.steps} steps. The noise in it has a measured"
         f" variance of {measured:.2f}, where 1 - gamma_t = {1 - gamma:.2f}; the picture"
@@ -170,3 +115,50 @@ def noised_step(
         " numbers for all steps."
     )
     return Picture(figure, alt)
+
+
+def _step_in_numbers(figure: Figure, t: int, gamma: float, measured: float) -> None:
+    """Above the axes: the step, and the closed form in both notations."""
+    signal, noise = f"{math.sqrt(gamma):.3f}", f"{1 - gamma:.3f}"
+    ddpm = rf"DDPM:  $\sqrt{{\bar\alpha_t}}$ = {signal},  $1-\bar\alpha_t$ = {noise}"
+    sr3 = rf"SR3:    $\sqrt{{\gamma_t}}$ = {signal},  $1-\gamma_t$ = {noise}"
+    figure.text(0.01, 0.86, f"step t = {t}", fontsize=11)
+    figure.text(0.30, 0.90, ddpm, fontsize=10)
+    figure.text(0.30, 0.80, sr3, fontsize=10)
+    figure.text(
+        0.68, 0.80, f"variance measured: {measured:.3f}", fontsize=10, color=RED
+    )
+
+
+def _noise_law(ax: Axes, noise: Float[Tensor, "C H W"], gamma: float) -> None:
+    """A histogram of the noise, and the normal density of the closed form."""
+    counts, edges = np.histogram(noise.numpy(), bins=64, range=(-4, 4))
+    density = counts / (counts.sum() * (edges[1] - edges[0]))
+    ax.stairs(density, edges, fill=True, color=ORANGE, alpha=0.6)
+    if gamma < 1:
+        _bell(ax, math.sqrt(1 - gamma), 4.0, BLUE, "-")
+    ax.set(
+        xlim=(-4, 4),
+        yticks=[],
+        xticks=[-2, 0, 2],
+        xlabel=r"$y_t - \sqrt{\gamma_t}\,y_0$, all pixels",
+    )
+
+
+def _over_all_steps(ax: Axes, schedule: NoiseSchedule, t: int, measured: float) -> None:
+    """The two numbers of the closed form as curves, with what was measured at t."""
+    last = schedule.steps
+    steps = torch.arange(0, last + 1, max(1, last // 200))
+    ax.plot(steps, schedule.gammas[steps].sqrt(), color=GREEN)
+    ax.plot(steps, 1 - schedule.gammas[steps], color=BLUE)
+    ax.text(0.86 * last, 0.12, r"$\sqrt{\gamma_t}$", color=GREEN, fontsize=10)
+    ax.text(0.78 * last, 0.84, r"$1-\gamma_t$", color=BLUE, fontsize=10)
+    ax.axvline(t, color=GREY, linewidth=0.8)
+    ax.plot([t], [measured], "x", color=RED, markersize=7)
+    ax.set(
+        xlabel="step t",
+        xlim=(-0.02 * last, 1.02 * last),
+        ylim=(-0.03, 1.1),
+        yticks=[0, 1],
+        xticks=[0, last],
+    )

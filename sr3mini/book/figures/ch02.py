@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from ...forward import gamma_pdf
 from ...oracle import MixtureOracle
 from ...sampler import reverse_step
 from ...schedule import NoiseSchedule, log_snr
-from .base import BLUE, DPI, GREEN, GREY, ORANGE, RED, Picture
+from .base import BLUE, DPI, GREEN, GREY, ORANGE, RED, Picture, legend_above
 
 COLOURS = (BLUE, RED, GREEN, ORANGE, "#CC79A7", GREY)
 SIDE = 192  # of the pictures beside the curves, in pixels: a multiple of 32 and of 96
@@ -58,13 +58,7 @@ def schedule_families(schedules: Mapping[str, NoiseSchedule]) -> Picture:
             xticklabels=["0", "0.5", "1"],
         )
         ax.grid(alpha=0.3)
-    figure.legend(
-        *axes[0].get_legend_handles_labels(),
-        loc="outside upper center",
-        ncols=3,
-        fontsize=8,
-        frameon=False,
-    )
+    legend_above(figure, axes[0], columns=3)
     ends = ", ".join(
         f"{name} at gamma_T = {schedule.gammas[-1].item():.0e}"
         for name, schedule in schedules.items()
@@ -222,83 +216,93 @@ def schedule_view(
     Margins by hand, no minor ticks, no formulas in the labels (they are parsed at each
     drawing): a slider draws this, and has to follow the hand.
     """
-    gammas, snr, last = schedule.gammas, log_snr(schedule.gammas), schedule.steps
     figure = Figure(figsize=(7.4, 4.4), dpi=DPI)
     noise, level, ratio, density = (
         figure.add_axes((left, bottom, 0.255, 0.29))
         for bottom in (0.545, 0.12)
         for left in (0.075, 0.425)
     )
-    style = "-" if last > 60 else ".-"
-    for ax, values, name in (
-        (noise, 1 - schedule.alphas, "noise added, 1 − αₜ"),
-        (level, gammas, "signal left, γₜ"),
-        (ratio, snr, "log-SNR"),
-    ):
-        ax.plot(
-            range(1, last + 1),
-            values[1:],
-            style,
-            color=BLUE,
-            linewidth=1.4,
-            markersize=4,
-        )
-        if t > 0:
-            ax.plot([t], [values[t]], "o", color=RED, markersize=7)
-        _axis(ax, name, x=[0.0, float(last)], xlim=(-0.02 * last, 1.02 * last))
-    rising = gammas.flip(0)
+    _noise_by_step(noise, schedule, t)
+    _level_by_step(level, schedule, t)
+    _log_snr_by_step(ratio, schedule, t)
+    _density_of_levels(density, schedule, t)
+    for across, name in ((0.2025, "step t"), (0.5525, "level γ")):
+        figure.text(across, 0.035, name, fontsize=9, ha="center")
+    for position, picture in enumerate(pictures):
+        figure.figimage(_enlarged(picture, SIDE), 535, 218 - 206 * position)
+    place, end = _place(schedule, t), f"γ at T: {schedule.gammas[-1].item():.3g}"
+    figure.text(0.02, 0.962, title, fontsize=9.5, va="center", weight="bold")
+    figure.text(0.02, 0.908, f"t = {t}: {place}.   {end}.", fontsize=9, va="center")
+    figure.text(0.98, 0.962, note, fontsize=9, va="center", ha="right", color=RED)
+    alt = (
+        f"{title[0].upper()}{title[1:]}: curves of the noise added in each step, the"
+        f" level, the log-SNR and p(γ), and {len(pictures)} pictures noised at t = {t},"
+        f" where {place}. {end}.{note and ' ' + note[0].upper() + note[1:] + '.'}"
+    )
+    return Picture(figure, alt)
+
+
+def _place(schedule: NoiseSchedule, t: int) -> str:
+    gamma = schedule.gammas[t]
+    return (
+        f"α = {schedule.alphas[t].item():.6g}, γ = {gamma.item():.3g} and log-SNR ="
+        f" {_finite(log_snr(gamma).item())}"
+    )
+
+
+def _noise_by_step(ax: Axes, schedule: NoiseSchedule, t: int) -> None:
+    _over_steps(ax, 1 - schedule.alphas, t)
+    ax.set(yscale="log", ylim=(3e-7, 2))
+    ticks = {1e-6: "1e-6", 1e-4: "1e-4", 1e-2: "0.01", 1.0: "1"}
+    _plain(ax, "noise added, 1 − αₜ", [0, schedule.steps], ticks)
+
+
+def _level_by_step(ax: Axes, schedule: NoiseSchedule, t: int) -> None:
+    _over_steps(ax, schedule.gammas, t)
+    ax.set(ylim=(-0.04, 1.04))
+    ticks = {0.0: "0", 0.5: "0.5", 1.0: "1"}
+    _plain(ax, "signal left, γₜ", [0, schedule.steps], ticks)
+
+
+def _log_snr_by_step(ax: Axes, schedule: NoiseSchedule, t: int) -> None:
+    _over_steps(ax, log_snr(schedule.gammas), t)
+    ax.axhline(0, color=GREY, linewidth=0.8, linestyle=":")
+    ax.set(ylim=(-21, 16))
+    ticks = {-20.0: "−20", -10.0: "−10", 0.0: "0", 10.0: "10"}
+    _plain(ax, "log-SNR", [0, schedule.steps], ticks)
+
+
+def _over_steps(ax: Axes, values: Float[Tensor, " T_plus_1"], t: int) -> None:
+    """`values` over the steps 1..T, with dots where these are few; step t in red."""
+    last = len(values) - 1
+    ax.plot(
+        range(1, last + 1),
+        values[1:],
+        "-" if last > 60 else ".-",
+        color=BLUE,
+        linewidth=1.4,
+        markersize=4,
+    )
+    if t > 0:
+        ax.plot([t], [values[t]], "o", color=RED, markersize=7)
+    ax.set(xlim=(-0.02 * last, 1.02 * last))
+
+
+def _density_of_levels(ax: Axes, schedule: NoiseSchedule, t: int) -> None:
+    """p(gamma) as steps, and a red line at gamma_t."""
+    rising = schedule.gammas.flip(0)
     height = gamma_pdf(schedule, (rising[1:] + rising[:-1]) / 2)
     # what `stairs` draws, faster
-    density.plot(
+    ax.plot(
         rising.repeat_interleave(2)[1:-1],
         height.repeat_interleave(2),
         color=BLUE,
         linewidth=1.2,
     )
-    density.axvline(gammas[t].item(), color=RED, linewidth=1.4)
-    ratio.axhline(0, color=GREY, linewidth=0.8, linestyle=":")
-    _axis(
-        noise,
-        "",
-        y={1e-6: "1e-6", 1e-4: "1e-4", 1e-2: "0.01", 1.0: "1"},
-        yscale="log",
-        ylim=(3e-7, 2),
-    )
-    _axis(level, "", y={0.0: "0", 0.5: "0.5", 1.0: "1"}, ylim=(-0.04, 1.04))
-    _axis(
-        ratio, "", y={-20.0: "−20", -10.0: "−10", 0.0: "0", 10.0: "10"}, ylim=(-21, 16)
-    )
-    _axis(
-        density,
-        "density p(γ)",
-        x=[0.0, 1.0],
-        y={0.1: "0.1", 10.0: "10", 1e3: "1000", 1e5: "1e5"},
-        yscale="log",
-        ylim=(0.03, 2e5),
-        xlim=(-0.03, 1.03),
-    )
-    for across, name in ((0.2025, "step t"), (0.5525, "level γ")):
-        figure.text(across, 0.035, name, fontsize=9, ha="center")
-    for position, picture in enumerate(pictures):
-        figure.figimage(_enlarged(picture, SIDE), 535, 218 - 206 * position)
-    place = f"γ = {gammas[t].item():.3g} and log-SNR = {_finite(snr[t].item())}"
-    end = f"γ at T: {gammas[-1].item():.3g}"
-    figure.text(0.02, 0.962, title, fontsize=9.5, va="center", weight="bold")
-    figure.text(
-        0.02,
-        0.908,
-        f"t = {t}: α = {schedule.alphas[t].item():.6g}, {place}.   {end}.",
-        fontsize=9,
-        va="center",
-    )
-    figure.text(0.98, 0.962, note, fontsize=9, va="center", ha="right", color=RED)
-    alt = (
-        f"{title[0].upper()}{title[1:]}: curves of the noise added in each step, the"
-        f" level, the log-SNR and p(γ), and {len(pictures)} pictures noised at t = {t},"
-        f" where α = {schedule.alphas[t].item():.6g}, {place}."
-        f" {end}.{note and ' ' + note[0].upper() + note[1:] + '.'}"
-    )
-    return Picture(figure, alt)
+    ax.axvline(schedule.gammas[t].item(), color=RED, linewidth=1.4)
+    ax.set(yscale="log", ylim=(0.03, 2e5), xlim=(-0.03, 1.03))
+    ticks = {0.1: "0.1", 10.0: "10", 1e3: "1000", 1e5: "1e5"}
+    _plain(ax, "density p(γ)", [0, 1], ticks)
 
 
 def _enlarged(picture: Float[Tensor, "C H W"], side: int) -> np.ndarray:
@@ -316,22 +320,12 @@ def _enlarged(picture: Float[Tensor, "C H W"], side: int) -> np.ndarray:
     return np.pad(large.numpy(), ((1, 1), (1, 1), (0, 0)))
 
 
-def _axis(
-    ax: Axes,
-    title: str,
-    x: Sequence[float] = (),
-    y: Mapping[float, str] | None = None,
-    **settings: Any,
-) -> None:
+def _plain(ax: Axes, title: str, x: Sequence[int], y: Mapping[float, str]) -> None:
     """A title, few ticks, plain labels."""
-    ax.set(**settings)
-    if title:
-        # a y of its own spares Matplotlib a search for one
-        ax.set_title(title, fontsize=9, pad=4, y=1)
-    if x:
-        ax.set_xticks(x, [f"{value:g}" for value in x])
-    if y:
-        ax.set_yticks(list(y), list(y.values()))
+    # a y of its own spares Matplotlib a search for one
+    ax.set_title(title, fontsize=9, pad=4, y=1)
+    ax.set_xticks(x, [f"{value:g}" for value in x])
+    ax.set_yticks(list(y), list(y.values()))
     ax.minorticks_off()
     ax.tick_params(labelsize=8)
 

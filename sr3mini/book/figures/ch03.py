@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from ...forward import gamma_between, gamma_cdf, gamma_pdf
 from ...schedule import NoiseSchedule
-from .base import BLUE, GREEN, ORANGE, RED, Picture, image_rows
+from .base import BLUE, GREEN, ORANGE, RED, Picture, image_rows, plain_ticks
 
 
 def gamma_segments(schedule: NoiseSchedule) -> Picture:
@@ -59,68 +60,16 @@ def gamma_law(
     straight between the levels.
     """
     gammas = schedule.gammas.flip(0)
-    figure = Figure(
-        figsize=(7.2, 2.7)
-        # margins by hand: "constrained" lays everything out twice, and a slider draws
-        # this
-    )
-    left, right = figure.subplots(
-        1,
-        2,
-        gridspec_kw={
-            "left": 0.075,
-            "right": 0.98,
-            "bottom": 0.19,
-            "top": 0.96,
-            "wspace": 0.26,
-        },
-    )
-    middles = (gammas[1:] + gammas[:-1]) / 2
-    height = gamma_pdf(schedule, middles)
+    height = gamma_pdf(schedule, (gammas[1:] + gammas[:-1]) / 2)
+    # margins by hand: "constrained" lays everything out twice, and a slider draws this
+    figure = Figure(figsize=(7.2, 2.7))
+    left, right = figure.subplots(1, 2)
+    figure.subplots_adjust(left=0.075, right=0.98, bottom=0.19, top=0.96, wspace=0.26)
     if draws is not None:
-        bins = (
-            _within(gammas, 60)
-            if schedule.steps <= 60
-            else np.linspace(0, 1, 61).tolist()
-        )
-        left.hist(
-            draws.numpy(),
-            bins=bins,
-            density=True,
-            color=ORANGE,
-            alpha=0.5,
-            label=f"{len(draws):,} draws",
-        )
-    left.stairs(
-        height.numpy(),
-        gammas.numpy(),
-        color=BLUE,
-        label=r"density $p(\gamma)$",
-        linewidth=1.4,
-    )
-    left.set(xlabel=r"level $\gamma$", xlim=(0, 1))
-    if height.max() > 10:
-        left.set(
-            yscale="log",
-            ylim=(0.2, 2000),
-            yticks=[1, 10, 100, 1000],
-            yticklabels=["1", "10", "100", "1000"],
-        )
-        left.minorticks_off()
-    else:
-        left.set(ylim=(0, 1.25 * height.max().item()))
+        _histogram(left, draws, gammas)
+    _staircase(left, height, gammas)
     left.legend(fontsize=8, loc="upper center")
-    grid = torch.linspace(0, 1, 801, dtype=torch.float64)
-    right.plot(grid, gamma_cdf(schedule, grid), color=BLUE)
-    if schedule.steps <= 30:
-        right.plot(gammas, gamma_cdf(schedule, gammas), "o", color=RED, markersize=4)
-    right.set(
-        xlabel=r"level $\gamma$",
-        ylabel="CDF",
-        xlim=(-0.02, 1.02),
-        ylim=(-0.02, 1.02),
-        yticks=[0, 0.25, 0.5, 0.75, 1],
-    )
+    _cdf(right, schedule)
     middle = gamma_cdf(schedule, torch.tensor(0.5, dtype=torch.float64)).item()
     followed = "" if draws is None else ", followed by a histogram of draws"
     alt = (
@@ -131,6 +80,56 @@ def gamma_law(
         f" between the levels; {middle:.0%} of the levels lie below 0.5."
     )
     return Picture(figure, alt)
+
+
+def _histogram(
+    ax: Axes, draws: Float[Tensor, " N"], gammas: Float[Tensor, " T_plus_1"]
+) -> None:
+    """The draws, in bins that keep to the levels where these are few."""
+    few = len(gammas) <= 61
+    ax.hist(
+        draws.numpy(),
+        bins=_within(gammas, 60) if few else np.linspace(0, 1, 61).tolist(),
+        density=True,
+        color=ORANGE,
+        alpha=0.5,
+        label=f"{len(draws):,} draws",
+    )
+
+
+def _staircase(
+    ax: Axes, height: Float[Tensor, " T"], gammas: Float[Tensor, " T_plus_1"]
+) -> None:
+    """The density between the levels, on a logarithmic axis where it is steep."""
+    ax.stairs(
+        height.numpy(),
+        gammas.numpy(),
+        color=BLUE,
+        label=r"density $p(\gamma)$",
+        linewidth=1.4,
+    )
+    ax.set(xlabel=r"level $\gamma$", xlim=(0, 1))
+    if height.max() > 10:
+        ax.set(yscale="log", ylim=(0.2, 2000))
+        plain_ticks(ax, y=[1, 10, 100, 1000])
+    else:
+        ax.set(ylim=(0, 1.25 * height.max().item()))
+
+
+def _cdf(ax: Axes, schedule: NoiseSchedule) -> None:
+    """The CDF of the level, with a dot at each level where these are few."""
+    grid = torch.linspace(0, 1, 801, dtype=torch.float64)
+    ax.plot(grid, gamma_cdf(schedule, grid), color=BLUE)
+    if schedule.steps <= 30:
+        levels = schedule.gammas.flip(0)
+        ax.plot(levels, gamma_cdf(schedule, levels), "o", color=RED, markersize=4)
+    ax.set(
+        xlabel=r"level $\gamma$",
+        ylabel="CDF",
+        xlim=(-0.02, 1.02),
+        ylim=(-0.02, 1.02),
+        yticks=[0, 0.25, 0.5, 0.75, 1],
+    )
 
 
 def _within(ends: Float[Tensor, " N"], bins: int) -> list[float]:

@@ -96,18 +96,8 @@ def null_space_walk(
     does not see, and straight. Each with its x and the change of x.
     """
     figure = Figure(figsize=(6.2, 4.2))
-    axes = figure.subplots(
-        2,
-        3,
-        gridspec_kw={
-            "left": 0.16,
-            "right": 0.98,
-            "bottom": 0.02,
-            "top": 0.87,
-            "wspace": 0.08,
-            "hspace": 0.08,
-        },
-    )
+    axes = figure.subplots(2, 3)
+    figure.subplots_adjust(0.16, 0.02, 0.98, 0.87, wspace=0.08, hspace=0.08)
     x, factor, changes = downsample(y[None].double(), 4), 4, []
     for row, (label, way) in enumerate(
         (("in the\nnull space", step), ("straight", other.double() - y.double()))

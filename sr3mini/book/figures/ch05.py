@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Patch, Rectangle
 from torch import Tensor, nn
@@ -404,6 +405,7 @@ def conv_cost(
 
 
 _COLOURS = {"Conv2d": GREY, "Stage": BLUE, "Down": GREEN, "Up": ORANGE}
+_NAMES = {"Conv2d": "stem and head", "Stage": "Stage", "Down": "Down", "Up": "Up"}
 
 
 def network_map(layers: Sequence[Layer]) -> Picture:
@@ -413,67 +415,28 @@ def network_map(layers: Sequence[Layer]) -> Picture:
     boxes = [layer for layer in layers if layer.kind in _COLOURS]
     top = boxes[0].output.shape[-1]
     depths = [round(math.log2(top / layer.output.shape[-1])) for layer in boxes]
-    figure = Figure(figsize=(7.4, 0.9 + 0.85 * (max(depths) + 1)), layout="constrained")
+    lowest = max(depths)
+    figure = Figure(figsize=(7.4, 0.9 + 0.85 * (lowest + 1)), layout="constrained")
     ax = figure.subplots()
     for place, (layer, depth) in enumerate(zip(boxes, depths, strict=True)):
-        ax.add_patch(
-            Rectangle(
-                (place - 0.4, -depth - 0.22),
-                0.8,
-                0.44,
-                color=_COLOURS[layer.kind],
-                alpha=0.35,
-                linewidth=0,
-            )
-        )
-        ax.text(
-            place,
-            -depth,
-            str(layer.output.shape[1]),
-            ha="center",
-            va="center",
-            fontsize=9,
-        )
+        _box(ax, layer, place, depth)
     for source, target in _skips(boxes):
-        start, end = (
-            (source + 0.1, -depths[source] + 0.25),
-            (
-                target - 0.1,
-                -depths[target] + 0.25,
-            ),
+        _arrow(
+            ax,
+            (source + 0.1, 0.25 - depths[source]),
+            (target - 0.1, 0.25 - depths[target]),
         )
-        ax.add_patch(
-            FancyArrowPatch(
-                start,
-                end,
-                connectionstyle="arc3,rad=-0.12",
-                arrowstyle="-|>",
-                mutation_scale=8,
-                color=GREY,
-                linewidth=0.8,
-            )
-        )
-    sides = [f"{top // 2**depth}×{top // 2**depth}" for depth in range(max(depths) + 1)]
     ax.set(
         xlim=(-0.7, len(boxes) - 0.3),
-        ylim=(-max(depths) - 0.45, 1.15),
+        ylim=(-lowest - 0.45, 1.15),
         xticks=[],
-        yticks=[-d for d in range(max(depths) + 1)],
-        yticklabels=sides,
+        yticks=[-depth for depth in range(lowest + 1)],
+        yticklabels=[f"{top // 2**d}×{top // 2**d}" for d in range(lowest + 1)],
     )
     ax.spines[["top", "right", "bottom"]].set_visible(False)
-    names = {"Conv2d": "stem and head", "Stage": "Stage", "Down": "Down", "Up": "Up"}
-    ax.legend(
-        handles=[
-            Patch(color=_COLOURS[kind], alpha=0.35, label=names[kind]) for kind in names
-        ],
-        fontsize=8,
-        ncols=4,
-        loc="upper center",
-        frameon=False,
-    )
+    _legend_of_kinds(ax)
     listed = ", ".join(
-        f"{names[layer.kind] if layer.kind != 'Conv2d' else 'convolution'}"
+        f"{'convolution' if layer.kind == 'Conv2d' else _NAMES[layer.kind]}"
         f" {layer.output.shape[1]}"
         for layer in boxes
     )
@@ -482,6 +445,50 @@ def network_map(layers: Sequence[Layer]) -> Picture:
         f" with their channels: {listed}. Arrows lead from the way down to the way up."
     )
     return Picture(figure, alt)
+
+
+def _box(ax: Axes, layer: Layer, place: int, depth: int) -> None:
+    """A layer as a box in the colour of its kind, its number of channels in it."""
+    ax.add_patch(
+        Rectangle(
+            (place - 0.4, -depth - 0.22),
+            0.8,
+            0.44,
+            color=_COLOURS[layer.kind],
+            alpha=0.35,
+            linewidth=0,
+        )
+    )
+    channels = str(layer.output.shape[1])
+    ax.text(place, -depth, channels, ha="center", va="center", fontsize=9)
+
+
+def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """A skip: a thin arrow, curved upwards."""
+    ax.add_patch(
+        FancyArrowPatch(
+            start,
+            end,
+            connectionstyle="arc3,rad=-0.12",
+            arrowstyle="-|>",
+            mutation_scale=8,
+            color=GREY,
+            linewidth=0.8,
+        )
+    )
+
+
+def _legend_of_kinds(ax: Axes) -> None:
+    ax.legend(
+        handles=[
+            Patch(color=_COLOURS[kind], alpha=0.35, label=name)
+            for kind, name in _NAMES.items()
+        ],
+        fontsize=8,
+        ncols=4,
+        loc="upper center",
+        frameon=False,
+    )
 
 
 def _skips(boxes: Sequence[Layer]) -> list[tuple[int, int]]:

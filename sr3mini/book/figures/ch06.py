@@ -10,12 +10,13 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from ...oracle import MixtureOracle
 from ...schedule import NoiseSchedule, log_snr
-from .base import BLUE, GREEN, GREY, ORANGE, RED, Picture
+from .base import BLUE, GREEN, GREY, ORANGE, RED, Picture, levels_above
 
 LINES = ("--", ":", "-.")
 
@@ -31,71 +32,17 @@ def mean_and_median(share: float, gamma: float) -> Picture:
     )
     y_t = torch.linspace(-2.5, 2.5, 201, dtype=torch.float64)[:, None]
     level = torch.full((len(y_t),), gamma, dtype=torch.float64)
-    oracles = [MixtureOracle(*masses, p=p) for p in (2, 1)]
-    noises = [oracle(None, y_t, level)[:, 0] for oracle in oracles]
+    noises = [MixtureOracle(*masses, p=p)(None, y_t, level)[:, 0] for p in (2, 1)]
     guesses = [
         (y_t[:, 0] - math.sqrt(1 - gamma) * noise) / math.sqrt(gamma)
         for noise in noises
     ]
-    density = oracles[0].log_density(y_t, level).exp()
 
     figure = Figure(figsize=(5.4, 2.1))  # margins by hand: a slider draws this
-    left, right = figure.subplots(
-        1,
-        2,
-        gridspec_kw={
-            "left": 0.1,
-            "right": 0.985,
-            "bottom": 0.215,
-            "top": 0.96,
-            "wspace": 0.3,
-        },
-    )
-    y = y_t[:, 0].numpy()
-    for m, weight, colour in ((1, share, GREEN), (-1, 1 - share, GREY)):
-        part = (
-            MixtureOracle(torch.ones(1), torch.tensor([[float(m)]]), torch.zeros(1))
-            .log_density(y_t, level)
-            .exp()
-            * weight
-        )
-        left.plot(
-            y,
-            part.numpy(),
-            color=colour,
-            linewidth=1.1,
-            linestyle="--",
-            label=f"from {m:+d}",
-        )
-    left.plot(y, density.numpy(), color=BLUE, linewidth=1.6, label="sum")
-    left.set(
-        xlabel=r"$y_t$",
-        ylabel=r"density $p(y_t)$",
-        xlim=(-2.5, 2.5),
-        ylim=(0, 1.45 * density.max().item()),
-    )
-    left.legend(
-        fontsize=8,
-        loc="upper left",
-        ncols=3,
-        handlelength=1,
-        handletextpad=0.4,
-        columnspacing=0.7,
-    )
-    for guess, colour, style, name in zip(
-        guesses, (BLUE, RED), ("-", "--"), ("L2: mean", "L1: median"), strict=True
-    ):
-        right.plot(
-            y, guess.numpy(), color=colour, linewidth=1.6, linestyle=style, label=name
-        )
-    right.set(
-        xlabel=r"$y_t$",
-        ylabel=r"guess $\hat y_0$",
-        xlim=(-2.5, 2.5),
-        ylim=(-1.3, 1.3),
-        yticks=[-1, 0, 1],
-    )
-    right.legend(fontsize=8, loc="lower right")
+    left, right = figure.subplots(1, 2)
+    figure.subplots_adjust(left=0.1, right=0.985, bottom=0.215, top=0.96, wspace=0.3)
+    _two_bumps(left, share, y_t, level)
+    _two_guesses(right, y_t, guesses)
     middle = len(y_t) // 2
     alt = (
         f"Two possible pictures, +1 with probability {share:g} and -1, noised at gamma"
@@ -108,6 +55,52 @@ def mean_and_median(share: float, gamma: float) -> Picture:
         f" {guesses[1][middle].item():.2f}."
     )
     return Picture(figure, alt)
+
+
+def _two_bumps(
+    ax: Axes, share: float, y_t: Float[Tensor, "N 1"], level: Float[Tensor, " N"]
+) -> None:
+    """The density of y_t, and what each of the two masses gives to it."""
+    density = torch.zeros_like(level)
+    for m, weight, colour in ((1, share, GREEN), (-1, 1 - share, GREY)):
+        mass = MixtureOracle(torch.ones(1), torch.tensor([[float(m)]]), torch.zeros(1))
+        part = weight * mass.log_density(y_t, level).exp()
+        density += part
+        ax.plot(
+            y_t, part, color=colour, linewidth=1.1, linestyle="--", label=f"from {m:+d}"
+        )
+    ax.plot(y_t, density, color=BLUE, linewidth=1.6, label="sum")
+    ax.set(
+        xlabel=r"$y_t$",
+        ylabel=r"density $p(y_t)$",
+        xlim=(-2.5, 2.5),
+        ylim=(0, 1.45 * density.max().item()),
+    )
+    ax.legend(
+        fontsize=8,
+        loc="upper left",
+        ncols=3,
+        handlelength=1,
+        handletextpad=0.4,
+        columnspacing=0.7,
+    )
+
+
+def _two_guesses(
+    ax: Axes, y_t: Float[Tensor, "N 1"], guesses: Sequence[Float[Tensor, " N"]]
+) -> None:
+    """L2's guess of y_0 and L1's, for every y_t."""
+    l2, l1 = guesses
+    ax.plot(y_t, l2, color=BLUE, linewidth=1.6, label="L2: mean")
+    ax.plot(y_t, l1, color=RED, linewidth=1.6, linestyle="--", label="L1: median")
+    ax.set(
+        xlabel=r"$y_t$",
+        ylabel=r"guess $\hat y_0$",
+        xlim=(-2.5, 2.5),
+        ylim=(-1.3, 1.3),
+        yticks=[-1, 0, 1],
+    )
+    ax.legend(fontsize=8, loc="lower right")
 
 
 def bound_weight(
@@ -250,13 +243,7 @@ def loss_by_level(
         yscale="log",
     )
     ax.legend(fontsize=8, loc="lower right")
-    above = ax.secondary_xaxis("top")
-    marks = torch.tensor([0.0001, 0.01, 0.5, 0.99, 0.9999], dtype=torch.float64)
-    above.set_xticks(
-        log_snr(marks).tolist(),
-        [rf"$\gamma$ = {g:g}" for g in marks.tolist()],
-        fontsize=8,
-    )
+    levels_above(ax, r"$\gamma$ = {:g}", fontsize=8)
     *_, values = measured.values()
     middle = len(gammas) // 2
     places = " and ".join(

@@ -17,7 +17,7 @@ from ...loss import NoisePredictor
 from ...oracle import GaussianOracle
 from ...sampler import posterior_step, reverse_step
 from ...schedule import NoiseSchedule
-from .base import BLUE, GREEN, GREY, ORANGE, RED, Picture
+from .base import BLUE, GREEN, GREY, ORANGE, RED, Picture, plain_ticks
 
 ReverseStep = Callable[..., Tensor]
 Law = tuple[Tensor, Tensor]
@@ -74,52 +74,18 @@ def posterior_product(
     """One pixel: what y_0 says about y_{t-1}, what y_t says about it, and both
     together.
     """
-    alpha, gamma, before = (
-        schedule.alphas[t].item(),
-        schedule.gammas[t].item(),
-        schedule.gammas[t - 1].item(),
-    )
-    variance = (1 - before) * (1 - alpha) / (1 - gamma)
-    mean = (
-        math.sqrt(before) * (1 - alpha) * y_0 + math.sqrt(alpha) * (1 - before) * y_t
-    ) / (1 - gamma)
-    curves = [
-        (
-            math.sqrt(before) * y_0,
-            1 - before,
-            ORANGE,
-            r"known from $y_0$: $N(\sqrt{\gamma_{t-1}}\,y_0,\ 1-\gamma_{t-1})$",
-        ),
-        (
-            y_t / math.sqrt(alpha),
-            (1 - alpha) / alpha,
-            GREEN,
-            (
-                r"known from $y_t$: centre $y_t/\sqrt{\alpha_t}$, variance"
-                r" $(1-\alpha_t)/\alpha_t$"
-            ),
-        ),
-        (mean, variance, BLUE, r"known from both: $q(y_{t-1}\,|\,y_0,y_t)$"),
-    ]
+    (a, v), (b, w), (mean, variance) = _three_laws(schedule, t, y_0, y_t)
     figure = Figure(figsize=(6.8, 3.0), layout="constrained")
     ax = figure.subplots()
-    grid = torch.linspace(-3.2, 3.2, 400, dtype=torch.float64)
-    for centre, spread, colour, label in curves:
-        ax.plot(
-            grid,
-            torch.exp(-(grid - centre).square() / (2 * spread))
-            / math.sqrt(2 * math.pi * spread),
-            color=colour,
-            label=label,
-        )
-        ax.vlines(
-            centre,
-            0,
-            1 / math.sqrt(2 * math.pi * spread),
-            color=colour,
-            linewidth=0.8,
-            linestyle=":",
-        )
+    one = r"known from $y_0$: $N(\sqrt{\gamma_{t-1}}\,y_0,\ 1-\gamma_{t-1})$"
+    other = (
+        r"known from $y_t$: centre $y_t/\sqrt{\alpha_t}$, variance"
+        r" $(1-\alpha_t)/\alpha_t$"
+    )
+    both = r"known from both: $q(y_{t-1}\,|\,y_0,y_t)$"
+    _bell(ax, a, v, ORANGE, one)
+    _bell(ax, b, w, GREEN, other)
+    _bell(ax, mean, variance, BLUE, both)
     ax.set(
         xlabel=r"$y_{t-1}$",
         yticks=[],
@@ -127,7 +93,6 @@ def posterior_product(
         ylim=(0, 1.75 / math.sqrt(2 * math.pi * variance)),
     )
     ax.legend(fontsize=8, loc="upper left")
-    (a, v, *_), (b, w, *_) = curves[:2]
     alt = (
         f"Three bell curves over y before step t = {t}. From y_0 = {y_0:g}: centre"
         f" {a:.2f}, variance {v:.2f}. From y_t = {y_t:g}: centre {b:.2f}, variance"
@@ -135,6 +100,31 @@ def posterior_product(
         f" {variance:.2f}, narrower than either."
     )
     return Picture(figure, alt)
+
+
+def _three_laws(
+    schedule: NoiseSchedule, t: int, y_0: float, y_t: float
+) -> list[tuple[float, float]]:
+    """Centre and variance of y_{t-1} as y_0 gives them, as y_t does, and as both do."""
+    alpha, gamma = schedule.alphas[t].item(), schedule.gammas[t].item()
+    before = schedule.gammas[t - 1].item()
+    mean = (
+        math.sqrt(before) * (1 - alpha) * y_0 + math.sqrt(alpha) * (1 - before) * y_t
+    ) / (1 - gamma)
+    return [
+        (math.sqrt(before) * y_0, 1 - before),
+        (y_t / math.sqrt(alpha), (1 - alpha) / alpha),
+        (mean, (1 - before) * (1 - alpha) / (1 - gamma)),
+    ]
+
+
+def _bell(ax: Axes, centre: float, variance: float, colour: str, label: str) -> None:
+    """The density of N(centre, variance), and a dotted line at its centre."""
+    peak = 1 / math.sqrt(2 * math.pi * variance)
+    grid = torch.linspace(-3.2, 3.2, 400, dtype=torch.float64)
+    density = peak * torch.exp(-(grid - centre).square() / (2 * variance))
+    ax.plot(grid, density, color=colour, label=label)
+    ax.vlines(centre, 0, peak, color=colour, linewidth=0.8, linestyle=":")
 
 
 def reverse_variances(schedule: NoiseSchedule, variances: Sequence[float]) -> Picture:
@@ -254,8 +244,7 @@ def covariance_order(
         label="slope −1",
     )
     ax.set(xlabel="number of steps T", ylabel="error of the covariance")
-    ax.set_xticks(list(steps), [str(T) for T in steps])
-    ax.minorticks_off()
+    plain_ticks(ax, x=steps)
     ax.legend(fontsize=8)
     slope, other = (
         math.log(errors[-1] / errors[-2]) / math.log(steps[-1] / steps[-2])

@@ -9,13 +9,24 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from ...oracle import GaussianOracle, MixtureOracle
 from ...sampler import Method, even_log_snr, trajectory
 from ...schedule import NoiseSchedule, log_snr
-from .base import BLUE, GREEN, GREY, ORANGE, RED, Picture
+from .base import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    RED,
+    Picture,
+    legend_above,
+    levels_above,
+    plain_ticks,
+)
 
 METHODS = {
     "paper": ("paper's variance", GREY, "s"),
@@ -24,6 +35,11 @@ METHODS = {
     "multistep": ("multistep", GREEN, "D"),
 }
 LEVELS = {"respaced": "-", "even": "--"}
+# what is measured, and the ticks of its axis
+METRICS = {
+    "edge distance": (0.005, 0.01, 0.02, 0.05),
+    "consistency": (3, 10, 30, 100, 300),
+}
 
 
 def level_rows(schedules: Mapping[str, NoiseSchedule]) -> Picture:
@@ -49,12 +65,7 @@ def level_rows(schedules: Mapping[str, NoiseSchedule]) -> Picture:
     )
     ax.set_ylim(len(schedules) - 0.5, -0.5)
     ax.grid(axis="x", alpha=0.3)
-    gammas = (0.0001, 0.01, 0.5, 0.99, 0.9999)
-    above = ax.secondary_xaxis("top")
-    above.set_xticks(
-        log_snr(torch.tensor(gammas, dtype=torch.float64)).tolist(),
-        [f"{gamma:g}" for gamma in gammas],
-    )
+    levels_above(ax)
     ends = "; ".join(
         f"{name}, {schedule.steps} levels from"
         f" {log_snr(schedule.gammas[-1]).item():.0f} to"
@@ -221,8 +232,7 @@ def error_orders(
         xlabel="T, number of calls",
         ylabel="distance to the exact flow",
     )
-    ax.set_xticks(list(steps), [str(T) for T in steps])
-    ax.minorticks_off()
+    plain_ticks(ax, x=steps)
     ax.grid(alpha=0.3)
     ax.legend(fontsize=8)
     slopes = " and ".join(
@@ -243,53 +253,17 @@ def quality_by_calls(
     """
     figure = Figure(figsize=(7.0, 3.4), layout="constrained")
     axes = figure.subplots(1, 2)
-    for (method, (label, colour, marker)), (levels, style) in (
-        (m, s) for m in METHODS.items() for s in LEVELS.items()
-    ):
-        line = [
-            row
-            for row in rows
-            if row["method"] == method
-            and row["levels"] == levels
-            and row["calls"] in calls
-        ]
-        for ax, metric in zip(axes, ("edge distance", "consistency"), strict=True):
-            ax.plot(
-                [row["calls"] for row in line],
-                [row[metric] for row in line],
-                style,
-                marker=marker,
-                color=colour,
-                markersize=4,
-                label=f"{label}, {levels}",
-            )
-    for ax, metric in zip(axes, ("edge distance", "consistency"), strict=True):
-        ax.set(xscale="log", xlabel="network calls", title=f"{metric} (logarithmic)")
-        ax.set_xticks(list(calls), [str(call) for call in calls])
+    shown = [row for row in rows if row["calls"] in calls]
+    for ax, (metric, ticks) in zip(axes, METRICS.items(), strict=True):
+        _metric_by_calls(ax, shown, metric)
+        ax.set(xscale="log", yscale="log", xlabel="network calls")
+        ax.set_title(f"{metric} (logarithmic)", fontsize=9)
+        plain_ticks(ax, calls, ticks)
         ax.grid(alpha=0.3)
-        ax.title.set_fontsize(9)
-    axes[0].set(
-        yscale="log",
-        yticks=[0.005, 0.01, 0.02, 0.05],
-        yticklabels=["0.005", "0.01", "0.02", "0.05"],
-    )
-    axes[1].set(
-        yscale="log",
-        yticks=[3, 10, 30, 100, 300],
-        yticklabels=["3", "10", "30", "100", "300"],
-    )
-    for ax in axes:
-        ax.minorticks_off()
-    figure.legend(
-        *axes[0].get_legend_handles_labels(),
-        loc="outside upper center",
-        ncols=4,
-        fontsize=8,
-        frameon=False,
-    )
+    legend_above(figure, axes[0], columns=4)
     best = {
         call: min(
-            (row for row in rows if row["calls"] == call),
+            (row for row in shown if row["calls"] == call),
             key=lambda row: float(row["edge distance"]),
         )
         for call in calls
@@ -304,3 +278,25 @@ def quality_by_calls(
         " levels DDIM comes down and the multistep solver goes up until they meet."
     )
     return Picture(figure, alt)
+
+
+def _metric_by_calls(
+    ax: Axes, rows: Sequence[Mapping[str, str | int | float]], metric: str
+) -> None:
+    """One line for each method, in its colour, and list of levels, in its style."""
+    for method, (label, colour, marker) in METHODS.items():
+        for levels, style in LEVELS.items():
+            line = [
+                row
+                for row in rows
+                if row["method"] == method and row["levels"] == levels
+            ]
+            ax.plot(
+                [row["calls"] for row in line],
+                [row[metric] for row in line],
+                style,
+                marker=marker,
+                color=colour,
+                markersize=4,
+                label=f"{label}, {levels}",
+            )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -106,55 +107,11 @@ def tradeoff(weights: Sequence[float] = (0.5, 0.8), count: int = 300) -> Picture
     figure = Figure(figsize=(7.4, 3.3), layout="constrained")
     panels = figure.subplots(1, len(weights), squeeze=False, sharey=True)[0]
     for ax, w in zip(panels, weights, strict=True):
-        variance = 4 * w * (1 - w)
-        distance = torch.linspace(0, 1, 101, dtype=torch.float64)
-        curve = least_error(w, distance) / variance
-        ax.fill_between(
-            (1 + distance) / 2 * 100,
-            0.75,
-            curve,
-            color=ORANGE,
-            alpha=0.3,
-            linewidth=0,
-            label="out of reach",
-        )
-        ax.plot((1 + distance) / 2 * 100, curve, color=BLUE, label="least error (9.10)")
-        distance, error = estimators(w, count)
-        ax.plot(
-            (1 + distance) / 2 * 100,
-            error / variance,
-            ".",
-            color=GREY,
-            markersize=3,
-            label=f"{count} estimators",
-        )
-        ax.plot(
-            [50],
-            [2],
-            "s",
-            color=GREEN,
-            markersize=7,
-            label="draw a right answer",
-            clip_on=False,
-            zorder=5,
-        )
-        ax.plot(
-            [100],
-            [1],
-            "D",
-            color=RED,
-            markersize=7,
-            label="return the mean",
-            clip_on=False,
-            zorder=5,
-        )
-        ax.set(
-            xlabel="best judge guesses right, %",
-            title=f"w = {w:g}",
-            xlim=(50, 100),
-            ylim=(0.75, 2.75),
-        )
-        ax.title.set_fontsize(9)
+        _least_error_curve(ax, w)
+        _estimator_dots(ax, w, count)
+        _two_ends(ax)
+        ax.set(xlabel="best judge guesses right, %", xlim=(50, 100), ylim=(0.75, 2.75))
+        ax.set_title(f"w = {w:g}", fontsize=9)
     panels[0].set_ylabel("squared error / V")
     figure.legend(
         *panels[0].get_legend_handles_labels(),
@@ -173,6 +130,47 @@ def tradeoff(weights: Sequence[float] = (0.5, 0.8), count: int = 300) -> Picture
         f" other, and {count} random estimators all lie on or above it."
     )
     return Picture(figure, alt)
+
+
+def _least_error_curve(ax: Axes, w: float) -> None:
+    """The least error over V, and below it what no answer reaches."""
+    distance = torch.linspace(0, 1, 101, dtype=torch.float64)
+    guessed = (1 + distance) / 2 * 100
+    curve = least_error(w, distance) / (4 * w * (1 - w))
+    ax.fill_between(
+        guessed, 0.75, curve, color=ORANGE, alpha=0.3, linewidth=0, label="out of reach"
+    )
+    ax.plot(guessed, curve, color=BLUE, label="least error (9.10)")
+
+
+def _estimator_dots(ax: Axes, w: float, count: int) -> None:
+    distance, error = estimators(w, count)
+    ax.plot(
+        (1 + distance) / 2 * 100,
+        error / (4 * w * (1 - w)),
+        ".",
+        color=GREY,
+        markersize=3,
+        label=f"{count} estimators",
+    )
+
+
+def _two_ends(ax: Axes) -> None:
+    """The two answers at the ends of the curve, drawn over the frame."""
+    for guessed, error, marker, colour, label in (
+        (50, 2, "s", GREEN, "draw a right answer"),
+        (100, 1, "D", RED, "return the mean"),
+    ):
+        ax.plot(
+            [guessed],
+            [error],
+            marker,
+            color=colour,
+            markersize=7,
+            label=label,
+            clip_on=False,
+            zorder=5,
+        )
 
 
 def counted(
