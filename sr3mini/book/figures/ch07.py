@@ -34,9 +34,8 @@ def pushed(
     f is affine in y_t. No random numbers.
     """
     mean, covariance = law
-    points = torch.cat(
-        [mean.new_zeros(1, len(mean)), torch.eye(len(mean)).to(mean)]
-    )  # the origin and d unit vectors
+    # the origin and d unit vectors
+    points = torch.cat([mean.new_zeros(1, len(mean)), torch.eye(len(mean)).to(mean)])
     nothing, one = points[:1, :1], points[:1, :1] + 1
     laws = [law]
     for t in range(schedule.steps, 0, -1):
@@ -273,9 +272,8 @@ def trajectory_residuals(
     enlarged = unlike.repeat_interleave(side // unlike.shape[-1], 2).repeat_interleave(
         side // unlike.shape[-1], 3
     )
-    rooted = (
-        enlarged.sign() * enlarged.abs().sqrt()
-    )  # from a thousandth to 1, all can be seen
+    # from a thousandth to 1, all can be seen
+    rooted = enlarged.sign() * enlarged.abs().sqrt()
     rows = [
         (r"$y_t$", y_t),
         (r"$\hat y_0$", y_0),
@@ -290,10 +288,11 @@ def trajectory_residuals(
             sheet[top : top + side, left : left + side] = (
                 image[0].clamp(-1, 1) * 10
             ).round() / 10  # few greys are quick to store
+    # two screen pixels a pixel: crisp, and small to store
     width, height = (
         0.02 * across,
         0.02 * len(sheet),
-    )  # two screen pixels a pixel: crisp, and small to store
+    )
     figure = Figure(figsize=(width + 2, height + 0.3))
     ax = figure.add_axes(
         (
