@@ -197,7 +197,7 @@ asked = []
 for number in (signal.SIGTERM, signal.SIGINT):
     signal.signal(number, lambda number, _: asked.append(number))
 dealt = batches(Folder(sys.argv[1], 8), 4, seed=0, workers=2)
-next(dealt)
+next(dealt), next(dealt)  # one of each worker: both are at work now
 os.killpg(0, signal.SIGTERM)
 os.killpg(0, signal.SIGINT)
 for _ in range(60):

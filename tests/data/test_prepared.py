@@ -251,6 +251,19 @@ def test_held_out_are_whole_folders_where_asked_for(tmp_path: Path) -> None:
     assert len(names(tmp_path / "out", "test")) == 3 * len(people[1]) > 0
 
 
+SLOW = """
+import sys, time
+from PIL import Image
+opened = Image.open
+def slowly(*arguments, **options):
+    time.sleep(0.02)
+    return opened(*arguments, **options)
+Image.open = slowly
+from sr3mini.cli import main
+main(sys.argv[1:])
+"""  # so that a busy machine, too, is in time to stop it
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_that_was_stopped_is_gone_on_with(
     tmp_path: Path, end: signal.Signals
@@ -260,11 +273,10 @@ def test_a_run_that_was_stopped_is_gone_on_with(
     """
     source, out = tmp_path / "source", tmp_path / "out"
     good, _ = messy(source, good=400, broken=3)
-    program = "import sys, sr3mini.cli; sr3mini.cli.main(sys.argv[1:])"
     command = [
         sys.executable,
         "-c",
-        program,
+        SLOW,
         "prepare",
         str(source),
         "--size",
