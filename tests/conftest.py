@@ -4,12 +4,18 @@ beartype while the tests run, and only then.
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from jaxtyping import install_import_hook
 
 # has to come before the first import of sr3mini
 install_import_hook("sr3mini", "beartype.beartype")
 pytest.register_assert_rewrite("checks")
+# a shell that puts its job in the background has it ignore Ctrl-C, and what the tests
+# start would ignore it too: the tests that stop something need it heard
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import torch  # noqa: E402
 from checks import seeded  # noqa: E402
