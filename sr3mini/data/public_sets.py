@@ -33,7 +33,8 @@ PUBLIC = {
         title="clothing-dataset by Alexey Grigorev: over 5,000 photographs of clothing",
         licence="CC0 1.0 Universal (public domain): any purpose, no conditions",
         home="https://github.com/alexeygrigorev/clothing-dataset",
-        address="https://codeload.github.com/alexeygrigorev/clothing-dataset/zip/08b50460cf229fd852bb6c11564e0959f52578ca",
+        address="https://codeload.github.com/alexeygrigorev/clothing-dataset/zip/"
+        "08b50460cf229fd852bb6c11564e0959f52578ca",
         inside="images",
     ),
 }

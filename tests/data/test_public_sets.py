@@ -217,24 +217,18 @@ def toy(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     return server
 
 
+def _prepare_toy(parent: Path) -> list[str]:
+    options = ["--public", "toy", "--size", "8", "--jobs", "1"]
+    return ["prepare", *options, "--out", str(parent / "toy_8")]
+
+
 def test_a_public_set_is_shown_fetched_and_prepared(
     toy: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The licence first; pictures of the named folder only; the archive gone; a second
     call downloads nothing.
     """
-    command = [
-        "prepare",
-        "--public",
-        "toy",
-        "--size",
-        "8",
-        "--out",
-        str(tmp_path / "toy_8"),
-        "--jobs",
-        "1",
-        "--yes",
-    ]
+    command = [*_prepare_toy(tmp_path), "--yes"]
     cli.main(command)
     said = capsys.readouterr().out
     assert said.index("licence  CC0") < said.index("2 pictures of 8 x 8")
@@ -255,17 +249,7 @@ def test_nothing_is_downloaded_before_the_licence_is_accepted(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    command = [
-        "prepare",
-        "--public",
-        "toy",
-        "--size",
-        "8",
-        "--out",
-        str(tmp_path / "toy_8"),
-        "--jobs",
-        "1",
-    ]
+    command = _prepare_toy(tmp_path)
     # a pipe is nobody who could accept
     monkeypatch.setattr("sys.stdin", io.StringIO("yes\n"))
     with pytest.raises(SystemExit):
