@@ -15,7 +15,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -30,8 +29,8 @@ import book  # tools/book.py
 import nbformat
 import pytest
 import slices  # tools/slices.py
-from browser import BROWSERS, FLAGS, PATIENCE
-from playwright.sync_api import Error, sync_playwright
+from browser import PATIENCE, started
+from playwright.sync_api import Error
 from project import ROOT
 
 CHAPTERS = sorted((ROOT / "chapters").glob("[0-9][0-9]_*.ipynb"))
@@ -133,31 +132,17 @@ def page(tmp_path):
     """A page of a headless browser. Nothing but this machine can be reached from it:
     chapters work with the network off.
     """
-    with sync_playwright() as playwright:
-        executable = next(
-            filter(None, map(shutil.which, BROWSERS)),
-            playwright.chromium.executable_path,
+    with started() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.set_default_timeout(PATIENCE * 1000)
+        page.route(
+            lambda address: not address.startswith("http://127.0.0.1:"),
+            lambda route: route.abort(),
         )
-        if not Path(executable).exists():
-            reason = (
-                "no browser was found: install chromium, or run `playwright install"
-                " chromium`"
-            )
-            pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-        flags = FLAGS + ["--no-sandbox"] * (os.getuid() == 0)
-        with playwright.chromium.launch(
-            executable_path=executable, args=flags
-        ) as browser:
-            page = browser.new_page(viewport={"width": 1280, "height": 1000})
-            page.set_default_timeout(PATIENCE * 1000)
-            page.route(
-                lambda address: not address.startswith("http://127.0.0.1:"),
-                lambda route: route.abort(),
-            )
-            try:
-                yield page
-            finally:
-                page.screenshot(path=tmp_path / "screenshot.png")
+        try:
+            yield page
+        finally:
+            page.screenshot(path=tmp_path / "screenshot.png")
 
 
 def wait_for(condition, what):

@@ -14,23 +14,19 @@ import html
 import http.server
 import itertools
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import book  # tools/book.py
 import edition  # tools/edition.py
 import numpy as np
 import pytest
 import torch
-from browser import BROWSERS, FLAGS, PATIENCE
+from browser import PATIENCE, started
 from checks import randn, seeded
 from matplotlib.figure import Figure
-from playwright.sync_api import sync_playwright
 from project import ROOT
 
 from sr3mini import diffuse, gamma_pdf, log_snr
@@ -96,22 +92,8 @@ def address(folder):
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as playwright:
-        executable = next(
-            filter(None, map(shutil.which, BROWSERS)),
-            playwright.chromium.executable_path,
-        )
-        if not Path(executable).exists():
-            reason = (
-                "no browser was found: install chromium, or run `playwright install"
-                " chromium`"
-            )
-            pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-        with playwright.chromium.launch(
-            executable_path=executable,
-            args=FLAGS + ["--no-sandbox"] * (os.getuid() == 0),
-        ) as launched:
-            yield launched
+    with started() as launched:
+        yield launched
 
 
 @pytest.fixture
