@@ -50,7 +50,7 @@ def brought_in() -> set[str]:
 
 
 def test_import_sr3mini_leaves_the_heavy_packages_out(brought_in: set[str]) -> None:
-    heavy = {"datasets", "diffusers", "lmdb", "tensorboard"} | {
+    heavy = {"datasets", "diffusers", "tensorboard"} | {
         "matplotlib",
         "IPython",
         "ipywidgets",

@@ -16,7 +16,6 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
 # where conda-forge calls a package otherwise
 CONDA_NAMES = {
     "torch": "pytorch",
-    "lmdb": "python-lmdb",
     "playwright": "playwright-python",
 }
 PIP_ONLY = {"math-core"}  # taken from PyPI in a conda environment too

@@ -137,11 +137,15 @@ def folder(
 
 def folder_kind(path: Path) -> Literal["prepared", "pairs", "pictures"]:
     """How a folder is to be read, from a look at what lies at its top. "pairs": the
-    best-known public SR3 code prepared it.
+    best-known public SR3 code prepared it. ValueError for an LMDB set.
     """
+    if (path / LMDB).is_file():
+        raise ValueError(
+            f"{path} is an LMDB set: give the folder of pictures that it was made from"
+        )
     if (path / RECORD).is_file():
         return "prepared"
-    pairs = (path / LMDB).is_file() or all(
+    pairs = all(
         any(place.is_dir() for place in path.glob(pattern))
         for pattern in ("hr_[0-9]*", "[ls]r_[0-9]*")
     )

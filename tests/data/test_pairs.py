@@ -1,17 +1,13 @@
-"""Sets that the best-known public SR3 code prepared: as folders and as LMDB, whatever
-the names, for training and for evaluation.
+"""Sets that the best-known public SR3 code prepared, whatever the names, for
+training and for evaluation.
 """
 
 from __future__ import annotations
 
 import io
-import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
-import lmdb
 import pytest
 import tiny
 import torch
@@ -49,23 +45,9 @@ def folders(path: Path, names: tuple[str, ...] = NAMES) -> Path:
     return path
 
 
-def database(path: Path, names: tuple[str, ...] = NAMES) -> Path:
-    with (
-        lmdb.open(str(path), map_size=2**24) as environment,
-        environment.begin(write=True) as transaction,
-    ):
-        for kind, size in SIZES.items():
-            for number, name in enumerate(names):
-                transaction.put(
-                    f"{kind}_{name}".encode(), png(size, level(kind, number))
-                )
-        transaction.put(b"length", str(len(names)).encode())
-    return path
-
-
-@pytest.fixture(params=[folders, database])
-def prepared(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    return request.param(tmp_path / "set_4_16")
+@pytest.fixture
+def prepared(tmp_path: Path) -> Path:
+    return folders(tmp_path / "set_4_16")
 
 
 def test_every_name_is_found_and_x_and_y_belong_together(prepared: Path) -> None:
@@ -85,7 +67,7 @@ def test_every_name_is_found_and_x_and_y_belong_together(prepared: Path) -> None
 
 
 def test_it_is_opened_by_its_look_and_loaded_like_any_folder(prepared: Path) -> None:
-    """With two worker processes, each of which opens an LMDB file for itself."""
+    """With two worker processes."""
     assert folder_kind(prepared) == "pairs"
     train, test = (
         open_pictures(str(prepared), 16, 1, split) for split in ("train", "test")
@@ -161,72 +143,35 @@ def test_a_folder_of_ones_own_with_such_a_name_is_still_a_folder(
     assert folder_kind(tmp_path) == "pictures"
 
 
-def test_a_damaged_or_foreign_set_is_refused_in_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "damaged").mkdir()
-    (tmp_path / "damaged" / "data.mdb").write_bytes(b"no database" * 1000)
-    with pytest.raises(ValueError, match="could not be opened as LMDB"):
-        Pairs(tmp_path / "damaged", 16)
-    with (
-        lmdb.open(str(tmp_path / "other"), map_size=2**20) as environment,
-        environment.begin(write=True) as transaction,
-    ):
-        transaction.put(b"key", b"value")
-    with pytest.raises(ValueError, match="other holds no picture hr_SIZE"):
-        Pairs(tmp_path / "other", 16)
+def test_a_set_without_a_picture_is_refused_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "empty" / "hr_16").mkdir(parents=True)
     (tmp_path / "empty" / "lr_4").mkdir()
-    with pytest.raises(
-        ValueError, match=r"empty holds no picture hr_SIZE/… or hr_SIZE_…$"
-    ):
+    with pytest.raises(ValueError, match=r"empty holds no picture hr_SIZE/…$"):
         open_pictures(str(tmp_path / "empty"), 16, 3)
-    database(tmp_path / "good")
-    monkeypatch.setitem(sys.modules, "lmdb", None)
-    with pytest.raises(ImportError, match=r"pip install 'sr3mini\[lmdb\]'"):
-        Pairs(tmp_path / "good", 16)
 
 
-@pytest.mark.parametrize("size", [0, 4096, 4248, 8192, 30_000, -4096, -1])
-def test_an_lmdb_file_that_breaks_off_is_refused_before_a_page_behind_its_end_is_read(
-    size: int, tmp_path: Path
+@pytest.mark.parametrize("content", [b"", b"no database", bytes(8192)])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "train --preset photos_16_64 --out run --data",
+        "evaluate --model glyphs_8_32 --data",
+        "prepare",
+    ],
+)
+def test_an_lmdb_set_is_refused_by_every_verb_whatever_it_holds(
+    verb: str, content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In a process of its own: to read such a page is a bus error, which kills it."""
-    path = database(tmp_path / "set", tuple(f"{n:05}" for n in range(200)))
-    file = path / "data.mdb"
-    os.truncate(file, size if size >= 0 else file.stat().st_size + size)
-    program = (
-        "import sys; from sr3mini.data.pairs import Pairs; pictures ="
-        " Pairs(sys.argv[1], 16); print([pictures[i].mean() for i in"
-        " range(len(pictures))])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    said = done.stderr.splitlines()[-1]
-    assert done.returncode == 1, f"ended with {done.returncode}"
-    what = f"{file} breaks off, with {file.stat().st_size} bytes"
-    if size in (0, 4096):
-        what = "could not be opened as LMDB"
-    assert said.startswith("ValueError: ")
-    assert what in said
-
-
-def test_a_value_of_an_lmdb_file_that_is_no_picture_is_skipped_by_name(
-    tmp_path: Path,
-) -> None:
-    path = database(tmp_path / "set")
-    with (
-        lmdb.open(str(path), map_size=2**24) as environment,
-        environment.begin(write=True) as transaction,
-    ):
-        transaction.put(b"hr_16_00000", b"no picture")
-    pictures = Pairs(path, 16)
-    with pytest.warns(UserWarning, match=r"skipped: .*hr_16_00000"):
-        assert torch.equal(pictures[0], pictures[1])
+    """Its file is not opened: damaged ones end the process."""
+    database = tmp_path / "set"
+    database.mkdir()
+    (database / "data.mdb").write_bytes(content)
+    (database / "lock.mdb").write_bytes(b"")
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([*verb.split(), str(database)])
+    said = capsys.readouterr().err
+    assert "set is an LMDB set: give the folder of pictures" in said
+    assert said.count("\n") == 1
 
 
 def test_the_verbs_train_and_evaluate_on_it(
