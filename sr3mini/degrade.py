@@ -6,12 +6,13 @@ r"""From a high-resolution y to the low-resolution x, and from x back to y's siz
 One bicubic in both directions: the a = -0.5 kernel of Pillow and of MATLAB's
 `imresize`. Nothing is clipped and nothing is rounded to 8 bits, so D stays linear and
 the Gaussian oracle exact. What else may have happened to an x that a network will meet,
-`blur` and `as_file`, training can add to some of its pictures.
+`blur`, `camera` and `as_file`, training can add to some of its pictures.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -19,6 +20,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from .forward import noise
 from .shapes import Anything, High, Levels, Low
 
 Mode = Literal["bicubic", "bilinear"]
@@ -102,6 +104,13 @@ def blur(x: Low, sigma: Levels) -> Low:
     channels = padded.flatten(0, 1)[None]
     across = F.conv2d(channels, kernels[:, :, None, :], groups=len(kernels))
     return F.conv2d(across, kernels[..., None], groups=len(kernels)).reshape(x.shape)
+
+
+def camera(x: Low, sigma: float, seeds: Sequence[int]) -> Low:
+    """x as a cheap camera gives it: with noise of standard deviation `sigma`, on
+    [-1, 1], drawn from a seed an image.
+    """
+    return x + sigma * noise(x, seeds)
 
 
 def as_file(x: Anything) -> Anything:

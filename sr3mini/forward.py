@@ -9,6 +9,8 @@ segments tile [gamma_T, 1].
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -92,6 +94,18 @@ def diffuse(
     signal = per_image(gamma.sqrt(), y_0)
     noise = per_image((1 - gamma).sqrt(), y_0)
     return signal * y_0 + noise * eps
+
+
+def noise(like: Images, seeds: Sequence[int]) -> Images:
+    """eps ~ N(0, I), like `like` (B, ...) and on its device, from a seed an image: what
+    an image gets does not depend on its batch.
+    """
+    generator, shape = torch.Generator(like.device), like.shape[1:]
+    eps = []
+    for seed in seeds:
+        generator.manual_seed(seed)
+        eps.append(torch.randn(shape, generator=generator, device=like.device))
+    return torch.stack(eps)
 
 
 def per_image(values: Tensor, like: Tensor) -> Tensor:

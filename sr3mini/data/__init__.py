@@ -22,7 +22,7 @@ from ..files.reading import from_bytes, read_picture, read_square, square, to_by
 from ..files.writing import save_picture, write_picture, write_text
 from .batches import Pictures, batches, rows
 from .folder import Folder, Split, folder, folder_kind
-from .glyphs import ALPHABET, STYLES, Glyphs, glyphs
+from .glyphs import ALPHABET, STYLES, Glyphs, glyphs, letters
 from .pairs import Pairs
 from .prepared import prepared
 from .shards import Stream, is_stream
@@ -39,6 +39,7 @@ __all__ = [
     "batches",
     "from_bytes",
     "glyphs",
+    "letters",
     "open_pictures",
     "read_picture",
     "read_square",
@@ -60,6 +61,8 @@ def open_pictures(
     Of each, the part to train on or the part held out for testing. ValueError when
     there is no such thing, or no picture in it.
     """
+    if data == "letters":  # the same for training and testing: only x is new
+        return letters(size, channels)
     if data == "glyphs":
         return glyphs(split, size, channels)
     if is_stream(data):

@@ -27,7 +27,7 @@ SCHEDULES: dict[str, Callable[[int, float, float], NoiseSchedule]] = {
 }
 
 CHOICES: dict[str, tuple[object, ...]] = {
-    "data": ("glyphs", "folder"),
+    "data": ("glyphs", "letters", "folder"),
     "layout": ("sr3mini", "ddpm", "ddpm_affine"),
     "schedule": tuple(SCHEDULES),
     "conditional": (True, False),
@@ -55,6 +55,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "blur": (0.0, 100.0),
     "dropout": (0.0, 1.0),
     "detail": (0.0, 1.0),
+    "x_noise": (0.0, 1.0),
     "from_files": (0.0, 1.0),
     "ema_decay": (0.0, 1.0),
     "schedule_start": (0.0, 1.0),
@@ -74,7 +75,7 @@ class Preset:
     """
 
     name: str
-    data: str  # "glyphs", or "folder": the reader's own pictures
+    data: str  # "glyphs", "letters", or "folder": the reader's own pictures
     size: int  # side of the high-resolution picture in training, pixels
     factor: int  # how many times smaller x is
     image_channels: int = 1  # 1, grey, or 3, red, green and blue
@@ -101,6 +102,8 @@ class Preset:
     # Largest standard deviation, in pixels of x, of the blur that training adds to x:
     # one a picture, uniform in [0, blur].
     blur: float = 0.0
+    # Standard deviation, on [-1, 1], of the noise of a cheap camera on x.
+    x_noise: float = 0.0
     # Share of the training pictures whose x is clipped and rounded to 8 bits, as a file
     # stores it.
     from_files: float = 0.0

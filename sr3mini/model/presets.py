@@ -49,6 +49,19 @@ _WITHOUT_DROPOUT = replace(_FACES, dropout=0.0)
 
 _DENOISERS = (
     _GLYPHS,
+    # The letters of the book: an x that leaves the letter open.
+    replace(
+        _GLYPHS,
+        name="letters_4_32",
+        data="letters",
+        factor=8,
+        x_noise=20 / 255,
+        multipliers=(1, 2, 4, 5),
+        blocks=(0, 1, 1, 1),
+        attention=(3,),
+        detail=0.4,
+        train_steps=12_000,
+    ),
     replace(
         _GLYPHS,
         name="glyphs_16_64",

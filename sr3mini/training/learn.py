@@ -19,8 +19,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from ..degrade import as_file, blur, downsample
-from ..forward import sample_gamma
+from ..degrade import as_file, blur, camera, downsample
+from ..forward import noise, sample_gamma
 from ..loss import NoisePredictor, denoising_loss, regression_loss
 from ..model.preset import Preset
 from ..shapes import High, Levels, Low, Scalar
@@ -40,17 +40,19 @@ def learn(
     schedule, size = preset.training_schedule(), preset.batch_size
     rows = size // accelerator.num_processes
     share = slice(rank * rows, (rank + 1) * rows)
+    mine = range(size)[share]
     micro_batches = accelerator.gradient_accumulation_steps
 
     for step, y_0 in enumerate(y, start):
         # line 2: (x, y_0) ~ p(x, y)
         y_0 = y_0.to(device, non_blocking=True)
         own = torch.Generator().manual_seed(seed_of(seed, step))
-        x = condition(y_0, preset, torch.rand(2, size, generator=own)[:, share])
+        u = torch.rand(2, size, generator=own)[:, share]
+        x = condition(y_0, preset, u, [seed_of(seed, step, row, 1) for row in mine])
         # line 3: gamma ~ p(gamma)
         gamma = sample_gamma(schedule, (size,), generator=own)[share].to(device, exact)
         # line 4: eps ~ N(0, I)
-        eps = noise(y_0, [seed_of(seed, step, row) for row in range(size)[share]])
+        eps = noise(y_0, [seed_of(seed, step, row) for row in mine])
 
         # line 5: a gradient step on the loss; dropout draws by a seed a process
         torch.manual_seed(seed_of(seed, step, -1 - rank))
@@ -73,27 +75,22 @@ def learn(
         yield torch.where(loss.isfinite() & ~norm.isfinite(), norm, loss)
 
 
-def condition(y_0: High, preset: Preset, u: Float[Tensor, "2 B"]) -> Low:
-    """x = D y_0, blurred by up to `preset.blur`, and for a share `preset.from_files` of
-    the pictures as a file would store it. `u` in [0, 1) decides.
+def condition(
+    y_0: High, preset: Preset, u: Float[Tensor, "2 B"], seeds: Sequence[int]
+) -> Low:
+    """x = D y_0, blurred by up to `preset.blur`, with the noise of `preset.x_noise`, and
+    for a share `preset.from_files` of the pictures as a file would store it. `u` in
+    [0, 1) decides, and a seed an image.
     """
     x = downsample(y_0, preset.factor)
     if preset.blur > 0:
         x = blur(x, preset.blur * u[0])
+    if preset.x_noise > 0:
+        x = camera(x, preset.x_noise, seeds)
     if preset.from_files > 0:
         stored = (u[1] < preset.from_files)[:, None, None, None].to(x.device)
         x = torch.where(stored, as_file(x), x)
     return x
-
-
-def noise(like: High, seeds: Sequence[int]) -> High:
-    """Standard normal noise on the device of `like`, from a seed an image."""
-    generator, shape = torch.Generator(like.device), like.shape[1:]
-    eps = []
-    for seed in seeds:
-        generator.manual_seed(seed)
-        eps.append(torch.randn(shape, generator=generator, device=like.device))
-    return torch.stack(eps)
 
 
 def loss_of(

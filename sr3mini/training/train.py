@@ -102,7 +102,7 @@ class Run:
 def begin(preset: Preset, out: Path, options: Options) -> Run:
     """Everything that a training needs, checked before the first step."""
     _demand_pictures(preset, options.data)
-    source = (options.data or "glyphs", preset.size, preset.image_channels)
+    source = (options.data or preset.data, preset.size, preset.image_channels)
     pictures, held_out = (open_pictures(*source, part) for part in ("train", "test"))
     # Accelerate's own FSDP is for GPUs only, and would round gamma to bfloat16
     shard = os.environ.pop("ACCELERATE_USE_FSDP", "") == "true" or options.shard
@@ -206,9 +206,9 @@ def _accelerator(out: Path, options: Options) -> Accelerator:
 
 def _demand_pictures(preset: Preset, data: str | None) -> None:
     name = f"preset {preset.name} trains on"
-    if preset.data == "glyphs" and data is not None:
-        raise ValueError(f"{name} glyphs: leave --data out")
-    if preset.data != "glyphs" and data is None:
+    if preset.data != "folder" and data is not None:
+        raise ValueError(f"{name} {preset.data}: leave --data out")
+    if preset.data == "folder" and data is None:
         raise ValueError(f"{name} your own pictures: pass --data with their folder")
     if preset.size < SMALLEST:
         raise ValueError(
