@@ -3,7 +3,7 @@ held-out glyphs.
 
     python benchmarks/judges.py [--count 64] [--samples 8] [--seed 0] [--json FILE]
 
-The figures that chapter 9 reads, about a quarter of an hour on two cores:
+The figures that chapter 8 reads, about a quarter of an hour on two cores:
 
     python benchmarks/judges.py --count 1024 --json data/runs/judges_glyphs_8_32.json
 

@@ -70,7 +70,7 @@ def ddim_step(
     gamma_t: Scalar,
     z: Images | None = None,
 ) -> Images:
-    """The same noise at the next level, `z` ignored (DDIM eq. 12, tag 8.1)."""
+    """The same noise at the next level, `z` ignored (DDIM eq. 12, tag D.1)."""
     gamma_before = (gamma_t / alpha_t).clamp(max=1)
     signal, noise = gamma_before.sqrt().to(y_t), (1 - gamma_before).sqrt().to(y_t)
     return signal * predict_y_0(y_t, eps_hat, gamma_t) + noise * eps_hat
@@ -90,7 +90,7 @@ def noise_from(y_t: Images, y_0: Images, gamma_t: Scalar) -> Images:
 
 
 def look_ahead(y_0: Images, y_0_before: Images, gammas: Float[Tensor, "3"]) -> Images:
-    """ŷ_0 half-way through the next step (DPM-Solver++ (2M), tag 8.2).
+    """ŷ_0 half-way through the next step (DPM-Solver++ (2M), tag D.2).
 
     On the straight line in log-SNR through the last two. `gammas`: gamma_{t-1},
     gamma_t, gamma_{t+1}; `y_0` was seen at gamma_t, `y_0_before` at gamma_{t+1}. Where

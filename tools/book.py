@@ -1,5 +1,5 @@
 """The two halves of every chapter, kept together: NN_name.md, the text that people
-edit, and NN_name.ipynb, the same with outputs.
+edit, and NN_name.ipynb, the same with outputs. Deep dives, deeper/x_name, likewise.
 
     python tools/book.py sync [NN_name ...]   text -> notebook: add the shared cells,
                                               run it, drop what changes from run to run
@@ -7,6 +7,8 @@ edit, and NN_name.ipynb, the same with outputs.
                                               notebooks; exit with 1 if anything is
     python tools/book.py index                write the index of equations into
                                               symbols.md
+    python tools/book.py words                words of prose, equations and cells of
+                                              each chapter, beside its budget
 
 The text always wins: an edit made in the .ipynb is lost at the next sync. (File times
 are never looked at: a checkout sets them at random.) The shared cells, that is the
@@ -85,6 +87,10 @@ BEGIN, END = (
     "<!-- equations: end -->",
 )
 _TAG = re.compile(r"\\tag\{([^{}]*)\}")
+NUMBER = r"(?:\d+|[A-K])\.\d+"  # of an equation, a section, an exercise: 3.2, D.1
+BUDGETS = (1400, 1800, 1300, 1600, 1500, 1700, 1900, 2000, 1500, 2000)  # words
+BUDGET = 16_000  # words of the ten chapters together
+MOST_EQUATIONS = 10  # numbered, in a chapter
 LARGEST = 1_000_000  # bytes: more than that, and pages that show notebooks give up
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -101,8 +107,19 @@ METADATA = {
 
 
 def texts(folder: Path = CHAPTERS) -> list[Path]:
+    """The texts of the ten chapters, in order, and of the deep dives."""
+    return [*main_line(folder), *sorted(folder.glob("deeper/[a-z]_*.md"))]
+
+
+def main_line(folder: Path = CHAPTERS) -> list[Path]:
     """The chapters' texts, in the order of their numbers."""
     return sorted(folder.glob("[0-9][0-9]_*.md"))
+
+
+def number(text: Path) -> str:
+    """ "3" of 03_name.md, "D" of d_name.md."""
+    name = text.stem.partition("_")[0]
+    return str(int(name)) if name.isdigit() else name.upper()
 
 
 def pages(folder: Path = CHAPTERS) -> list[Path]:
@@ -135,7 +152,11 @@ def _is_shared(cell: NotebookNode) -> bool:
 
 
 def _nav(text: Path) -> NotebookNode:
-    chapters = texts(text.parent)
+    if text.parent.name == "deeper":
+        links = ["[contents](../../README.md)", "[symbols](../symbols.md)"]
+        words = " · ".join(["deep dive, beside the main line", *links])
+        return nbformat.v4.new_markdown_cell(words, metadata={"tags": ["nav"]})
+    chapters = main_line(text.parent)
     here = chapters.index(text)
     links = ["[contents](../README.md)", "[symbols](symbols.md)"]
     if here > 0:
@@ -155,7 +176,13 @@ def _title(text: Path) -> str:
 
 def _setup() -> NotebookNode:
     return nbformat.v4.new_code_cell(
-        SETUP.replace('"ADDRESS"', f'"{ADDRESS}"'), metadata={"tags": ["setup"]}
+        SETUP.replace('"ADDRESS"', f'"{ADDRESS}"'),
+        # folded: in JupyterLab by the first, in Colab by its form view
+        metadata={
+            "tags": ["setup"],
+            "jupyter": {"source_hidden": True},
+            "cellView": "form",
+        },
     )
 
 
@@ -437,16 +464,21 @@ def index(folder: Path = CHAPTERS, registered: Path = REGISTRY) -> str:
         for tag in _TAG.findall(body)
     }
     rows = ["| equation | says | computed by |", "|---|---|---|"]
-    for tag in sorted(
-        places, key=lambda tag: [int(number) for number in tag.split(".")]
-    ):
+    for tag in sorted(places, key=_place):
         text, heading = places[tag]
         entry = registry.get(tag, {"what": "", "function": ""})
         rows.append(
-            f"| [({tag})]({text.stem}.ipynb#{anchor(heading)}) | {entry['what']} |"
+            f"| [({tag})]({text.relative_to(folder).with_suffix('.ipynb')}"
+            f"#{anchor(heading)}) | {entry['what']} |"
             f" `{entry['function'].removeprefix('sr3mini.')}` |"
         )
     return "\n".join(rows)
+
+
+def _place(tag: str) -> tuple[bool, int, int]:
+    """Where a tag stands in the index: chapters before deep dives."""
+    of, _, place = tag.partition(".")
+    return not of.isdigit(), int(of) if of.isdigit() else ord(of[0]), int(place)
 
 
 def write_index(folder: Path = CHAPTERS, registered: Path = REGISTRY) -> None:
@@ -470,6 +502,52 @@ def check_index(folder: Path = CHAPTERS, registered: Path = REGISTRY) -> Iterato
             "the index of equations in symbols.md is out of date; run `python"
             " tools/book.py index`"
         )
+
+
+# -- proportion
+
+
+def prose(text: Path) -> int:
+    """The words of a text that a reader reads: formulas, code and links' targets do
+    not count.
+    """
+    words = "\n".join(
+        cell.source
+        for cell in jupytext.read(text, fmt="md:myst").cells
+        if cell.cell_type == "markdown"
+    )
+    words = re.sub(r"```.*?```|\$\$.*?\$\$|\$[^$]*\$", " ", words, flags=re.DOTALL)
+    words = re.sub(r"\]\([^)]*\)|`[^`]*`|<[^>]*>", " ", words)
+    return len(re.findall(r"[^\W\d_]+(?:['’-][^\W\d_]+)*", words))
+
+
+def check_proportion(folder: Path = CHAPTERS) -> Iterator[str]:
+    """The ten chapters keep to their words, and to ten numbered equations each."""
+    line = main_line(folder)
+    for text, budget in zip(line, BUDGETS, strict=True):
+        if (words := prose(text)) > budget:
+            yield f"{text.name} has {words:,} words of prose; at most {budget:,}"
+        if (count := len(tags(text))) > MOST_EQUATIONS:
+            yield (
+                f"{text.name} numbers {count} equations; at most {MOST_EQUATIONS}, so"
+                " move some into a deep dive, or number fewer"
+            )
+    if (words := sum(map(prose, line))) > BUDGET:
+        yield f"the ten chapters have {words:,} words of prose; at most {BUDGET:,}"
+
+
+def _counts(chapters: list[Path]) -> Iterator[str]:
+    """A line a chapter, and one for the main line."""
+    yield f"{'':28} {'words':>7} {'budget':>7} {'equations':>10} {'code cells':>11}"
+    line = dict(zip(main_line(), BUDGETS, strict=False))
+    for text in chapters:
+        cells = jupytext.read(text, fmt="md:myst").cells
+        code = sum(cell.cell_type == "code" for cell in cells)
+        budget = f"{line[text]:,}" if text in line else "–"
+        numbered = len(tags(text))
+        yield f"{text.stem:28} {prose(text):7,} {budget:>7} {numbered:10} {code:11}"
+    words = sum(prose(text) for text in line)
+    yield f"{'the ten chapters':28} {words:7,} {BUDGET:7,}"
 
 
 # -- references: chapters, sections, equations, pages
@@ -500,9 +578,8 @@ def check_references(
 ) -> Iterator[str]:
     """Every "chapter 3", "section 3.5", "(3.2)" and link of a text leads somewhere."""
     planned = {
-        int(number)
-        for number in re.findall(
-            r"^\| (\d+) \|",
+        *re.findall(
+            r"^\| (\d+|[A-K]) \|",
             (root / "README.md").read_text(encoding="utf-8"),
             re.MULTILINE,
         )
@@ -518,21 +595,23 @@ def check_references(
             r"```.*?```|\$\$.*?\$\$|\$[^$]*\$|`[^`]*`", " ", written, flags=re.DOTALL
         )
         for found in re.findall(
-            r"[Cc]hapter \d+|[Cc]hapters \d+(?:(?:–|, | and | to )\d+)*", words
+            r"[Cc]hapter \d+|[Cc]hapters \d+(?:(?:–|, | and | to )\d+)*"
+            r"|[Dd]ives? [A-K](?:(?:–|, | and | to )[A-K])*\b",
+            words,
         ):
             yield from (
                 f"{text.name}: there is no chapter {number}"
-                for number in re.findall(r"\d+", found)
-                if int(number) not in planned
+                for number in re.findall(r"\d+|\b[A-K]\b", found)
+                if number not in planned
             )
-        for number in re.findall(r"[Ss]ections? (\d+\.\d+)", words):
+        for number in re.findall(rf"[Ss]ections? ({NUMBER})", words):
             if number not in numbered:
                 yield f"{text.name}: there is no section {number}"
-        for tag in re.findall(r"\((\d+\.\d+)\)", words):
+        for tag in re.findall(rf"\(({NUMBER})\)", words):
             if tag not in tagged:
                 yield f"{text.name}: there is no equation ({tag})"
         yield from (
-            f"{text.name}: {problem}" for problem in broken_links(written, folder)
+            f"{text.name}: {problem}" for problem in broken_links(written, text.parent)
         )
 
 
@@ -610,7 +689,7 @@ def check_docstrings(
     """Every equation that the package's docstrings refer to is in the book."""
     tagged = {tag for text in texts(folder) for tag in tags(text)}
     for file in sorted(package.rglob("*.py")):
-        for tag in re.findall(r"\btag (\d+\.\d+)", file.read_text(encoding="utf-8")):
+        for tag in re.findall(rf"\btag ({NUMBER})", file.read_text(encoding="utf-8")):
             if tag not in tagged:
                 yield (
                     f"{file.relative_to(package.parent)} refers to equation ({tag}),"
@@ -625,7 +704,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("verb", choices=["sync", "check", "index"])
+    parser.add_argument("verb", choices=["sync", "check", "index", "words"])
     parser.add_argument(
         "names",
         nargs="*",
@@ -638,6 +717,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     if given.verb == "index":
         write_index()
+    if given.verb == "words":
+        print("\n".join(_counts(chapters)))
+        return 0
     wrong = [
         f"{text.stem}: {problem}" for text in chapters for problem in problems(text)
     ]
@@ -655,8 +737,9 @@ def _named(names: list[str]) -> list[Path]:
     known = sorted(
         {
             path.with_suffix(".md")
-            for path in (*texts(), *CHAPTERS.glob("[0-9][0-9]_*.ipynb"))
-        }
+            for path in (*texts(), *CHAPTERS.rglob("[0-9a-z]*_*.ipynb"))
+        },
+        key=lambda text: (text.parent.name == "deeper", text),
     )
     if not names:
         return known
@@ -687,7 +770,7 @@ def _sync_aloud(text: Path) -> bool:
             file=sys.stderr,
         )
         return False
-    for other in texts(text.parent):
+    for other in texts():
         refresh_shared(other)
     print(f"{text.stem}: run and stored in {time.perf_counter() - start:.1f} s")
     return True

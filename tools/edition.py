@@ -56,8 +56,8 @@ PLAYED = re.compile(r"\bwidgets\.\w+\(")
 LONG = 36
 MATHS = LatexToMathML()
 REFERENCE = re.compile(
-    r"(?P<equation>\((?P<tag>\d+\.\d+)\))|[Ss]ection (?P<section>\d+\.\d+)|[Cc]hapter"
-    r" (?P<chapter>\d+)"
+    rf"(?P<equation>\((?P<tag>{book.NUMBER})\))|[Ss]ection (?P<section>{book.NUMBER})"
+    r"|(?:[Cc]hapter|[Dd]ive) (?P<chapter>\d+|[A-K]\b)"
 )
 
 
@@ -82,7 +82,7 @@ def build(out: Path, places: int | None = None) -> None:
             f"{code(solution.read_text(encoding='utf-8'))}"
         )
         (out / "solutions" / f"{solution.stem}.html").write_text(
-            frame(f"Solutions, chapter {int(solution.stem[2:])}", body, "../"),
+            frame(solution.stem, body, "../"),
             encoding="utf-8",
         )
     for page in book.pages():
@@ -137,9 +137,11 @@ class Pages:
             if not text.with_suffix(".ipynb").exists():
                 continue
             page = f"{text.stem}.html"
-            self.chapters[str(int(text.stem[:2]))] = page
+            self.chapters[book.number(text)] = page
             for number, heading in re.findall(
-                r"^## (\d+\.\d+) (.*)$", text.read_text(encoding="utf-8"), re.MULTILINE
+                rf"^## ({book.NUMBER}) (.*)$",
+                text.read_text(encoding="utf-8"),
+                re.MULTILINE,
             ):
                 self.sections[number] = (
                     f"{page}#{unquote(book.anchor(f'{number} {heading}'))}"
@@ -213,12 +215,12 @@ def rewritten(link: str) -> str:
     """A link between files of the repository as a link between pages."""
     if "://" in link:
         return link
-    path, mark, anchor = link.removeprefix("chapters/").partition("#")
-    path = (
-        "index.html"
-        if path == "../README.md"
-        else re.sub(r"\.(ipynb|md|py)$", ".html", path)
-    )
+    path, mark, anchor = link.partition("#")
+    if path.endswith("../README.md"):
+        path = "index.html"
+    # chapters and deep dives lie beside each other here
+    path = re.sub(r"^(chapters/|deeper/|\.\./)+", "", path)
+    path = re.sub(r"\.(ipynb|md|py)$", ".html", path)
     return f"{path}{mark}{anchor}"
 
 

@@ -42,7 +42,7 @@ class Machine(NamedTuple):
 
 
 class Failure(NamedTuple):
-    cell: str  # 09_measuring, cell 17
+    cell: str  # 08_measuring, cell 17
     reason: str
 
 

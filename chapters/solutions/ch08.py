@@ -3,29 +3,24 @@
 import torch
 
 
-def ddim(y_t, eps_hat, gamma_t, gamma_before):
-    """Exercise 8.1: the picture that eps_hat belongs to, noised with the same noise at
-    the next level.
+def psnr_of(y, reference):
+    """Exercise 8.1: the range of [-1, 1] is 2, its square is 4; each picture keeps its
+    own mean.
     """
-    y_0 = (y_t - (1 - gamma_t).sqrt() * eps_hat) / gamma_t.sqrt()
-    return gamma_before.sqrt() * y_0 + (1 - gamma_before).sqrt() * eps_hat
+    mse = (y - reference).square().mean(dim=(1, 2, 3))
+    return 10 * torch.log10(4 / mse)
 
 
-def fewer(gammas, steps):
-    """Exercise 8.2: steps + 1 indices from 0 to T, both ends included."""
-    t = (
-        torch.linspace(0, len(gammas) - 1, steps + 1, dtype=torch.float64)
-        .round()
-        .long()
-    )
-    return gammas[t]
-
-
-def second_order(y_t, y_0, y_0_before, gammas):
-    """Exercise 8.3: y_0 half-way through the next step, on the line through the last
-    two; the noise follows it.
+def spread_of(samples):
+    """Exercise 8.2: the variance of each pixel over the samples, averaged over the
+    pixels, and the root of that.
     """
-    ahead, here, before = torch.log(gammas / (1 - gammas))
-    better = y_0 + (ahead - here) / (2 * (here - before)) * (y_0 - y_0_before)
-    eps_hat = (y_t - gammas[1].sqrt() * better) / (1 - gammas[1]).sqrt()
-    return gammas[0].sqrt() * better + (1 - gammas[0]).sqrt() * eps_hat
+    # a shift does not change a variance, so + 1 can be left out
+    on_0_to_1 = samples / 2
+    return on_0_to_1.var(dim=0).mean(dim=(1, 2, 3)).sqrt()
+
+
+def error_of_mean(samples, K):
+    """Exercise 8.3: (8.8) with V estimated from the samples."""
+    V = samples.var(dim=0).mean(dim=(1, 2, 3))
+    return V * (1 + 1 / K)

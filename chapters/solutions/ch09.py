@@ -3,24 +3,23 @@
 import torch
 
 
-def psnr_of(y, reference):
-    """Exercise 9.1: the range of [-1, 1] is 2, its square is 4; each picture keeps its
-    own mean.
+def rows_of(order, step, batch, rank, ranks):
+    """Exercise 9.1: a step of all ranks takes `batch` places, and rank r begins r
+    shares into them; after the last place comes the first.
     """
-    mse = (y - reference).square().mean(dim=(1, 2, 3))
-    return 10 * torch.log10(4 / mse)
+    share = batch // ranks
+    places = step * batch + rank * share + torch.arange(share)
+    return order[places % len(order)]
 
 
-def spread_of(samples):
-    """Exercise 9.2: the variance of each pixel over the samples, averaged over the
-    pixels, and the root of that.
-    """
-    # a shift does not change a variance, so + 1 can be left out
-    on_0_to_1 = samples / 2
-    return on_0_to_1.var(dim=0).mean(dim=(1, 2, 3)).sqrt()
+def accumulate(gradients, sizes):
+    """Exercise 9.2: each part counts with its number of pictures."""
+    weights = sizes / sizes.sum()
+    return (weights[:, None] * gradients).sum(0)
 
 
-def error_of_mean(samples, K):
-    """Exercise 9.3: (9.8) with V estimated from the samples."""
-    V = samples.var(dim=0).mean(dim=(1, 2, 3))
-    return V * (1 + 1 / K)
+def rate(step, warmup, total):
+    """Exercise 9.3: up in `warmup` steps, all the while down along half a cosine."""
+    up = torch.clamp((step + 1) / warmup, max=1)
+    down = 0.5 * (1 + torch.cos(torch.pi * step / total))
+    return up * down

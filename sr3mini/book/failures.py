@@ -2,9 +2,9 @@ r"""When samples are wrong: measures that tell the faults apart, and formulas th
 what a fault must look like.
 
     cast     mean of D y - x, a channel:
-             a colour that x does not have (tag 10.1)
+             a colour that x does not have (tag F.1)
     grain    median |diagonal difference| / 0.6745:
-             noise left in a picture (tag 10.2)
+             noise left in a picture (tag F.2)
     answers  consistency with its own x, and with another's:
              does f look at x?
     vitals   these and PSNR in one row
@@ -48,7 +48,7 @@ def cast(
     y: Float[Tensor, "B C H W"], x: Float[Tensor, "B C h w"]
 ) -> Float[Tensor, "B C"]:
     """Mean over the pixels of D y - x, a number a channel, on [-1, 1]: 0 for every y
-    that shrinks to x (tag 10.1).
+    that shrinks to x (tag F.1).
     """
     return (downsample(y, size=(x.shape[-2], x.shape[-1])) - x).mean(dim=(2, 3))
 
@@ -123,14 +123,14 @@ def repaired(
 
 def unrelated(pictures: Float[Tensor, " N *dims"]) -> Float[Tensor, ""]:
     """Mean squared difference of two pictures drawn independently from `pictures`:
-    twice their variance (tag 10.3).
+    twice their variance (tag F.3).
     """
     return 2 * pictures.flatten(1).var(dim=0, correction=0).mean()
 
 
 def carried(schedule: NoiseSchedule, variance: float) -> Float[Tensor, " T_plus_1"]:
     """What is left in y_0 of an error 1 in y_t, t = 0..T, for data of this variance and
-    the exact f: K_t, and K_0 = 1 (tag 10.7).
+    the exact f: K_t, and K_0 = 1 (tag F.7).
     """
     gammas = schedule.gammas
     K = gammas.sqrt() * variance / (gammas * variance + 1 - gammas)
@@ -139,7 +139,7 @@ def carried(schedule: NoiseSchedule, variance: float) -> Float[Tensor, " T_plus_
 
 def surplus(schedule: NoiseSchedule) -> Float[Tensor, " T_plus_1"]:
     """Noise power in y_t over 1 - gamma_t, t = 0..T, when a point is sampled with the
-    variance 1 - alpha_t; entry 0 is 0 (tag 10.5).
+    variance 1 - alpha_t; entry 0 is 0 (tag F.5).
     """
     alphas, gammas = schedule.alphas, schedule.gammas
     n = torch.ones_like(gammas)
@@ -153,7 +153,7 @@ def surplus(schedule: NoiseSchedule) -> Float[Tensor, " T_plus_1"]:
 
 def bias_by_step(schedule: NoiseSchedule, variance: float) -> Float[Tensor, " T"]:
     """Shift of the sample's mean by an error 1 in f at step t = 1..T alone: -K_{t-1} (1
-    - alpha_t) / sqrt(alpha_t (1 - gamma_t)) (tag 10.8).
+    - alpha_t) / sqrt(alpha_t (1 - gamma_t)) (tag F.8).
     """
     alphas, gammas = schedule.alphas[1:], schedule.gammas[1:]
     return (
@@ -165,7 +165,7 @@ def bias_by_step(schedule: NoiseSchedule, variance: float) -> Float[Tensor, " T"
 
 def jitter_left(decay: float) -> float:
     """Variance of an exponential moving average of independent numbers over theirs, (1
-    - d) / (1 + d) (tag 10.10).
+    - d) / (1 + d) (tag F.10).
     """
     return (1 - decay) / (1 + decay)
 

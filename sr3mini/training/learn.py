@@ -78,9 +78,9 @@ def learn(
 def condition(
     y_0: High, preset: Preset, u: Float[Tensor, "2 B"], seeds: Sequence[int]
 ) -> Low:
-    """x = D y_0, blurred by up to `preset.blur`, with the noise of `preset.x_noise`, and
-    for a share `preset.from_files` of the pictures as a file would store it. `u` in
-    [0, 1) decides, and a seed an image.
+    """x = D y_0, blurred by up to `preset.blur`, with noise of deviation
+    `preset.x_noise`, and for a share `preset.from_files` of the pictures as a file
+    would store it. `u` in [0, 1) decides, and a seed an image.
     """
     x = downsample(y_0, preset.factor)
     if preset.blur > 0:

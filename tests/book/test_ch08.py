@@ -1,291 +1,364 @@
-"""Equations of chapter 8 that are not the job of one room, and the measurement it
-reads.
+"""Equations of chapter 8 that are not the job of one room, and its test with two
+alternatives.
 """
 
 from __future__ import annotations
 
-import math
+from itertools import product
+from typing import cast
 
 import pytest
 import torch
-from checks import close, f64, flat_curve, order, randn
-from torch import Tensor
+from checks import close, f64, randn, seeded
+from examples.ch08 import many
 
-from sr3mini.book.figures import gaussian_flow
-from sr3mini.book.measured import measured
-from sr3mini.model.checkpoint import WEIGHTS
-from sr3mini.oracle import GaussianOracle, MixtureOracle
-from sr3mini.sampler import (
-    ddim_step,
-    even_log_snr,
-    look_ahead,
-    noise_from,
-    posterior_step,
-    predict_y_0,
-    sample,
-    trajectory,
-)
-from sr3mini.schedule import NoiseSchedule, log_snr
+from sr3mini.book.figures import blur, counted, estimators, least_error, spoilt
+from sr3mini.book.widgets import two_alternatives
+from sr3mini.book.widgets.ch08 import TwoAlternatives
+from sr3mini.data import ALPHABET, glyphs
+from sr3mini.metrics import psnr
 
-GAMMA_T, BEFORE = f64(0.3)[0], f64(0.7)[0]
-ALPHA_T = GAMMA_T / BEFORE
-POSTERIOR = (1 - BEFORE) * (1 - ALPHA_T) / (1 - GAMMA_T)
+POINTS = [(0.5, "equal"), (0.8, "unequal"), (0.99, "nearly settled")]
 
 
-@pytest.mark.parametrize("variance", [0.0, 0.1, POSTERIOR.item(), 0.3])
-def test_every_step_of_the_ddim_family_keeps_the_marginal(variance: float) -> None:
-    """(8.1): with the true y_0, the noise in y_{t-1} has variance 1 - gamma_{t-1};
-    sigma = 0 is ddim_step, the posterior's sigma posterior_step.
+def two_points(p: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """The right answers +1 and -1 and their probabilities."""
+    return f64(1, -1), f64(p, 1 - p)
+
+
+def error(p: float, values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """E (Y - Y_hat)^2 by going through all pairs of a right answer and an answer given,
+    which are independent.
     """
-    y_t, eps, z = randn(3, 2, 5)
+    right, probability = two_points(p)
+    return ((right[:, None] - values).square() * probability[:, None] * weights).sum()
 
-    def family(y_t: Tensor, eps: Tensor, z: Tensor) -> Tensor:
-        return (
-            BEFORE.sqrt() * predict_y_0(y_t, eps, GAMMA_T)
-            + (1 - BEFORE - variance).clamp(min=0).sqrt() * eps
-            + math.sqrt(variance) * z
-        )
 
-    # linear in eps and z: unit vectors give the factors
-    y_0, zero, one = (
-        f64(0.4),
-        f64(0),
-        f64(1),
-    )
-    mean = family(GAMMA_T.sqrt() * y_0, zero, zero)
-    old = family(GAMMA_T.sqrt() * y_0 + (1 - GAMMA_T).sqrt() * one, one, zero) - mean
-    fresh = family(GAMMA_T.sqrt() * y_0, zero, one) - mean
-    close(mean, BEFORE.sqrt() * y_0, 1e-15, "mean")
-    close(old.square() + fresh.square(), (1 - BEFORE)[None], 1e-15, "variance")
-    if variance == 0:
+# (8.7), (8.8) -------------------------------------------------------------------------
+
+
+def test_a_random_answer_errs_by_spread_plus_squared_distance_to_the_mean() -> None:
+    """(8.7), for answers of three values, by enumeration; and its special case, a
+    sample: exactly twice the floor.
+    """
+    for p, _ in POINTS:
+        mean, variance = 2 * p - 1, 4 * p * (1 - p)
+        values, weights = f64(0.3, -0.7, 1.0), f64(0.2, 0.5, 0.3)
         close(
-            ddim_step(y_t, eps, ALPHA_T, GAMMA_T),
-            family(y_t, eps, z),
-            1e-15,
-            "ddim_step",
-        )
-    if variance == POSTERIOR.item():
-        close(
-            posterior_step(y_t, eps, ALPHA_T, GAMMA_T, z),
-            family(y_t, eps, z),
+            error(p, values, weights),
+            variance + ((values - mean).square() * weights).sum(),
             1e-14,
-            "posterior_step",
+            "(8.7)",
         )
+        close(error(p, f64(mean), f64(1)), f64(variance)[0], 1e-14, "the mean")
+        close(error(p, *two_points(p)), 2 * f64(variance)[0], 1e-14, "a sample")
 
 
-def two_m(y_t: Tensor, y_0: Tensor, y_0_before: Tensor, gammas: Tensor) -> Tensor:
-    """(8.2) as the loop does it: DDIM's step with the guess of look_ahead and the noise
-    that follows it.
+@pytest.mark.parametrize("K", [1, 2, 3, 5])
+def test_the_mean_of_K_samples_has_1_plus_1_over_K_of_the_floor(K: int) -> None:
+    """(8.8), by enumeration of all 2^K draws, and all 3^K draws of a law that is no
+    two-point one.
     """
-    better = look_ahead(y_0, y_0_before, gammas)
-    return ddim_step(
-        y_t, noise_from(y_t, better, gammas[1]), gammas[1] / gammas[0], gammas[1]
+    for right, probability in (
+        two_points(0.8),
+        (f64(-1, 0.2, 0.7), f64(0.5, 0.2, 0.3)),
+    ):
+        mean = (right * probability).sum()
+        variance = ((right - mean).square() * probability).sum()
+        draws = torch.tensor(list(product(range(len(right)), repeat=K)))
+        means, weights = right[draws].mean(1), probability[draws].prod(1)
+        found = (
+            (right[:, None] - means).square() * probability[:, None] * weights
+        ).sum()
+        close(found, variance * (1 + 1 / K), 1e-13, f"K = {K}")
+
+
+# (8.9), (8.10) ------------------------------------------------------------------------
+
+
+def best_share(real: torch.Tensor, made: torch.Tensor) -> float:
+    """The best judge of all: every set of answers to be called real is tried."""
+    sets = torch.tensor(
+        list(product((0.0, 1.0), repeat=len(real))), dtype=torch.float64
     )
+    return ((sets @ real + (1 - sets) @ made) / 2).max().item()
 
 
-def test_the_second_order_step_integrates_a_line_up_to_its_length_cubed() -> None:
-    """(8.2) against w_{t-1} = w_t + integral of y_0 dr by quadrature, for a y_0 that is
-    a line in log-SNR: the difference falls like h^3.
+def test_the_best_judge_is_right_with_probability_one_half_plus_half_the_distance() -> (
+    None
+):
+    for seed in range(5):
+        real, made = (randn(5, seed=seed + shift).softmax(0) for shift in (0, 50))
+        distance = (real - made).abs().sum().item() / 2
+        assert best_share(real, made) == pytest.approx((1 + distance) / 2, abs=1e-14)
+    assert best_share(real, real) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("p", [0.5, 0.6, 0.8, 0.99])
+def test_no_estimator_beats_the_least_error_and_some_reach_it(p: float) -> None:
+    """(8.10): 20,000 random answers lie above it; mixtures of the mean and the right
+    answers lie on it, for every P.
     """
-    y_t, level, slope, lengths, errors = (
-        randn(1, 3),
-        randn(1, 3, seed=1),
-        randn(1, 3, seed=2),
-        [0.4, 0.2, 0.1],
-        [],
-    )
-    for h in lengths:
-        here = 0.5
-        gammas = torch.sigmoid(f64(here + h, here, here - 0.7 * h))
-        snr = torch.linspace(here, here + h, 20_001, dtype=torch.float64)
-        middles, r = (snr[1:] + snr[:-1]) / 2, (snr / 2).exp()
-        integral = (
-            (level + slope * (middles[:, None] - here)) * r.diff()[:, None]
-        ).sum(0, keepdim=True)
-        wanted = (1 - gammas[0]).sqrt() * (y_t / (1 - gammas[1]).sqrt() + integral)
-        errors.append(
-            (two_m(y_t, level, level - 0.7 * h * slope, gammas) - wanted)
-            .abs()
-            .max()
-            .item()
+    P, found = estimators(p, 20_000)
+    assert (found >= least_error(p, P) - 1e-12).all()
+    q, mean, variance = 1 - p, 2 * p - 1, 4 * p * (1 - p)
+    for distance in f64(0, 0.05, 0.3, 0.7, 1):
+        # probability left at -1, then at +1; the rest goes to the mean
+        unlikely = (q - distance).clamp(min=0)
+        weights = torch.stack([1 - distance - unlikely, unlikely, distance])
+        close(
+            error(p, f64(1, -1, mean), weights),
+            least_error(p, distance),
+            1e-14,
+            f"P = {distance}",
         )
-    assert errors[0] < 0.01
-    assert abs(-order(errors, lengths) - 3) < 0.1, f"{errors}"  # type: ignore[arg-type]
+    close(least_error(p, f64(0, 1)), variance * f64(2, 1), 1e-14, "both ends")
 
 
-def test_the_flow_of_gaussian_data_solves_the_flow_equation_and_keeps_the_law() -> None:
-    """(8.3): dw/dr = y_0_hat along it, by central differences, and unit deviations of
-    y_t become those of the data.
+@pytest.mark.parametrize("p", [0.5, 0.8])
+def test_the_least_error_falls_and_is_convex(p: float) -> None:
+    curve = least_error(p, torch.linspace(0, 1, 101, dtype=torch.float64))
+    assert (curve.diff() < 0).all()
+    assert (curve.diff().diff() > -1e-14).all()
+
+
+def test_with_equal_points_the_least_error_is_1_plus_2F_of_the_floor() -> None:
+    """F = (1 - P)/2, the fool rate of the best judge; the floor of two equal points is
+    1.
     """
-    oracle, start, top = (
-        GaussianOracle(f64(0.3, -0.2), f64(0.3, 0.1, 0.1, 0.2).reshape(2, 2)),
-        randn(3, 2),
-        f64(0.2)[0],
-    )
+    P = torch.linspace(0, 1, 11, dtype=torch.float64)
+    close(least_error(0.5, P), 1 + 2 * (1 - P) / 2, 1e-14, "1 + 2 F")
 
-    def w(r: float) -> Tensor:
-        level = f64(r * r / (1 + r * r))[0]
-        return gaussian_flow(oracle, start, top, level) / (1 - level).sqrt()
 
-    r, d = 1.3, 1e-5
-    level = f64(r * r / (1 + r * r))[0]
-    y = gaussian_flow(oracle, start, top, level)
-    guess = predict_y_0(y, oracle(None, y, level.expand(3)), level)
-    close((w(r + d) - w(r - d)) / (2 * d), guess, 1e-8, "dw/dr")
-    values, vectors = torch.linalg.eigh(
-        top * oracle.vectors * oracle.values @ oracle.vectors.T
-        + (1 - top) * torch.eye(2).double()
-    )
-    ends = (
-        gaussian_flow(
-            oracle,
-            top.sqrt() * oracle.mean + (vectors * values.sqrt()).T,
-            top,
-            f64(1.0)[0],
-        )
-        - oracle.mean
+def test_estimators_are_measured_as_they_are() -> None:
+    """P of a cloud point is the distance of its law: never negative, never above 1, and
+    the error never below the floor.
+    """
+    P, found = estimators(0.7, 500, seed=1)
+    assert ((P >= 0) & (P <= 1)).all()
+    assert P.min() < 0.1
+    assert P.max() > 0.9
+    assert (found >= 4 * 0.7 * 0.3).all()
+
+
+# (8.11) -------------------------------------------------------------------------------
+
+
+def test_the_counted_posterior_is_bayes_rule() -> None:
+    """Likelihood of a Gaussian times equal shares, by torch.distributions; with little
+    noise it names the right picture.
+    """
+    small, x = randn(6, 1, 2, 2), randn(3, 1, 2, 2, seed=1)
+    likelihood = (
+        torch.distributions.Normal(small.flatten(1), 0.4)
+        .log_prob(x.flatten(1)[:, None])
+        .sum(2)
+        .exp()
     )
     close(
-        ends.T @ ends, f64(0.3, 0.1, 0.1, 0.2).reshape(2, 2), 1e-14, "covariance of y_0"
+        counted(x, small, 0.4),
+        likelihood / likelihood.sum(1, keepdim=True),
+        1e-12,
+        "posterior",
     )
+    close(counted(small, small, 0.05), torch.eye(6).double(), 1e-6, "almost no noise")
 
 
-def test_the_posteriors_step_keeps_a_share_of_the_old_noise() -> None:
-    """(8.4): sqrt(1 - gamma_{t-1}) (e^{-h/2} eps_hat + sqrt(1 - e^{-h}) z) beside the
-    picture.
+def test_in_a_counted_world_a_sample_has_twice_the_error_of_the_mean() -> None:
+    """All of (8.7), (8.8) on pictures of 3 x 3 pixels, by going through every true
+    picture, many x, and every answer.
     """
-    y_t, eps, z = randn(3, 2, 5)
-    h = (log_snr(BEFORE) - log_snr(GAMMA_T)).item()
-    noise = math.exp(-h / 2) * eps + math.sqrt(1 - math.exp(-h)) * z
-    wanted = (
-        BEFORE.sqrt() * predict_y_0(y_t, eps, GAMMA_T) + (1 - BEFORE).sqrt() * noise
+    known, sigma = randn(5, 1, 3, 3), 0.7
+    small = known.mean((2, 3), keepdim=True)
+    x = small.repeat(400, 1, 1, 1) + sigma * randn(2000, 1, 1, 1, seed=2)
+    # the law of the truth, given x, as well as that of a sample
+    w = counted(x, small, sigma)
+    flat = known.flatten(1)
+    mean = w @ flat
+    floor = (w[..., None] * (flat - mean[:, None]).square()).sum(1)
+    pairs = (flat[:, None] - flat).square()  # truth, answer
+    twice = torch.einsum("bi,bj,ijd->bd", w, w, pairs)
+    close(twice, 2 * floor, 1e-12, "error of a sample")
+
+
+def test_the_most_similar_other_letters_are_those_of_the_figure() -> None:
+    """B for R, q for g, Q for O, and no tie that rounding could decide."""
+    test = glyphs("test")
+    originals = test.batch([test.find(character) for character in ALPHABET])
+    flat = originals.flatten(1).double()
+    distance = torch.cdist(flat, flat).fill_diagonal_(torch.inf)
+    for character, other in zip("RgO", "BqQ", strict=True):
+        row = distance[ALPHABET.index(character)]
+        nearest, next_one = row.sort().values[:2]
+        assert next_one - nearest > 1e-3
+        assert ALPHABET[int(row.argmin())] == other
+
+
+# Spoilt pictures ----------------------------------------------------------------------
+
+
+def test_spoilt_pictures_have_the_same_psnr_each_and_differ() -> None:
+    y = -torch.ones(2, 1, 16, 16)
+    y[0, :, 4:12, 4:7] = 1
+    y[1, :, 2:4] = y[1, :, 9:14, 5:9] = 1
+    ways = spoilt(y)
+    assert list(ways) == ["shifted", "blurred", "noisy", "faded"]
+    for picture in ways.values():
+        close(psnr(picture, y), psnr(ways["shifted"], y), 0.01, "PSNR")
+        assert picture.abs().max() <= 1 + 1e-6
+    assert all(
+        (a - b).abs().max() > 0.2
+        for a, b in zip(list(ways.values())[1:], list(ways.values())[:-1], strict=True)
     )
-    close(posterior_step(y_t, eps, ALPHA_T, GAMMA_T, z), wanted, 1e-14, "y_{t-1}")
 
 
-def test_without_noise_the_marginals_of_a_mixture_are_kept_too() -> None:
-    """In one dimension the share of all numbers below a path stays: DDIM changes it
-    with order 1, the multistep solver with order 2.
-    """
-    weights, means, variances = f64(0.6, 0.4), f64(-0.7, 0.5), f64(0.02, 0.05)
-    bumps, y_T = (
-        MixtureOracle(weights, means[:, None], variances),
-        torch.linspace(-2, 2, 41, dtype=torch.float64)[:, None],
+def test_blur_is_a_gaussian_of_each_pictures_own_width() -> None:
+    """A black point on white becomes a bell: its variance is sigma^2, its sum stays."""
+    y = torch.ones(2, 1, 33, 33)
+    y[:, :, 16, 16] = -1
+    sigma = torch.tensor([1.0, 2.0])
+    bell = (1 - blur(y, sigma)) / 2
+    close(bell.sum((1, 2, 3)), torch.ones(2), 1e-3, "sum")
+    place = torch.arange(33.0) - 16
+    close(
+        (bell.sum((1, 2)) * place.square()).sum(1),
+        sigma.square(),
+        0.01,
+        "variance across",
+    )
+    close(
+        (bell.sum((1, 3)) * place.square()).sum(1),
+        sigma.square(),
+        0.01,
+        "variance down",
     )
 
-    def share(y: Tensor, gamma: Tensor) -> Tensor:
-        return (
-            weights
-            * torch.special.ndtr(
-                (y - gamma.sqrt() * means) / (gamma * variances + 1 - gamma).sqrt()
-            )
-        ).sum(-1)
 
-    for method, wanted in (("ddim", 1), ("multistep", 2)):
-        errors = []
-        for T in (100, 200, 400):
-            schedule = flat_curve(T)
-            end = sample(bumps, y_T, schedule, (41, 1), method=method, y_T=y_T)  # type: ignore[arg-type]
-            errors.append(
-                (share(end, schedule.gammas[0]) - share(y_T, schedule.gammas[-1]))
-                .abs()
-                .mean()
-                .item()
+# Two alternatives ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def game() -> TwoAlternatives:
+    y = many(4, 16, 1)
+    return cast(
+        TwoAlternatives,
+        two_alternatives(many(4, 4, 0), y, {"SR3": -y, "regression": y / 2}, seed=3),
+    )
+
+
+def test_every_picture_meets_every_rival_once_in_mixed_order_on_both_sides(
+    game: TwoAlternatives,
+) -> None:
+    assert sorted((trial.rival, trial.number) for trial in game.trials) == [
+        (rival, i) for rival in ("SR3", "regression") for i in range(4)
+    ]
+    assert [trial.rival for trial in game.trials] != sorted(
+        trial.rival for trial in game.trials
+    )
+    assert {trial.original_left for trial in game.trials} == {True, False}
+    other = cast(
+        TwoAlternatives,
+        two_alternatives(
+            many(4, 4, 0),
+            many(4, 16, 1),
+            {"SR3": many(4, 16, 2), "regression": many(4, 16, 2)},
+            seed=4,
+        ),
+    )
+    assert other.trials != game.trials
+
+
+def test_the_original_stands_where_the_answer_says(
+    game: TwoAlternatives, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sr3mini.book.widgets import ch08 as room
+
+    real, seen = room.alternatives, []
+    monkeypatch.setattr(
+        room,
+        "alternatives",
+        lambda x, left, right, names, alt: (
+            seen.append((x, left, right, names)),
+            real(x, left, right, names, alt),
+        )[1],
+    )
+    x, y = many(4, 4, 0), many(4, 16, 1)
+    for pair, trial in enumerate(game.trials, start=1):
+        hidden, shown = game.draw(pair, "hidden"), game.draw(pair, "shown")
+        for drawn, left, right, _ in seen[-2:]:
+            assert torch.equal(drawn[0], x[trial.number])
+            assert torch.equal(
+                (left if trial.original_left else right)[0], y[trial.number]
             )
-        assert abs(order(errors, [100, 200, 400]) - wanted) < 0.15, (
-            f"{method}: {errors}"
+            assert not torch.equal(
+                (right if trial.original_left else left)[0], y[trial.number]
+            )
+        assert seen[-2][3] == ("left", "right")
+        assert set(seen[-1][3]) == {"original", trial.rival}
+        assert "is hidden" in hidden.alt
+        assert "SR3" not in hidden.alt
+        assert "regression" not in hidden.alt
+        assert (
+            f"the left one is: {'original' if trial.original_left else trial.rival},"
+            in shown.alt
         )
 
 
-def test_a_step_with_the_guess_changes_the_law_by_the_square_of_its_length() -> None:
-    """The argument for the flow: E phi(w + d y_0) and E phi(w + d y_0_hat) differ like
-    d^2, for data that are +1 or -1 and phi = exp(-w^2).
-    """
-    epsilon = torch.linspace(-8, 8, 4001, dtype=torch.float64)
-    density, r, lengths = (
-        (-epsilon.square() / 2).exp() / math.sqrt(2 * math.pi),
-        0.8,
-        [0.2, 0.1, 0.05],
-    )
-    differences = []
-    for d in lengths:
-        true = guessed = 0.0
-        for y_0 in (-1.0, 1.0):
-            w = r * y_0 + epsilon
-            guess = torch.tanh(r * w)  # E[y_0 | w] of two equally likely points
-            true += (
-                0.5
-                * torch.trapezoid(
-                    density * (-(w + d * y_0).square()).exp(), epsilon
-                ).item()
-            )
-            guessed += (
-                0.5
-                * torch.trapezoid(
-                    density * (-(w + d * guess).square()).exp(), epsilon
-                ).item()
-            )
-        differences.append(abs(true - guessed))
-    assert abs(-order(differences, lengths) - 2) < 0.2, f"{differences}"  # type: ignore[arg-type]
+def press(game: TwoAlternatives, pair: int, right: bool) -> None:
+    """The reader answers rightly, or wrongly, by the buttons."""
+    game.controls["pair"].value = pair
+    left, other = game.children[2].children
+    (left if game.trials[pair - 1].original_left == right else other).click()
 
 
-def test_a_flow_keeps_a_fault_of_f_and_fresh_noise_forgets_it() -> None:
-    """95 % of the noise of a point mass: DDIM ends with r^0.05 times too much, whatever
-    the number of calls; the posterior's step stays near 1.
-    """
-    point, no_x, T = (
-        GaussianOracle(torch.zeros(1), torch.zeros(1, 1)),
-        torch.zeros(20_000, 1).double(),
-        400,
-    )
-    schedule, excess = even_log_snr(T), {}
-    for method in ("ddim", "ancestral"):
-        *_, y_1, _ = trajectory(
-            lambda x, y, gamma: 0.95 * point(x, y, gamma),
-            no_x,
-            schedule,
-            (20_000, 1),
-            y_T=randn(20_000, 1),
-            variance="posterior",
-            method=method,  # type: ignore[arg-type]
-        )
-        excess[method] = (
-            y_1.y_t.std() / randn(20_000, 1).std() / (1 - schedule.gammas[1]).sqrt()
-        ).item()
-    snr = log_snr(schedule.gammas[1:])
+def test_answers_are_counted_for_each_rival_and_once_for_a_pair(
+    game: TwoAlternatives,
+) -> None:
+    assert game.counted.value == "no answers yet"
+    of = {
+        rival: [
+            pair
+            for pair, trial in enumerate(game.trials, start=1)
+            if trial.rival == rival
+        ]
+        for rival in ("SR3", "regression")
+    }
+    for pair, right in zip(of["SR3"], (True, False, False, True), strict=True):
+        press(game, pair, right)
+    press(game, of["regression"][0], True)
+    # a second answer to a pair whose answer was seen does not count
+    press(game, of["SR3"][0], False)
     assert (
-        abs(excess["ddim"] / math.exp(0.05 * (snr[0] - snr[-1]).item() / 2) - 1) < 0.01
+        game.counted.value
+        == "SR3: fooled 2 times in 4, fool rate 50 % ± 25 %; regression: fooled 0 times"
+        " in 1, fool rate 0 % ± 0 %"
     )
-    # where growth by the fault and shrinking by fresh noise balance
-    assert abs(excess["ancestral"] / math.sqrt(1 / 0.9) - 1) < 0.03
 
 
-def test_a_thinned_schedule_keeps_the_levels_and_multiplies_the_alphas() -> None:
-    long = NoiseSchedule.linear(2000, 1e-6, 1e-2)
-    short = long.respaced(100)
-    close(short.gammas, long.gammas[::20], 0, "levels")
-    close(short.alphas[7], long.alphas[121:141].prod(), 1e-12, "alpha of a long step")
+def test_a_button_shows_the_answer_and_the_next_pair_hides_it_before_it_is_drawn(
+    game: TwoAlternatives, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    press(game, 1, True)
+    assert game.controls["answer"].value == "shown"
+    drawn: list[tuple[int, str]] = []
+    draw = game.draw
+    monkeypatch.setattr(
+        game,
+        "draw",
+        lambda pair, answer: (drawn.append((pair, answer)), draw(pair, answer))[1],
+    )
+    game.controls["pair"].value = 2
+    assert game.controls["answer"].value == "hidden"
+    assert (2, "shown") not in drawn
+    assert (2, "hidden") in drawn
 
 
-def test_the_stored_measurement_says_how_it_was_made_and_holds_every_row() -> None:
-    table = measured("steps_glyphs_8_32")
-    assert "benchmarks/steps.py" in table["command"]
-    assert f"--count {table['count']}" in table["command"]
-    assert table["machine"]
-    rows = {(row["levels"], row["method"], row["calls"]) for row in table["rows"]}
-    assert {
-        (l, m, c)
-        for l in ("respaced", "even")
-        for m in ("paper", "posterior", "ddim", "multistep")
-        for c in (5, 10, 25, 50, 100)
-    } <= rows
-    assert {("respaced", m, 2000) for m in ("paper", "posterior")} <= rows
-
-
-def test_an_unknown_measurement_is_refused_with_the_names_that_there_are() -> None:
-    with pytest.raises(
-        ValueError,
-        match=r"^no measurement 'nothing' is stored; there are: .*steps_glyphs_8_32",
-    ):
-        measured("nothing")
-    assert (WEIGHTS.parent / "runs").is_dir()
+def test_a_reader_who_guesses_is_fooled_half_of_the_time() -> None:
+    y = many(200, 8, 1)
+    game = cast(TwoAlternatives, two_alternatives(many(200, 2, 0), y, {"SR3": -y}))
+    coin = torch.rand(200, generator=seeded(5)) < 0.5
+    fooled = [
+        bool(heads) != trial.original_left
+        for heads, trial in zip(coin, game.trials, strict=True)
+    ]
+    assert 70 < sum(fooled) < 130

@@ -1,364 +1,296 @@
-"""Equations of chapter 9 that are not the job of one room, and its test with two
-alternatives.
+"""Equations of chapter 9: the head start, what a training costs, and what happens to
+it.
 """
 
 from __future__ import annotations
 
-from itertools import product
-from typing import cast
+import dataclasses
+import math
+from collections.abc import Callable
+from fractions import Fraction
 
 import pytest
+import tiny
 import torch
 from checks import close, f64, randn, seeded
-from examples.ch09 import many
+from tiny import TINY
+from torch import Tensor
 
-from sr3mini.book.figures import blur, counted, estimators, least_error, spoilt
-from sr3mini.book.widgets import two_alternatives
-from sr3mini.book.widgets.ch09 import TwoAlternatives
-from sr3mini.data import ALPHABET, glyphs
-from sr3mini.metrics import psnr
+from sr3mini.book.figures import error_in_picture, rotation, spike_jump, spike_memory
+from sr3mini.book.figures.ch09 import BETA_1, BETA_2, readable_hours, rounded
+from sr3mini.degrade import downsample, upsample
+from sr3mini.forward import diffuse
+from sr3mini.loss import denoising_loss
+from sr3mini.model.network import Network, SR3Network, build
+from sr3mini.model.presets import PRESETS
+from sr3mini.oracle import GaussianOracle
+from sr3mini.sampler import predict_y_0
+from sr3mini.training.learn import ema_decay, learning_rate
+from sr3mini.training.plan import plan
+from sr3mini.unet import UNet
 
-POINTS = [(0.5, "equal"), (0.8, "unequal"), (0.99, "nearly settled")]
+STARTED = dataclasses.replace(TINY, detail=0.2)
+GAMMAS = f64(1e-4, 0.1, 0.5, 0.9, 0.999)
 
 
-def two_points(p: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """The right answers +1 and -1 and their probabilities."""
-    return f64(1, -1), f64(p, 1 - p)
-
-
-def error(p: float, values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """E (Y - Y_hat)^2 by going through all pairs of a right answer and an answer given,
-    which are independent.
+def problem() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """x, y_0 = U x + detail, eps and y_t for the five levels above, float64; the detail
+    is in units of s = 0.2.
     """
-    right, probability = two_points(p)
-    return ((right[:, None] - values).square() * probability[:, None] * weights).sum()
-
-
-# (9.7), (9.8) -------------------------------------------------------------------------
-
-
-def test_a_random_answer_errs_by_spread_plus_squared_distance_to_the_mean() -> None:
-    """(9.7), for answers of three values, by enumeration; and its special case, a
-    sample: exactly twice the floor.
-    """
-    for p, _ in POINTS:
-        mean, variance = 2 * p - 1, 4 * p * (1 - p)
-        values, weights = f64(0.3, -0.7, 1.0), f64(0.2, 0.5, 0.3)
-        close(
-            error(p, values, weights),
-            variance + ((values - mean).square() * weights).sum(),
-            1e-14,
-            "(9.7)",
-        )
-        close(error(p, f64(mean), f64(1)), f64(variance)[0], 1e-14, "the mean")
-        close(error(p, *two_points(p)), 2 * f64(variance)[0], 1e-14, "a sample")
-
-
-@pytest.mark.parametrize("K", [1, 2, 3, 5])
-def test_the_mean_of_K_samples_has_1_plus_1_over_K_of_the_floor(K: int) -> None:
-    """(9.8), by enumeration of all 2^K draws, and all 3^K draws of a law that is no
-    two-point one.
-    """
-    for right, probability in (
-        two_points(0.8),
-        (f64(-1, 0.2, 0.7), f64(0.5, 0.2, 0.3)),
-    ):
-        mean = (right * probability).sum()
-        variance = ((right - mean).square() * probability).sum()
-        draws = torch.tensor(list(product(range(len(right)), repeat=K)))
-        means, weights = right[draws].mean(1), probability[draws].prod(1)
-        found = (
-            (right[:, None] - means).square() * probability[:, None] * weights
-        ).sum()
-        close(found, variance * (1 + 1 / K), 1e-13, f"K = {K}")
-
-
-# (9.9), (9.10) ------------------------------------------------------------------------
-
-
-def best_share(real: torch.Tensor, made: torch.Tensor) -> float:
-    """The best judge of all: every set of answers to be called real is tried."""
-    sets = torch.tensor(
-        list(product((0.0, 1.0), repeat=len(real))), dtype=torch.float64
+    x, rho, eps = (
+        downsample(randn(5, 1, 16, 16, seed=1), 4),
+        randn(5, 1, 16, 16, seed=2),
+        randn(5, 1, 16, 16, seed=3),
     )
-    return ((sets @ real + (1 - sets) @ made) / 2).max().item()
+    y_0 = upsample(x, 4) + 0.2 * rho
+    return x, rho, eps, diffuse(y_0, GAMMAS, eps)
 
 
-def test_the_best_judge_is_right_with_probability_one_half_plus_half_the_distance() -> (
+def test_an_untrained_head_start_is_the_oracle_of_a_gaussian_around_U_x() -> None:
+    """(9.1): for every x and level, to float64's rounding."""
+    x, _, _, y_t = problem()
+    f = build(STARTED).double()
+    for i in range(5):
+        oracle = GaussianOracle(
+            upsample(x, 4)[i].flatten(), 0.04 * torch.eye(256, dtype=torch.float64)
+        )
+        close(
+            f(x[i : i + 1], y_t[i : i + 1], GAMMAS[i : i + 1]),
+            oracle(None, y_t[i : i + 1], GAMMAS[i : i + 1]),
+            1e-12,
+            f"level {GAMMAS[i]}",
+        )
+
+
+def test_the_rest_is_the_u_net_in_units_of_what_the_gaussian_leaves_open() -> None:
+    """(9.2): with weights that are not zero, f less the oracle is the U-Net's own
+    output for the normalised difference, times the deviation of (6.4).
+    """
+    x, _, _, y_t = problem()
+    f = tiny.network(STARTED).double()
+    assert isinstance(f, SR3Network)
+    start = build(STARTED).double()
+    v = GAMMAS * 0.04 + 1 - GAMMAS
+    shown = (y_t - GAMMAS.sqrt()[:, None, None, None] * upsample(x, 4)) / v.sqrt()[
+        :, None, None, None
+    ]
+    deviation = torch.stack(
+        [
+            GaussianOracle(f64(0.0), f64(0.04)[None])
+            .residual_covariance(g)[0, 0]
+            .sqrt()
+            for g in GAMMAS.tolist()
+        ]
+    )
+    wanted = start(x, y_t, GAMMAS) + deviation[:, None, None, None] * UNet.forward(
+        f, x, shown, GAMMAS
+    )
+    close(f(x, y_t, GAMMAS), wanted, 1e-10, "f")
+    assert (f(x, y_t, GAMMAS) - start(x, y_t, GAMMAS)).abs().max() > 1e-3
+
+
+def test_detail_and_noise_are_turned_by_an_angle() -> None:
+    """(9.3): what the U-Net is shown, and the answer that makes f the noise itself."""
+    x, rho, eps, y_t = problem()
+    cos, sin = (part[:, None, None, None] for part in rotation(GAMMAS, 0.2))
+    close(cos.square() + sin.square(), torch.ones_like(cos), 1e-15, "cos^2 + sin^2")
+    v = (GAMMAS * 0.04 + 1 - GAMMAS)[:, None, None, None]
+    shown = (y_t - GAMMAS.sqrt()[:, None, None, None] * upsample(x, 4)) / v.sqrt()
+    close(shown, cos * rho + sin * eps, 1e-12, "what F sees")
+    close(
+        build(STARTED).double()(x, y_t, GAMMAS) + cos * (cos * eps - sin * rho),
+        eps,
+        1e-12,
+        "f with the right answer",
+    )
+
+
+@pytest.mark.parametrize("s", [0.2, 0.0])
+def test_how_far_an_error_of_the_u_net_moves_the_picture(s: float) -> None:
+    """(9.4): add 1 to the U-Net's output, whose head's bias it is, and compare the
+    guessed pictures.
+    """
+    preset = dataclasses.replace(STARTED, detail=s)
+    x, _, _, y_t = problem()
+
+    def guess(f: Network) -> Tensor:
+        return torch.cat(
+            [
+                predict_y_0(y_t[i : i + 1], f(x[i : i + 1], y_t[i : i + 1], g[None]), g)
+                for i, g in enumerate(GAMMAS)
+            ]
+        )
+
+    f, off = (
+        build(preset).double().requires_grad_(False),
+        build(preset).double().requires_grad_(False),
+    )
+    off.head.bias += 1  # type: ignore[union-attr, operator]
+    close(
+        (guess(f) - guess(off)).mean((1, 2, 3)),
+        error_in_picture(GAMMAS, s),
+        1e-11,
+        "shift",
+    )
+    assert s == 0 or (error_in_picture(GAMMAS, s) <= s).all()
+
+
+def test_head_start_loss_is_mean_cos_squared_if_s_is_the_details_deviation() -> None:
+    """Whatever the law of the detail is, by its second moment alone: here it is +s or
+    -s.
+    """
+    generator = seeded(0)
+    x = randn(400, 1, 4, 4) / 2
+    y_0 = upsample(x, 4) + 0.2 * (
+        torch.randint(0, 2, (400, 1, 16, 16), generator=generator) * 2.0 - 1
+    )
+    gamma = f64(0.7).expand(400)
+    loss = denoising_loss(
+        build(STARTED).double(), x, y_0, gamma, randn(400, 1, 16, 16, seed=4)
+    )
+    assert loss.item() == pytest.approx(
+        rotation(f64(0.7), 0.2)[0].item() ** 2, rel=0.02
+    )
+
+
+def test_twenty_bytes_a_parameter_before_the_first_activation() -> None:
+    """(9.5): weight, gradient, two moments and average, of four bytes each; and
+    activations grow with the pictures on a device.
+    """
+    costs = [
+        plan(PRESETS["glyphs_8_32"], kind="h100", micro_batches=parts)
+        for parts in (2, 4)
+    ]
+    for cost in costs:
+        assert cost.bytes - cost.memory["activations"] == pytest.approx(
+            20 * cost.parameters
+        )
+    assert costs[0].memory["activations"] == pytest.approx(
+        2 * costs[1].memory["activations"], rel=0.1
+    )
+
+
+def test_a_training_step_is_three_forward_passes_and_no_plan_beats_arithmetic() -> None:
+    """(9.6)."""
+    preset = PRESETS["faces_16_128_small"]
+    for gpus in (1, 4):
+        cost = plan(preset, kind="h100", gpus=gpus)
+        assert cost.training_flops == pytest.approx(3 * cost.forward_flops, rel=0.03)
+        assert cost.seconds > 0.97 * 3 * cost.forward_flops * preset.batch_size / (
+            gpus * cost.rate
+        )
+
+
+def test_the_learning_rate_climbs_in_equal_steps_and_falls_along_half_a_cosine() -> (
     None
 ):
-    for seed in range(5):
-        real, made = (randn(5, seed=seed + shift).softmax(0) for shift in (0, 50))
-        distance = (real - made).abs().sum().item() / 2
-        assert best_share(real, made) == pytest.approx((1 + distance) / 2, abs=1e-14)
-    assert best_share(real, real) == pytest.approx(0.5)
+    """(9.7)."""
+    preset = dataclasses.replace(TINY, warmup_steps=10, train_steps=100)
+    eta = preset.learning_rate
+    for s in (0, 4, 9, 50, 99):
+        share = min(1, (s + 1) / 10) * (1 + math.cos(math.pi * s / 100)) / 2
+        assert learning_rate(preset, s) == pytest.approx(eta * share, rel=1e-12)
+    stays = dataclasses.replace(preset, decay="none")
+    rates = [learning_rate(stays, s) for s in (4, 9, 5000)]
+    assert rates == [0.5 * eta, eta, eta]
 
 
-@pytest.mark.parametrize("p", [0.5, 0.6, 0.8, 0.99])
-def test_no_estimator_beats_the_least_error_and_some_reach_it(p: float) -> None:
-    """(9.10): 20,000 random answers lie above it; mixtures of the mean and the right
-    answers lie on it, for every P.
+@pytest.mark.parametrize("n", [1, 10, 100])
+def test_what_the_average_keeps_of_the_first_weights(n: int) -> None:
+    """(9.8): the product of (1 + s)/(10 + s) is n! 9!/(n + 9)!, while the ramp is
+    below the decay.
     """
-    P, found = estimators(p, 20_000)
-    assert (found >= least_error(p, P) - 1e-12).all()
-    q, mean, variance = 1 - p, 2 * p - 1, 4 * p * (1 - p)
-    for distance in f64(0, 0.05, 0.3, 0.7, 1):
-        # probability left at -1, then at +1; the rest goes to the mean
-        unlikely = (q - distance).clamp(min=0)
-        weights = torch.stack([1 - distance - unlikely, unlikely, distance])
+    preset = dataclasses.replace(TINY, ema_decay=0.9999)
+    product = math.prod(ema_decay(preset, s) for s in range(n))
+    exact = Fraction(math.factorial(n) * math.factorial(9), math.factorial(n + 9))
+    assert product == pytest.approx(float(exact), rel=1e-12)
+
+
+def test_the_gradient_of_a_batch_is_the_mean_of_the_gradients_of_its_equal_parts() -> (
+    None
+):
+    """(9.9): for 1, 2 and 4 parts of 8 pictures, in float64."""
+    f = tiny.network().double().requires_grad_(True)
+    x, y_0, eps = (
+        downsample(randn(8, 1, 16, 16, seed=1), 4),
+        randn(8, 1, 16, 16, seed=1),
+        randn(8, 1, 16, 16, seed=2),
+    )
+    gamma = torch.rand(8, dtype=torch.float64, generator=seeded(0))
+
+    def gradient(parts: int) -> Tensor:
+        f.zero_grad()
+        for part in zip(
+            *(each.chunk(parts) for each in (x, y_0, gamma, eps)), strict=True
+        ):
+            (denoising_loss(f, *part) / parts).backward()
+        return torch.cat(
+            [p.grad.flatten() for p in f.parameters() if p.grad is not None]
+        )
+
+    for parts in (2, 4):
         close(
-            error(p, f64(1, -1, mean), weights),
-            least_error(p, distance),
-            1e-14,
-            f"P = {distance}",
-        )
-    close(least_error(p, f64(0, 1)), variance * f64(2, 1), 1e-14, "both ends")
-
-
-@pytest.mark.parametrize("p", [0.5, 0.8])
-def test_the_least_error_falls_and_is_convex(p: float) -> None:
-    curve = least_error(p, torch.linspace(0, 1, 101, dtype=torch.float64))
-    assert (curve.diff() < 0).all()
-    assert (curve.diff().diff() > -1e-14).all()
-
-
-def test_with_equal_points_the_least_error_is_1_plus_2F_of_the_floor() -> None:
-    """F = (1 - P)/2, the fool rate of the best judge; the floor of two equal points is
-    1.
-    """
-    P = torch.linspace(0, 1, 11, dtype=torch.float64)
-    close(least_error(0.5, P), 1 + 2 * (1 - P) / 2, 1e-14, "1 + 2 F")
-
-
-def test_estimators_are_measured_as_they_are() -> None:
-    """P of a cloud point is the distance of its law: never negative, never above 1, and
-    the error never below the floor.
-    """
-    P, found = estimators(0.7, 500, seed=1)
-    assert ((P >= 0) & (P <= 1)).all()
-    assert P.min() < 0.1
-    assert P.max() > 0.9
-    assert (found >= 4 * 0.7 * 0.3).all()
-
-
-# (9.11) -------------------------------------------------------------------------------
-
-
-def test_the_counted_posterior_is_bayes_rule() -> None:
-    """Likelihood of a Gaussian times equal shares, by torch.distributions; with little
-    noise it names the right picture.
-    """
-    small, x = randn(6, 1, 2, 2), randn(3, 1, 2, 2, seed=1)
-    likelihood = (
-        torch.distributions.Normal(small.flatten(1), 0.4)
-        .log_prob(x.flatten(1)[:, None])
-        .sum(2)
-        .exp()
-    )
-    close(
-        counted(x, small, 0.4),
-        likelihood / likelihood.sum(1, keepdim=True),
-        1e-12,
-        "posterior",
-    )
-    close(counted(small, small, 0.05), torch.eye(6).double(), 1e-6, "almost no noise")
-
-
-def test_in_a_counted_world_a_sample_has_twice_the_error_of_the_mean() -> None:
-    """All of (9.7), (9.8) on pictures of 3 x 3 pixels, by going through every true
-    picture, many x, and every answer.
-    """
-    known, sigma = randn(5, 1, 3, 3), 0.7
-    small = known.mean((2, 3), keepdim=True)
-    x = small.repeat(400, 1, 1, 1) + sigma * randn(2000, 1, 1, 1, seed=2)
-    # the law of the truth, given x, as well as that of a sample
-    w = counted(x, small, sigma)
-    flat = known.flatten(1)
-    mean = w @ flat
-    floor = (w[..., None] * (flat - mean[:, None]).square()).sum(1)
-    pairs = (flat[:, None] - flat).square()  # truth, answer
-    twice = torch.einsum("bi,bj,ijd->bd", w, w, pairs)
-    close(twice, 2 * floor, 1e-12, "error of a sample")
-
-
-def test_the_most_similar_other_letters_are_those_of_the_figure() -> None:
-    """B for R, q for g, Q for O, and no tie that rounding could decide."""
-    test = glyphs("test")
-    originals = test.batch([test.find(character) for character in ALPHABET])
-    flat = originals.flatten(1).double()
-    distance = torch.cdist(flat, flat).fill_diagonal_(torch.inf)
-    for character, other in zip("RgO", "BqQ", strict=True):
-        row = distance[ALPHABET.index(character)]
-        nearest, next_one = row.sort().values[:2]
-        assert next_one - nearest > 1e-3
-        assert ALPHABET[int(row.argmin())] == other
-
-
-# Spoilt pictures ----------------------------------------------------------------------
-
-
-def test_spoilt_pictures_have_the_same_psnr_each_and_differ() -> None:
-    y = -torch.ones(2, 1, 16, 16)
-    y[0, :, 4:12, 4:7] = 1
-    y[1, :, 2:4] = y[1, :, 9:14, 5:9] = 1
-    ways = spoilt(y)
-    assert list(ways) == ["shifted", "blurred", "noisy", "faded"]
-    for picture in ways.values():
-        close(psnr(picture, y), psnr(ways["shifted"], y), 0.01, "PSNR")
-        assert picture.abs().max() <= 1 + 1e-6
-    assert all(
-        (a - b).abs().max() > 0.2
-        for a, b in zip(list(ways.values())[1:], list(ways.values())[:-1], strict=True)
-    )
-
-
-def test_blur_is_a_gaussian_of_each_pictures_own_width() -> None:
-    """A black point on white becomes a bell: its variance is sigma^2, its sum stays."""
-    y = torch.ones(2, 1, 33, 33)
-    y[:, :, 16, 16] = -1
-    sigma = torch.tensor([1.0, 2.0])
-    bell = (1 - blur(y, sigma)) / 2
-    close(bell.sum((1, 2, 3)), torch.ones(2), 1e-3, "sum")
-    place = torch.arange(33.0) - 16
-    close(
-        (bell.sum((1, 2)) * place.square()).sum(1),
-        sigma.square(),
-        0.01,
-        "variance across",
-    )
-    close(
-        (bell.sum((1, 3)) * place.square()).sum(1),
-        sigma.square(),
-        0.01,
-        "variance down",
-    )
-
-
-# Two alternatives ---------------------------------------------------------------------
-
-
-@pytest.fixture
-def game() -> TwoAlternatives:
-    y = many(4, 16, 1)
-    return cast(
-        TwoAlternatives,
-        two_alternatives(many(4, 4, 0), y, {"SR3": -y, "regression": y / 2}, seed=3),
-    )
-
-
-def test_every_picture_meets_every_rival_once_in_mixed_order_on_both_sides(
-    game: TwoAlternatives,
-) -> None:
-    assert sorted((trial.rival, trial.number) for trial in game.trials) == [
-        (rival, i) for rival in ("SR3", "regression") for i in range(4)
-    ]
-    assert [trial.rival for trial in game.trials] != sorted(
-        trial.rival for trial in game.trials
-    )
-    assert {trial.original_left for trial in game.trials} == {True, False}
-    other = cast(
-        TwoAlternatives,
-        two_alternatives(
-            many(4, 4, 0),
-            many(4, 16, 1),
-            {"SR3": many(4, 16, 2), "regression": many(4, 16, 2)},
-            seed=4,
-        ),
-    )
-    assert other.trials != game.trials
-
-
-def test_the_original_stands_where_the_answer_says(
-    game: TwoAlternatives, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from sr3mini.book.widgets import ch09 as room
-
-    real, seen = room.alternatives, []
-    monkeypatch.setattr(
-        room,
-        "alternatives",
-        lambda x, left, right, names, alt: (
-            seen.append((x, left, right, names)),
-            real(x, left, right, names, alt),
-        )[1],
-    )
-    x, y = many(4, 4, 0), many(4, 16, 1)
-    for pair, trial in enumerate(game.trials, start=1):
-        hidden, shown = game.draw(pair, "hidden"), game.draw(pair, "shown")
-        for drawn, left, right, _ in seen[-2:]:
-            assert torch.equal(drawn[0], x[trial.number])
-            assert torch.equal(
-                (left if trial.original_left else right)[0], y[trial.number]
-            )
-            assert not torch.equal(
-                (right if trial.original_left else left)[0], y[trial.number]
-            )
-        assert seen[-2][3] == ("left", "right")
-        assert set(seen[-1][3]) == {"original", trial.rival}
-        assert "is hidden" in hidden.alt
-        assert "SR3" not in hidden.alt
-        assert "regression" not in hidden.alt
-        assert (
-            f"the left one is: {'original' if trial.original_left else trial.rival},"
-            in shown.alt
+            gradient(parts),
+            gradient(1),
+            1e-12 * gradient(1).abs().max().item(),
+            f"{parts} parts",
         )
 
 
-def press(game: TwoAlternatives, pair: int, right: bool) -> None:
-    """The reader answers rightly, or wrongly, by the buttons."""
-    game.controls["pair"].value = pair
-    left, other = game.children[2].children
-    (left if game.trials[pair - 1].original_left == right else other).click()
+def adam(gradient: Callable[[int], float], steps: int) -> Tensor:
+    """Where Adam with the learning rate 1 takes a weight that starts at 0, after each
+    step.
+    """
+    weight = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    optimizer, places = torch.optim.Adam([weight], lr=1.0, betas=(BETA_1, BETA_2)), []
+    for step in range(steps):
+        weight.grad = torch.tensor(gradient(step), dtype=torch.float64)
+        optimizer.step()
+        places.append(weight.detach().clone())
+    return torch.stack(places)
 
 
-def test_answers_are_counted_for_each_rival_and_once_for_a_pair(
-    game: TwoAlternatives,
-) -> None:
-    assert game.counted.value == "no answers yet"
-    of = {
-        rival: [
-            pair
-            for pair, trial in enumerate(game.trials, start=1)
-            if trial.rival == rival
-        ]
-        for rival in ("SR3", "regression")
+def usual(step: int) -> float:
+    return 1.0 if step % 2 else -1.0
+
+
+@pytest.mark.parametrize("c", [3.0, 30.0, 1000.0])
+def test_one_large_gradient_moves_a_weight_by_many_learning_rates(c: float) -> None:
+    """(9.10): gradients +1, -1, ..., and one that is c times as large; the place 60
+    steps later, less where the weight would have been.
+    """
+    # long enough for Adam's averages to settle; an odd step, whose usual gradient is +1
+    start = 5_001
+    with_spike = adam(lambda step: c if step == start else usual(step), start + 60)
+    moved = adam(usual, start + 60)[-1] - with_spike[-1]
+    assert moved.item() == pytest.approx(spike_jump(c) - spike_jump(1.0), rel=0.04)
+
+
+@pytest.mark.parametrize("c", [100.0, 1000.0])
+def test_adam_remembers_a_large_gradient_for_thousands_of_steps(c: float) -> None:
+    """(9.11): the size of its steps, half of the usual one after just so many; and a
+    small spike is no brake at all.
+    """
+    start, after = 5_001, round(spike_memory(c))
+    places = adam(lambda step: c if step == start else usual(step), start + after + 2)
+    usually = adam(usual, start + 2).diff().abs()[-1]
+    assert (places.diff().abs()[-1] / usually).item() == pytest.approx(0.5, rel=0.02)
+    assert spike_memory(10.0) == 0
+
+
+def test_times_and_sizes_are_told_in_two_digits() -> None:
+    told = {
+        0.31: "0.31 hours",
+        5.0: "5 hours",
+        47.0: "47 hours",
+        48.0: "2 days",
+        1000.0: "42 days",
+        30_000.0: "3.4 years",
     }
-    for pair, right in zip(of["SR3"], (True, False, False, True), strict=True):
-        press(game, pair, right)
-    press(game, of["regression"][0], True)
-    # a second answer to a pair whose answer was seen does not count
-    press(game, of["SR3"][0], False)
-    assert (
-        game.counted.value
-        == "SR3: fooled 2 times in 4, fool rate 50 % ± 25 %; regression: fooled 0 times"
-        " in 1, fool rate 0 % ± 0 %"
-    )
-
-
-def test_a_button_shows_the_answer_and_the_next_pair_hides_it_before_it_is_drawn(
-    game: TwoAlternatives, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    press(game, 1, True)
-    assert game.controls["answer"].value == "shown"
-    drawn: list[tuple[int, str]] = []
-    draw = game.draw
-    monkeypatch.setattr(
-        game,
-        "draw",
-        lambda pair, answer: (drawn.append((pair, answer)), draw(pair, answer))[1],
-    )
-    game.controls["pair"].value = 2
-    assert game.controls["answer"].value == "hidden"
-    assert (2, "shown") not in drawn
-    assert (2, "hidden") in drawn
-
-
-def test_a_reader_who_guesses_is_fooled_half_of_the_time() -> None:
-    y = many(200, 8, 1)
-    game = cast(TwoAlternatives, two_alternatives(many(200, 2, 0), y, {"SR3": -y}))
-    coin = torch.rand(200, generator=seeded(5)) < 0.5
-    fooled = [
-        bool(heads) != trial.original_left
-        for heads, trial in zip(coin, game.trials, strict=True)
+    assert {hours: readable_hours(hours) for hours in told} == told
+    assert [rounded(value) for value in (312.08, 4.58, 0.0123, 1234.0)] == [
+        "310",
+        "4.6",
+        "0.012",
+        "1,200",
     ]
-    assert 70 < sum(fooled) < 130

@@ -1,88 +1,41 @@
-from __future__ import annotations
-
 import torch
-from checks import f64
+from checks import seeded
 
 from sr3mini.book import figures, widgets
-from sr3mini.oracle import MixtureOracle
-from sr3mini.sampler import even_log_snr
+from sr3mini.book.figures import spoilt
 
-from . import PAPER, SHORT, Figures, Playables, noise
+from . import Figures, Playables, noise
 
-BUMPS = MixtureOracle(f64(0.6, 0.4), f64(-0.7, 0.5)[:, None], f64(0.02, 0.05))
-GRID = {
-    (start, end): abs(start - 0.1) + abs(end - 0.8) + 0.01
-    for start in (0.01, 0.1)
-    for end in (0.7, 0.8, 0.9)
-}
-METHODS = ("paper", "posterior", "ddim", "multistep")
-ROWS = [
-    {
-        "levels": levels,
-        "method": method,
-        "calls": calls,
-        "edge distance": 0.1 / calls,
-        "consistency": 100 / calls,
-        "PSNR": 20 + calls / 10,
-    }
-    for levels in ("respaced", "even")
-    for method in METHODS
-    for calls in (5, 10, 25)
-]
+
+def many(count: int, side: int, seed: int) -> torch.Tensor:
+    return torch.rand(count, 1, side, side, generator=seeded(seed)) * 2 - 1
+
 
 FIGURES: Figures = {
-    "level_rows": (
-        lambda: figures.level_rows(
-            {"short": SHORT, "even": even_log_snr(7), "long": PAPER}
+    "tradeoff": (
+        lambda: figures.tradeoff(),
+        ("w = 0.5 and 0.8", "from 2 at 50 %", "to 1 at 100 %", "straight"),
+    ),
+    "mean_of_k": (
+        lambda: figures.mean_of_k([1, 2, 4], [1.9, 1.5, 1.2], [0.99, 0.97, 0.95], 0.7),
+        ("K from 1 to 4", "about 1.9", "about 0.7", "95 %"),
+    ),
+    "alternatives": (
+        lambda: figures.alternatives(
+            noise(1, 1, 4, 4),
+            noise(1, 1, 8, 8),
+            -noise(1, 1, 8, 8),
+            ("left", "right"),
+            "Which one?.",
         ),
-        ("short, 5 levels", "even, 7 levels from -9 to 7"),
-    ),
-    "search_map": (
-        lambda: figures.search_map(GRID),
-        ("lowest is at start 0.1, end 0.8", "2 starts and 3 ends"),
-    ),
-    "flow_lines": (
-        lambda: figures.flow_lines(BUMPS, torch.linspace(-2, 2, 9), 6),
-        ("Paths of 9 numbers", "2 bumps", "6 calls"),
-    ),
-    "error_orders": (
-        lambda: figures.error_orders(
-            [10, 20, 40],
-            {"DDIM": [0.1, 0.05, 0.025], "multistep": [0.01, 0.0025, 0.0006]},
-            {"DDIM": 1.0, "multistep": 2.0},
-        ),
-        (
-            "Errors for 10 to 40 calls",
-            "DDIM with order 1.00",
-            "multistep with order 2.00",
-        ),
-    ),
-    "sample_sheet": (
-        lambda: figures.sample_sheet(
-            {"one": noise(3, 1, 16, 16), "two": -noise(3, 1, 16, 16)}, "Two rows."
-        ),
-        ("Two rows",),
-    ),
-    "quality_by_calls": (
-        lambda: figures.quality_by_calls(ROWS, [5, 10, 25]),
-        ("four methods", "5 to 25 calls"),
+        ("Which one",),
     ),
 }
 
-
-def runs() -> dict[tuple[str, int], dict[str, torch.Tensor]]:
-    """Pictures that differ with the levels and the number of calls."""
-    counts = {
-        (levels, calls): 0.3 + 0.1 * calls + 0.05 * len(levels)
-        for levels in ("respaced", "even")
-        for calls in (1, 2, 5)
-    }
-    return {
-        key: {name: noise(2, 1, 8, 8) * scale for name in METHODS}
-        for key, scale in counts.items()
-    }
-
-
 PLAYABLES: Playables = {
-    "calls_slider": lambda: widgets.calls_slider(runs(), noise(2, 1, 8, 8))
+    "two_alternatives": lambda: widgets.two_alternatives(
+        many(3, 4, 0),
+        many(3, 16, 1),
+        {"SR3": many(3, 16, 2), "regression": spoilt(many(3, 16, 1))["faded"]},
+    ),
 }

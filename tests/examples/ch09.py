@@ -1,41 +1,81 @@
-import torch
-from checks import seeded
+from dataclasses import replace
+from typing import Any
+
+from project import ROOT
 
 from sr3mini.book import figures, widgets
-from sr3mini.book.figures import spoilt
+from sr3mini.model.presets import PRESETS
+from sr3mini.training.plan import plan
 
-from . import Figures, Playables, noise
+from . import Figures, Playables
+
+LOGS = {
+    name: [{"step": 20.0 * n, "loss": loss} for n, loss in enumerate(values, 1)]
+    for name, values in (("plain", (0.8, 0.3, 0.1)), ("early", (0.06, 0.05, 0.03)))
+}
+LOSSES = [1 / (1 + step / 20) for step in range(400)]
+RUN: dict[str, Any] = {
+    "log": [[step, 0.05 + 0.1 / (1 + step), 2.0 * step] for step in range(101)]
+}
+PHOTO = ROOT / "data" / "readme.png"
 
 
-def many(count: int, side: int, seed: int) -> torch.Tensor:
-    return torch.rand(count, 1, side, side, generator=seeded(seed)) * 2 - 1
+def _cost(**how: Any) -> Any:
+    return plan(PRESETS["glyphs_8_32"], **how)
 
 
 FIGURES: Figures = {
-    "tradeoff": (
-        lambda: figures.tradeoff(),
-        ("w = 0.5 and 0.8", "from 2 at 50 %", "to 1 at 100 %", "straight"),
+    "head_start": (
+        lambda: figures.head_start(0.1),
+        ("by up to 148 with the plain start", "at most 0.10 with"),
     ),
-    "mean_of_k": (
-        lambda: figures.mean_of_k([1, 2, 4], [1.9, 1.5, 1.2], [0.99, 0.97, 0.95], 0.7),
-        ("K from 1 to 4", "about 1.9", "about 0.7", "95 %"),
+    "watched": (
+        lambda: figures.watched(LOGS, {"f = 0": 1.0, "no training": 0.05}),
+        ("2 trainings", "no training at 0.05", "plain ends at 0.1; early ends at 0.03"),
     ),
-    "alternatives": (
-        lambda: figures.alternatives(
-            noise(1, 1, 4, 4),
-            noise(1, 1, 8, 8),
-            -noise(1, 1, 8, 8),
-            ("left", "right"),
-            "Which one?.",
+    "spikes": (
+        lambda: figures.spikes(
+            {"as it is": [2 * loss for loss in LOSSES], "clipped": LOSSES}, 200
         ),
-        ("Which one",),
+        ("at step 200", "as it is, 2.00 times the lowest; clipped, 1.00 times"),
+    ),
+    "memory_bar": (
+        lambda: figures.memory_bar(_cost()),
+        ("Training glyphs_8_32 on 1 h100, 32 pictures", "GB that can be used: it fits"),
+    ),
+    "memory_bar that is too long": (
+        lambda: figures.memory_bar(
+            plan(replace(PRESETS["glyphs_8_32"], batch_size=20_000), kind="t4", gpus=2)
+        ),
+        ("on 2 t4", "it does not fit"),
+    ),
+    "full_run": (
+        lambda: figures.full_run(RUN),
+        ("100 steps and 3 minutes", "from 0.1 at step 1 it falls to 0.052 half-way"),
+    ),
+    "full_run with a spike": (
+        lambda: figures.full_run(
+            {
+                "log": [
+                    [step, 0.5 if step == 30 else 0.1, 2.0 * step]
+                    for step in range(101)
+                ]
+            }
+        ),
+        ("jumps to 0.5 at step 30",),
+    ),
+    "stored": (
+        lambda: figures.stored(PHOTO, "Ten characters in rows."),
+        ("Ten characters",),
+    ),
+    "stored of few pixels": (
+        lambda: figures.stored(PHOTO, "Narrow.", width=3.0),
+        ("Narrow",),
     ),
 }
 
 PLAYABLES: Playables = {
-    "two_alternatives": lambda: widgets.two_alternatives(
-        many(3, 4, 0),
-        many(3, 16, 1),
-        {"SR3": many(3, 16, 2), "regression": spoilt(many(3, 16, 1))["faded"]},
-    ),
+    "plan_slider": lambda: widgets.plan_slider(
+        PRESETS["glyphs_8_32"], ["h100", "t4"], [1, 4], [1, 2]
+    )
 }

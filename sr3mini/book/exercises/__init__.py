@@ -7,7 +7,7 @@ the mistake.
 `grader` holds what all share; each other module holds the exercises of one chapter.
 """
 
-from . import ch00, ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, ch11
+from . import ch00, ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, dive_d, dive_f
 from .grader import Answer, Exercise, grade
 
 __all__ = ["EXERCISES", "check", "verdict"]
@@ -21,10 +21,10 @@ EXERCISES: dict[str, Exercise] = {
     **ch05.EXERCISES,
     **ch06.EXERCISES,
     **ch07.EXERCISES,
+    **dive_d.EXERCISES,
     **ch08.EXERCISES,
+    **dive_f.EXERCISES,
     **ch09.EXERCISES,
-    **ch10.EXERCISES,
-    **ch11.EXERCISES,
 }
 
 

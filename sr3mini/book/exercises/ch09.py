@@ -2,132 +2,148 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-from ...metrics import diversity, psnr
-from .grader import Exercise, images
+from .grader import Answer, Exercise
+
+_ORDER = torch.randperm(24, generator=torch.Generator().manual_seed(0))
+_GRADIENTS = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
+_SIZES = torch.tensor([8, 8, 4])
+_STEPS = torch.arange(41)
 
 
-def _mse(y: Tensor, reference: Tensor) -> Tensor:
-    return (y - reference).square().flatten(1).mean(1)
+def _taken(order: Tensor, place: int, count: int, apart: int = 1) -> Tensor:
+    return order[(place + apart * torch.arange(count)) % len(order)]
 
 
-def _error(samples: Tensor, K: int) -> Tensor:
-    return samples.var(0).flatten(1).mean(1) * (1 + 1 / K)
+def _weighted(gradients: Tensor, sizes: Tensor) -> Tensor:
+    return (sizes[:, None] * gradients).sum(0)
 
 
-def _spread(samples: Tensor) -> Tensor:
-    return samples.var(0).flatten(1).mean(1)
+def _ramp(step: Tensor, warmup: int) -> Tensor:
+    return ((step + 1) / warmup).clamp(max=1)
 
 
-_Y, _NEAR = (
-    images(3, 6, 1),
-    (
-        images(3, 6, 1)
-        + torch.tensor([0.1, 0.3, 0.6])[:, None, None, None] * images(3, 6, 2)
-    ).clamp(-1, 1),
-)
-_SAMPLES = images(6 * 3, 5, 3).reshape(6, 3, 1, 5, 5)
+def _fall(step: Tensor, total: int) -> Tensor:
+    return (1 + torch.cos(torch.pi * step / total)) / 2
+
+
+def _rate(warm: Answer, fall: Answer) -> Answer:
+    return lambda step, warmup, total: warm(step, warmup) * fall(step, total)
+
 
 EXERCISES: dict[str, Exercise] = {
     "9.1": Exercise(
-        function="psnr_of",
-        inputs=(_NEAR, _Y),
-        right=psnr,
+        function="rows_of",
+        inputs=(_ORDER, 4, 6, 1, 3),
+        right=lambda order, step, batch, rank, ranks: _taken(
+            order, step * batch + rank * (batch // ranks), batch // ranks
+        ),
         slips={
             (
-                "the peak is 1, but pictures in [-1, 1] have a range of 2: this"
-                " is 6.02 dB too low"
-            ): (lambda y, r: 10 * torch.log10(1 / _mse(y, r))),
-            "the peak of 2 is not squared: this is 3.01 dB too low": (
-                lambda y, r: 10 * torch.log10(2 / _mse(y, r))
-            ),
-            "this is the natural logarithm; decibels are ten times the decimal one": (
-                lambda y, r: 10 * torch.log(4 / _mse(y, r))
+                "every rank gets the same pictures, so two do no more than one:"
+                " start rank * batch / ranks further on"
+            ): lambda order, step, batch, rank, ranks: _taken(
+                order, step * batch, batch // ranks
             ),
             (
-                "20 goes with the root of the squared error, and 10 with the"
-                " squared error itself"
-            ): (lambda y, r: 20 * torch.log10(4 / _mse(y, r))),
-            (
-                "the squared errors were averaged over the batch first; every"
-                " picture has a PSNR of its own"
-            ): lambda y, r: 10 * torch.log10(4 / _mse(y, r).mean()).expand(len(y)),
-            "this takes the sum over the pixels; PSNR takes their mean": (
-                lambda y, r: 10 * torch.log10(4 / _mse(y, r) / y[0].numel())
+                "a step of all ranks together takes `batch` pictures, not batch"
+                " / ranks: the ranks of the next step begin step * batch further"
+                " on"
+            ): lambda order, step, batch, rank, ranks: _taken(
+                order,
+                step * (batch // ranks) + rank * (batch // ranks),
+                batch // ranks,
             ),
-            "the fraction is upside down: a larger error has to give a lower number": (
-                lambda y, r: -psnr(y, r)
+            (
+                "rank * batch skips whole batches; a rank's share is batch /"
+                " ranks, so rank r begins r shares into the batch"
+            ): lambda order, step, batch, rank, ranks: _taken(
+                order, step * batch + rank * batch, batch // ranks
+            ),
+            (
+                "these are dealt out like cards, every ranks-th to one rank;"
+                " here a rank's rows lie side by side"
+            ): lambda order, step, batch, rank, ranks: _taken(
+                order, step * batch + rank, batch // ranks, ranks
+            ),
+            "these are the places in the order; look up which pictures stand there": (
+                lambda order, step, batch, rank, ranks: _taken(
+                    torch.arange(len(order)),
+                    step * batch + rank * (batch // ranks),
+                    batch // ranks,
+                )
+            ),
+            (
+                "the first step is number 0 and takes the first pictures; this"
+                " is one step ahead"
+            ): lambda order, step, batch, rank, ranks: _taken(
+                order, (step + 1) * batch + rank * (batch // ranks), batch // ranks
             ),
         },
     ),
     "9.2": Exercise(
-        function="spread_of",
-        inputs=(_SAMPLES,),
-        right=diversity,
+        function="accumulate",
+        inputs=(_GRADIENTS, _SIZES),
+        right=lambda gradients, sizes: _weighted(gradients, sizes) / sizes.sum(),
         slips={
             (
-                "the pictures lie in [-1, 1], and diversity is measured on [0,"
-                " 1]: halve it"
-            ): (lambda s: 2 * diversity(s)),
+                "this adds up the gradients of three means: three times too"
+                " long a step; divide"
+            ): lambda gradients, sizes: gradients.sum(0),
             (
-                "this divides by K; the mean was taken from the same K samples,"
-                " so divide the squares by K - 1"
-            ): lambda s: diversity(s) * math.sqrt((len(s) - 1) / len(s)),
-            "this is the variance; take its root at the end": (
-                lambda s: diversity(s).square()
+                "this is the mean over the parts, and the smaller part counts"
+                " as much as the others; weigh each by its number of pictures"
+            ): lambda gradients, sizes: gradients.mean(0),
+            (
+                "weighed by the number of pictures, but not divided by how many"
+                " they are in all"
+            ): (_weighted),
+            "divided by the number of parts instead of the number of pictures": (
+                lambda gradients, sizes: _weighted(gradients, sizes) / len(sizes)
+            ),
+            "divided by the number of pictures of one part instead of all": (
+                lambda gradients, sizes: _weighted(gradients, sizes) / sizes[0]
             ),
             (
-                "this is the mean of the deviations; average the variances over"
-                " the pixels and take the root after that"
-            ): lambda s: (s / 2).std(0).flatten(1).mean(1),
-            (
-                "this averages over the pixels first, so it measures whether"
-                " whole samples are lighter or darker"
-            ): (lambda s: (s / 2).flatten(2).mean(2).std(0)),
-            (
-                "this mixes all pixels of all samples, so a single sharp picture"
-                " would already be diverse; compare each pixel over the samples"
-            ): lambda s: (s / 2).transpose(0, 1).flatten(1).std(1),
+                "the last part alone: the gradients of the others were overwritten,"
+                " or zero_grad came between them"
+            ): lambda gradients, sizes: gradients[-1],
         },
     ),
     "9.3": Exercise(
-        function="error_of_mean",
-        inputs=(_SAMPLES, 4),
-        right=_error,
+        function="rate",
+        inputs=(_STEPS, 10, 40),
+        right=_rate(_ramp, _fall),
         slips={
             (
-                "this is V / K, the variance of the mean alone; the original"
-                " varies too, and adds V"
-            ): (lambda s, K: _spread(s) / K),
-            (
-                "this is V, the floor, which only the mean of infinitely many"
-                " samples reaches"
-            ): lambda s, K: _spread(s),
-            "this is 2 V, the error of a single sample; the mean of K does better": (
-                lambda s, K: 2 * _spread(s)
+                "the rate of step 0 is 0, so the first step does nothing: count"
+                " (step + 1) / warmup"
+            ): _rate(lambda step, warmup: (step / warmup).clamp(max=1), _fall),
+            "the warm-up goes on for ever: above 1 it must stop": _rate(
+                lambda step, warmup: (step + 1) / warmup, _fall
+            ),
+            "the warm-up is missing": _rate(
+                lambda step, warmup: torch.ones(len(step)), _fall
+            ),
+            "the cosine is missing: the rate stays where the warm-up left it": _rate(
+                _ramp, lambda step, total: torch.ones(len(step))
             ),
             (
-                "this adds V over the root of K; variances of independent samples"
-                " add up without roots"
-            ): (lambda s, K: _spread(s) * (1 + K**-0.5)),
-            "this subtracts where two independent variances add up": (
-                lambda s, K: _spread(s) * (1 - 1 / K)
-            ),
-            "this takes K from the number of samples given; K is the second argument": (
-                lambda s, K: _error(s, len(s))
-            ),
+                "this falls below 0 half-way: the cosine goes from 1 to -1,"
+                " so add 1 and halve"
+            ): _rate(_ramp, lambda step, total: torch.cos(torch.pi * step / total)),
             (
-                "this divides by the number of samples; the unbiased variance"
-                " divides by one less"
-            ): (lambda s, K: _error(s, K) * (len(s) - 1) / len(s)),
-            (
-                "this is measured on [0, 1]; on [-1, 1] a variance is four times"
-                " as large"
-            ): (lambda s, K: _error(s, K) / 4),
+                "a quarter of a cosine: it reaches 0 in a corner, not flat;"
+                " take half a cosine, plus 1, halved"
+            ): _rate(_ramp, lambda step, total: torch.cos(torch.pi * step / total / 2)),
+            "here the cosine begins with step 0, not after the warm-up": (
+                lambda step, warmup, total: (
+                    _ramp(step, warmup)
+                    * _fall((step - warmup).clamp(min=0), total - warmup)
+                )
+            ),
         },
     ),
 }

@@ -58,14 +58,6 @@ from .ch07 import (
     trajectory_residuals,
 )
 from .ch08 import (
-    error_orders,
-    flow_lines,
-    gaussian_flow,
-    level_rows,
-    quality_by_calls,
-    search_map,
-)
-from .ch09 import (
     alternatives,
     blur,
     counted,
@@ -75,8 +67,7 @@ from .ch09 import (
     spoilt,
     tradeoff,
 )
-from .ch10 import bias_shifts, faulty, psnr_ladder, snapshot_casts
-from .ch11 import (
+from .ch09 import (
     error_in_picture,
     full_run,
     head_start,
@@ -88,6 +79,15 @@ from .ch11 import (
     stored,
     watched,
 )
+from .dive_d import (
+    error_orders,
+    flow_lines,
+    gaussian_flow,
+    level_rows,
+    quality_by_calls,
+    search_map,
+)
+from .dive_f import bias_shifts, faulty, psnr_ladder, snapshot_casts
 
 __all__ = [
     "Layer",

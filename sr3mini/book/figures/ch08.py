@@ -1,302 +1,252 @@
-"""Figures of chapter 8: where schedules spend their steps, the search, the flow, the
-order of a method, quality against calls.
+"""Figures of chapter 8: pictures spoilt equally, the trade-off on two points, the mean
+of K samples, two alternatives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ...oracle import GaussianOracle, MixtureOracle
-from ...sampler import Method, even_log_snr, trajectory
-from ...schedule import NoiseSchedule, log_snr
-from .base import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    RED,
-    Picture,
-    legend_above,
-    levels_above,
-    plain_ticks,
-)
-
-METHODS = {
-    "paper": ("paper's variance", GREY, "s"),
-    "posterior": ("posterior", BLUE, "o"),
-    "ddim": ("DDIM", ORANGE, "^"),
-    "multistep": ("multistep", GREEN, "D"),
-}
-LEVELS = {"respaced": "-", "even": "--"}
-# what is measured, and the ticks of its axis
-METRICS = {
-    "edge distance": (0.005, 0.01, 0.02, 0.05),
-    "consistency": (3, 10, 30, 100, 300),
-}
+from .base import BLUE, GREEN, GREY, ORANGE, RED, Picture, image_rows
 
 
-def level_rows(schedules: Mapping[str, NoiseSchedule]) -> Picture:
-    """One row a schedule: a dot at the log-SNR of each of its levels gamma_1..gamma_T,
-    noise on the left.
+def blur(
+    y: Float[Tensor, "B C H W"], sigma: Float[Tensor, " B"]
+) -> Float[Tensor, "B C H W"]:
+    """Each picture blurred by its own Gaussian of `sigma` > 0 pixels; beyond the edge
+    lies white.
     """
-    figure = Figure(figsize=(7.0, 0.75 + 0.42 * len(schedules)), layout="constrained")
-    ax = figure.subplots()
-    for row, schedule in enumerate(schedules.values()):
-        levels = log_snr(schedule.gammas[1:])
-        ax.plot(
-            levels,
-            [row] * len(levels),
-            "o" if len(levels) < 40 else "|",
-            color=BLUE,
-            markersize=6,
-        )
-    ax.set(
-        yticks=range(len(schedules)),
-        yticklabels=list(schedules),
-        xlabel=r"log-SNR (above: the level $\gamma$)",
-        xlim=(-11, 15),
-    )
-    ax.set_ylim(len(schedules) - 0.5, -0.5)
-    ax.grid(axis="x", alpha=0.3)
-    levels_above(ax)
-    ends = "; ".join(
-        f"{name}, {schedule.steps} levels from"
-        f" {log_snr(schedule.gammas[-1]).item():.0f} to"
-        f" {log_snr(schedule.gammas[1]).item():.0f}"
-        for name, schedule in schedules.items()
-    )
-    return Picture(
-        figure, f"Log-SNR of the levels of {len(schedules)} schedules: {ends}."
-    )
+    place = torch.arange(-8, 9).to(y)
+    bell = (-place.square() / (2 * sigma[:, None].to(y).square())).exp()
+    # (B C, 17)
+    bell = (bell / bell.sum(1, keepdim=True)).repeat_interleave(y.shape[1], 0)
+    # (1, B C, H + 16, W + 16)
+    flat = torch.nn.functional.pad(y, (8, 8, 8, 8), value=1.0).flatten(0, 1)[None]
+    across = torch.nn.functional.conv2d(flat, bell[:, None, None], groups=len(bell))
+    return torch.nn.functional.conv2d(
+        across, bell[:, None, :, None], groups=len(bell)
+    ).reshape(y.shape)
 
 
-def search_map(
-    scores: Mapping[tuple[float, float], float], unit: float = 1e-3
-) -> Picture:
-    """The score of every (start, end) as a table of coloured cells, in units of `unit`;
-    the lowest has a frame.
+def spoilt(
+    y: Float[Tensor, "B C H W"], seed: int = 0
+) -> dict[str, Float[Tensor, "B C H W"]]:
+    """Four ways to spoil a picture, each with the same squared error as moving it one
+    pixel to the right: their PSNR is equal.
     """
-    starts, ends = (
-        sorted({start for start, _ in scores}),
-        sorted({end for _, end in scores}),
+    shifted = torch.roll(y, 1, -1)
+    wanted = (shifted - y).square().flatten(1).mean(1)
+    noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(seed)).to(y)
+    ways: dict[str, Callable[[Tensor], Tensor]] = {
+        "blurred": lambda strength: blur(y, 0.01 + 8 * strength),
+        "noisy": (
+            lambda strength: (y + 4 * strength[:, None, None, None] * noise).clamp(
+                -1, 1
+            )
+        ),
+        "faded": lambda strength: y * (1 - strength)[:, None, None, None],
+    }
+    return {
+        "shifted": shifted,
+        **{name: _as_far(way, y, wanted) for name, way in ways.items()},
+    }
+
+
+def _as_far(way: Callable[[Tensor], Tensor], y: Tensor, wanted: Tensor) -> Tensor:
+    """The strength in [0, 1] of each picture at which its squared error is `wanted`, by
+    halving the interval 30 times.
+    """
+    low, high = torch.zeros_like(wanted), torch.ones_like(wanted)
+    for _ in range(30):
+        middle = (low + high) / 2
+        weak = (way(middle) - y).square().flatten(1).mean(1) < wanted
+        low, high = torch.where(weak, middle, low), torch.where(weak, high, middle)
+    return way(high)
+
+
+def least_error(w: float, distance: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """The lowest mean squared error of an answer that the best judge recognises with
+    probability (1 + distance)/2 (tag 8.10).
+
+    The right answers to x are +1 with probability `w` >= 1/2 and -1 with 1 - w;
+    `distance` of the two laws, in [0, 1] (tag 8.9).
+    """
+    variance = 4 * w * (1 - w)
+    return variance + torch.maximum(
+        variance - 4 * w * w * distance, 4 * (1 - w) ** 2 * (1 - distance)
     )
-    best = min(scores, key=lambda pair: scores[pair])
-    figure = Figure(
-        figsize=(1.6 + 0.9 * len(ends), 0.9 + 0.45 * len(starts)), layout="constrained"
+
+
+def estimators(
+    w: float, count: int, seed: int = 0
+) -> tuple[Float[Tensor, " count"], Float[Tensor, " count"]]:
+    """Distance and mean squared error of `count` answers of every kind: -1, +1 or a
+    grey, with random probabilities.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    chances = torch.rand(count, 3, dtype=torch.float64, generator=generator) ** 2
+    chances = chances / chances.sum(1, keepdim=True)
+    grey = 2 * torch.rand(count, dtype=torch.float64, generator=generator) - 1
+    values = torch.stack([torch.ones_like(grey), -torch.ones_like(grey), grey], 1)
+    real = torch.tensor([w, 1 - w, 0.0], dtype=torch.float64)
+    mean, variance = 2 * w - 1, 4 * w * (1 - w)
+    return (chances - real).abs().sum(1) / 2, variance + (
+        chances * (values - mean).square()
+    ).sum(1)
+
+
+def tradeoff(weights: Sequence[float] = (0.5, 0.8), count: int = 300) -> Picture:
+    """What can be had on two points: squared error against the best judge's share of
+    right guesses, and many estimators.
+    """
+    figure = Figure(figsize=(7.4, 3.3), layout="constrained")
+    panels = figure.subplots(1, len(weights), squeeze=False, sharey=True)[0]
+    for ax, w in zip(panels, weights, strict=True):
+        _least_error_curve(ax, w)
+        _estimator_dots(ax, w, count)
+        _two_ends(ax)
+        ax.set(xlabel="best judge guesses right, %", xlim=(50, 100), ylim=(0.75, 2.75))
+        ax.set_title(f"w = {w:g}", fontsize=9)
+    panels[0].set_ylabel("squared error / V")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(),
+        fontsize=8,
+        loc="outside lower center",
+        ncols=5,
+        columnspacing=1.2,
+        handletextpad=0.5,
     )
-    ax = figure.subplots()
-    table = np.array([[scores[start, end] / unit for end in ends] for start in starts])
-    ax.imshow(np.log(table), cmap="Blues", aspect="auto")
-    for (row, column), value in np.ndenumerate(table):
-        ax.text(
-            column,
-            row,
-            f"{value:.1f}",
-            ha="center",
-            va="center",
-            fontsize=9,
-            color="white" if value > np.sqrt(table.min() * table.max()) else "black",
-        )
-    row, column = starts.index(best[0]), ends.index(best[1])
+    alt = (
+        "Two right answers, +1 with probability w ="
+        f" {' and '.join(f'{w:g}' for w in weights)}. Squared error over V against the"
+        " best judge's share of right guesses: the least error falls from 2 at 50 % to"
+        " 1 at 100 %, along a straight line where w = 0.5 and along a broken one"
+        " otherwise. Drawing a right answer sits at one end of it, the mean at the"
+        f" other, and {count} random estimators all lie on or above it."
+    )
+    return Picture(figure, alt)
+
+
+def _least_error_curve(ax: Axes, w: float) -> None:
+    """The least error over V, and below it what no answer reaches."""
+    distance = torch.linspace(0, 1, 101, dtype=torch.float64)
+    guessed = (1 + distance) / 2 * 100
+    curve = least_error(w, distance) / (4 * w * (1 - w))
+    ax.fill_between(
+        guessed, 0.75, curve, color=ORANGE, alpha=0.3, linewidth=0, label="out of reach"
+    )
+    ax.plot(guessed, curve, color=BLUE, label="least error (8.10)")
+
+
+def _estimator_dots(ax: Axes, w: float, count: int) -> None:
+    distance, error = estimators(w, count)
     ax.plot(
-        np.array([-1, 1, 1, -1, -1]) * 0.47 + column,
-        np.array([-1, -1, 1, 1, -1]) * 0.46 + row,
-        color=RED,
-        linewidth=2,
+        (1 + distance) / 2 * 100,
+        error / (4 * w * (1 - w)),
+        ".",
+        color=GREY,
+        markersize=3,
+        label=f"{count} estimators",
     )
-    ax.set(xlabel=r"end, $1-\alpha_T$", ylabel=r"start, $1-\alpha_1$")
-    ax.set_xticks(range(len(ends)), [f"{end:g}" for end in ends])
-    ax.set_yticks(range(len(starts)), [f"{start:g}" for start in starts])
-    alt = (
-        f"Table of the score for {len(starts)} starts and {len(ends)} ends. The lowest"
-        f" is at start {best[0]:g}, end {best[1]:g}, with a shallow valley around it;"
-        f" the highest is at start {max(scores, key=lambda pair: scores[pair])[0]:g},"
-        f" end {max(scores, key=lambda pair: scores[pair])[1]:g}."
-    )
-    return Picture(figure, alt)
 
 
-def gaussian_flow(
-    oracle: GaussianOracle,
-    y_t: Float[Tensor, "B d"],
-    gamma_t: Float[Tensor, ""],
-    gamma: Float[Tensor, ""],
-) -> Float[Tensor, "B d"]:
-    """Where the probability flow of Gaussian data carries y_t, from the level `gamma_t`
-    to `gamma`: c / sqrt(S) stays the same (tag 8.3).
-    """
-    along = (y_t.double() - gamma_t.sqrt() * oracle.mean) @ oracle.vectors
-    ratio = (gamma * oracle.values + 1 - gamma) / (
-        gamma_t * oracle.values + 1 - gamma_t
-    )
-    return gamma.sqrt() * oracle.mean + (along * ratio.sqrt()) @ oracle.vectors.T
-
-
-def flow_lines(
-    oracle: MixtureOracle, starts: Float[Tensor, " N"], calls: int
-) -> Picture:
-    """The probability flow of a one-dimensional mixture from each of `starts`, and
-    DDIM's path with `calls` calls beside it.
-    """
-    y_T = starts.double()[:, None]
-    fine = even_log_snr(400, 0.9999, 1e-3)
-    coarse = even_log_snr(calls, 0.99, 1e-3)
-    figure = Figure(figsize=(7.0, 3.0), layout="constrained")
-    ax = figure.subplots()
-    y = torch.linspace(-2.6, 2.6, 261, dtype=torch.float64)
-    levels = torch.linspace(-7, 9, 161, dtype=torch.float64).sigmoid()
-    density = torch.stack(
-        [
-            oracle.log_density(y[:, None], level.expand(len(y))).exp()
-            for level in levels
-        ],
-        1,
-    )
-    bands = (density.sqrt() * 6).round() / 6  # few greys: bands that a PNG stores well
-    ax.imshow(
-        bands.numpy(),
-        extent=(-7, 9, -2.6, 2.6),
-        origin="lower",
-        aspect="auto",
-        cmap="Greys",
-        vmax=2.2,
-        interpolation="nearest",
-    )
-    drawn: list[tuple[NoiseSchedule, str, str, Method, str]] = [
-        (fine, "-", BLUE, "multistep", "flow"),
-        (coarse, "o--", RED, "ddim", f"DDIM, {calls} calls"),
-    ]
-    for schedule, style, colour, method, label in drawn:
-        shape = tuple(y_T.shape)
-        steps = trajectory(oracle, y_T, schedule, shape, method=method, y_T=y_T)
-        path = torch.stack([step.y_t[:, 0] for step in steps])
-        # the clean end, where the log-SNR is infinite, stands at the right edge
-        levels = log_snr(schedule.gammas).clamp(max=9).flip(0)
-        lines = ax.plot(
-            levels.numpy(),
-            path.numpy(),
-            style,
-            color=colour,
-            linewidth=1.2,
-            markersize=3.5,
-            clip_on=False,
-        )
-        lines[0].set_label(label)
-    ax.set(
-        xlabel="log-SNR: noise on the left, clean numbers at the right edge",
-        ylabel=r"$y_t$",
-        xlim=(-7, 9),
-        ylim=(-2.6, 2.6),
-    )
-    ax.legend(fontsize=8, loc="upper right")
-    alt = (
-        f"Paths of {len(starts)} numbers from noise to data with {len(oracle.means)}"
-        " bumps, over the density of the noised data. The flow's lines never cross;"
-        f" they part and run into the bumps. DDIM's paths with {calls} calls are chains"
-        " of straight pieces that leave the lines where these bend."
-    )
-    return Picture(figure, alt)
-
-
-def error_orders(
-    steps: Sequence[int],
-    errors: Mapping[str, Sequence[float]],
-    orders: Mapping[str, float],
-) -> Picture:
-    """Error against the number of steps, both logarithmic, one line a method, its slope
-    beside it.
-    """
-    figure = Figure(figsize=(5.6, 3.0), layout="constrained")
-    ax = figure.subplots()
-    for (name, values), colour, marker in zip(
-        errors.items(), (ORANGE, GREEN, BLUE), "^Do", strict=False
+def _two_ends(ax: Axes) -> None:
+    """The two answers at the ends of the curve, drawn over the frame."""
+    for guessed, error, marker, colour, label in (
+        (50, 2, "s", GREEN, "draw a right answer"),
+        (100, 1, "D", RED, "return the mean"),
     ):
         ax.plot(
-            steps,
-            values,
-            marker=marker,
+            [guessed],
+            [error],
+            marker,
             color=colour,
-            label=f"{name}: order {orders[name]:.2f}",
-            markersize=5,
+            markersize=7,
+            label=label,
+            clip_on=False,
+            zorder=5,
         )
-    ax.set(
-        xscale="log",
-        yscale="log",
-        xlabel="T, number of calls",
-        ylabel="distance to the exact flow",
-    )
-    plain_ticks(ax, x=steps)
-    ax.grid(alpha=0.3)
-    ax.legend(fontsize=8)
-    slopes = " and ".join(
-        f"that of {name} with order {orders[name]:.2f}" for name in errors
-    )
-    return Picture(
-        figure,
-        f"Errors for {steps[0]} to {steps[-1]} calls are straight lines on logarithmic"
-        f" axes: {slopes} in 1/T.",
-    )
 
 
-def quality_by_calls(
-    rows: Sequence[Mapping[str, str | int | float]], calls: Sequence[int]
-) -> Picture:
-    """Edge distance and consistency against the number of calls, one line for each
-    method and list of levels.
+def counted(
+    x: Float[Tensor, "B C h w"], small: Float[Tensor, "N C h w"], sigma: float
+) -> Float[Tensor, "B N"]:
+    """p(picture n | x) where N pictures are all there are, equally likely, and x is one
+    of their small versions plus noise (tag 8.11).
     """
-    figure = Figure(figsize=(7.0, 3.4), layout="constrained")
-    axes = figure.subplots(1, 2)
-    shown = [row for row in rows if row["calls"] in calls]
-    for ax, (metric, ticks) in zip(axes, METRICS.items(), strict=True):
-        _metric_by_calls(ax, shown, metric)
-        ax.set(xscale="log", yscale="log", xlabel="network calls")
-        ax.set_title(f"{metric} (logarithmic)", fontsize=9)
-        plain_ticks(ax, calls, ticks)
-        ax.grid(alpha=0.3)
-    legend_above(figure, axes[0], columns=4)
-    best = {
-        call: min(
-            (row for row in shown if row["calls"] == call),
-            key=lambda row: float(row["edge distance"]),
-        )
-        for call in calls
-    }
-    lowest = "; ".join(
-        f"with {call} calls {METHODS[str(row['method'])][0]} on {row['levels']} levels"
-        for call, row in best.items()
+    return (
+        -torch.cdist(x.flatten(1).double(), small.flatten(1).double()).square()
+        / (2 * sigma**2)
+    ).softmax(1)
+
+
+def mean_of_k(
+    counts: Sequence[int], errors: Sequence[float], sharp: Sequence[float], rival: float
+) -> Picture:
+    """Left: squared error of the mean of K samples over that of endlessly many, beside
+    1 + 1/K, and that of a rival. Right: sharpness, originals being 1.
+    """
+    figure = Figure(figsize=(7.2, 2.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    K = torch.linspace(1, max(counts), 100)
+    left.plot(K, 1 + 1 / K, color=BLUE, label="1 + 1/K, an exact sampler")
+    left.plot(counts, errors, "o", color=RED, label="measured")
+    left.axhline(rival, color=GREY, linewidth=1, linestyle=":")
+    left.text(
+        max(counts),
+        rival + 0.02,
+        "regression",
+        ha="right",
+        va="bottom",
+        fontsize=8,
+        color=GREY,
     )
+    left.set(
+        xlabel="K, samples in the mean",
+        ylabel="squared error / A",
+        xticks=list(counts),
+        ylim=(min(rival, 1) - 0.12, 2.1),
+    )
+    left.legend(fontsize=8)
+    right.plot(counts, [100 * share for share in sharp], "o-", color=GREEN)
+    right.axhline(100, color=GREY, linewidth=1, linestyle=":")
+    right.text(
+        max(counts), 100.2, "originals", ha="right", va="bottom", fontsize=8, color=GREY
+    )
+    right.set(
+        xlabel="K, samples in the mean",
+        ylabel="sharpness, % of originals",
+        xticks=list(counts),
+    )
+    right.set_ylim(right.get_ylim()[0], 102)
     alt = (
-        "Edge distance and consistency of four methods on two lists of levels, for"
-        f" {calls[0]} to {calls[-1]} calls. Lowest in edge distance: {lowest}. On even"
-        " levels DDIM comes down and the multistep solver goes up until they meet."
+        f"The mean of K samples, K from {counts[0]} to {counts[-1]}. Its squared error,"
+        " over that of endlessly many, falls near the curve 1 + 1/K, from about"
+        f" {errors[0]:.1f} to about {errors[-1]:.1f}; the regression network lies at"
+        f" about {rival:.1f}. Its sharpness falls too, from {100 * sharp[0]:.0f} % to"
+        f" {100 * sharp[-1]:.0f} % of that of the originals."
     )
     return Picture(figure, alt)
 
 
-def _metric_by_calls(
-    ax: Axes, rows: Sequence[Mapping[str, str | int | float]], metric: str
-) -> None:
-    """One line for each method, in its colour, and list of levels, in its style."""
-    for method, (label, colour, marker) in METHODS.items():
-        for levels, style in LEVELS.items():
-            line = [
-                row
-                for row in rows
-                if row["method"] == method and row["levels"] == levels
-            ]
-            ax.plot(
-                [row["calls"] for row in line],
-                [row[metric] for row in line],
-                style,
-                marker=marker,
-                color=colour,
-                markersize=4,
-                label=f"{label}, {levels}",
-            )
+def alternatives(
+    x: Float[Tensor, "1 C h w"],
+    left: Float[Tensor, "1 C H W"],
+    right: Float[Tensor, "1 C H W"],
+    names: tuple[str, str],
+    alt: str,
+) -> Picture:
+    """Two pictures of one x, and x between them with its pixels enlarged."""
+    scale = left.shape[-1] // x.shape[-1]
+    middle = x.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
+    return image_rows(
+        [("", torch.cat([left, middle, right]))],
+        alt,
+        [names[0], "given x", names[1]],
+        side=1.7,
+    )

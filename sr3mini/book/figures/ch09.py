@@ -1,252 +1,354 @@
-"""Figures of chapter 9: pictures spoilt equally, the trade-off on two points, the mean
-of K samples, two alternatives.
+"""Figures of chapter 9: a head start, what a training costs, watches over and
+survives, and the full run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+from PIL import Image
 from torch import Tensor
 
-from .base import BLUE, GREEN, GREY, ORANGE, RED, Picture, image_rows
+from ...schedule import log_snr
+from ...training.plan import Plan
+from .base import BLUE, DPI, GREEN, GREY, ORANGE, RED, Picture
+
+BETA_1, BETA_2 = 0.9, 0.999  # of Adam: how much of its two averages a step keeps
+SKY, YELLOW, PINK = "#56B4E9", "#F0E442", "#CC79A7"
+PARTS = {
+    "weights": BLUE,
+    "average": SKY,
+    "optimizer": GREEN,
+    "gradients": YELLOW,
+    "gradients for DDP": PINK,
+    "gathered": GREY,
+    "activations": ORANGE,
+}
 
 
-def blur(
-    y: Float[Tensor, "B C H W"], sigma: Float[Tensor, " B"]
-) -> Float[Tensor, "B C H W"]:
-    """Each picture blurred by its own Gaussian of `sigma` > 0 pixels; beyond the edge
-    lies white.
+def rotation(
+    gamma: Float[Tensor, "..."], s: float
+) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
+    """cos and sin of the angle by which detail and noise are turned at level gamma:
+    sqrt(gamma) s and sqrt(1 - gamma), over the root of v (tag 9.3).
     """
-    place = torch.arange(-8, 9).to(y)
-    bell = (-place.square() / (2 * sigma[:, None].to(y).square())).exp()
-    # (B C, 17)
-    bell = (bell / bell.sum(1, keepdim=True)).repeat_interleave(y.shape[1], 0)
-    # (1, B C, H + 16, W + 16)
-    flat = torch.nn.functional.pad(y, (8, 8, 8, 8), value=1.0).flatten(0, 1)[None]
-    across = torch.nn.functional.conv2d(flat, bell[:, None, None], groups=len(bell))
-    return torch.nn.functional.conv2d(
-        across, bell[:, None, :, None], groups=len(bell)
-    ).reshape(y.shape)
+    v = gamma * s**2 + 1 - gamma
+    return gamma.sqrt() * s / v.sqrt(), ((1 - gamma) / v).sqrt()
 
 
-def spoilt(
-    y: Float[Tensor, "B C H W"], seed: int = 0
-) -> dict[str, Float[Tensor, "B C H W"]]:
-    """Four ways to spoil a picture, each with the same squared error as moving it one
-    pixel to the right: their PSNR is equal.
+def error_in_picture(gamma: Float[Tensor, "..."], s: float) -> Float[Tensor, "..."]:
+    """How far an error 1 of the U-Net moves the guessed picture: s sin(phi) with a head
+    start of s > 0, sqrt((1 - gamma) / gamma) without, s = 0 (tag 9.4).
     """
-    shifted = torch.roll(y, 1, -1)
-    wanted = (shifted - y).square().flatten(1).mean(1)
-    noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(seed)).to(y)
-    ways: dict[str, Callable[[Tensor], Tensor]] = {
-        "blurred": lambda strength: blur(y, 0.01 + 8 * strength),
-        "noisy": (
-            lambda strength: (y + 4 * strength[:, None, None, None] * noise).clamp(
-                -1, 1
-            )
-        ),
-        "faded": lambda strength: y * (1 - strength)[:, None, None, None],
-    }
-    return {
-        "shifted": shifted,
-        **{name: _as_far(way, y, wanted) for name, way in ways.items()},
-    }
+    return s * rotation(gamma, s)[1] if s > 0 else ((1 - gamma) / gamma).sqrt()
 
 
-def _as_far(way: Callable[[Tensor], Tensor], y: Tensor, wanted: Tensor) -> Tensor:
-    """The strength in [0, 1] of each picture at which its squared error is `wanted`, by
-    halving the interval 30 times.
+def spike_jump(c: float) -> float:
+    """How many learning rates Adam moves a weight by one gradient that is c times as
+    large as usual (tag 9.10).
     """
-    low, high = torch.zeros_like(wanted), torch.ones_like(wanted)
-    for _ in range(30):
-        middle = (low + high) / 2
-        weak = (way(middle) - y).square().flatten(1).mean(1) < wanted
-        low, high = torch.where(weak, middle, low), torch.where(weak, high, middle)
-    return way(high)
+    return c / math.sqrt(1 + (1 - BETA_2) * (c**2 - 1))
 
 
-def least_error(w: float, distance: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """The lowest mean squared error of an answer that the best judge recognises with
-    probability (1 + distance)/2 (tag 9.10).
-
-    The right answers to x are +1 with probability `w` >= 1/2 and -1 with 1 - w;
-    `distance` of the two laws, in [0, 1] (tag 9.9).
+def spike_memory(c: float) -> float:
+    """For how many steps after it Adam's steps stay below half of their usual size; 0
+    if they never do (tag 9.11).
     """
-    variance = 4 * w * (1 - w)
-    return variance + torch.maximum(
-        variance - 4 * w * w * distance, 4 * (1 - w) ** 2 * (1 - distance)
+    return max(
+        0.0, math.log(max(1.0, (1 - BETA_2) * (c**2 - 1) / 3)) / -math.log(BETA_2)
     )
 
 
-def estimators(
-    w: float, count: int, seed: int = 0
-) -> tuple[Float[Tensor, " count"], Float[Tensor, " count"]]:
-    """Distance and mean squared error of `count` answers of every kind: -1, +1 or a
-    grey, with random probabilities.
+def head_start(s: float) -> Picture:
+    """Left: the squares of `rotation` over the level. Right: what an error 1 of the
+    U-Net does to the guessed picture, with the head start and without.
     """
-    generator = torch.Generator().manual_seed(seed)
-    chances = torch.rand(count, 3, dtype=torch.float64, generator=generator) ** 2
-    chances = chances / chances.sum(1, keepdim=True)
-    grey = 2 * torch.rand(count, dtype=torch.float64, generator=generator) - 1
-    values = torch.stack([torch.ones_like(grey), -torch.ones_like(grey), grey], 1)
-    real = torch.tensor([w, 1 - w, 0.0], dtype=torch.float64)
-    mean, variance = 2 * w - 1, 4 * w * (1 - w)
-    return (chances - real).abs().sum(1) / 2, variance + (
-        chances * (values - mean).square()
-    ).sum(1)
-
-
-def tradeoff(weights: Sequence[float] = (0.5, 0.8), count: int = 300) -> Picture:
-    """What can be had on two points: squared error against the best judge's share of
-    right guesses, and many estimators.
-    """
-    figure = Figure(figsize=(7.4, 3.3), layout="constrained")
-    panels = figure.subplots(1, len(weights), squeeze=False, sharey=True)[0]
-    for ax, w in zip(panels, weights, strict=True):
-        _least_error_curve(ax, w)
-        _estimator_dots(ax, w, count)
-        _two_ends(ax)
-        ax.set(xlabel="best judge guesses right, %", xlim=(50, 100), ylim=(0.75, 2.75))
-        ax.set_title(f"w = {w:g}", fontsize=9)
-    panels[0].set_ylabel("squared error / V")
-    figure.legend(
-        *panels[0].get_legend_handles_labels(),
-        fontsize=8,
-        loc="outside lower center",
-        ncols=5,
-        columnspacing=1.2,
-        handletextpad=0.5,
-    )
-    alt = (
-        "Two right answers, +1 with probability w ="
-        f" {' and '.join(f'{w:g}' for w in weights)}. Squared error over V against the"
-        " best judge's share of right guesses: the least error falls from 2 at 50 % to"
-        " 1 at 100 %, along a straight line where w = 0.5 and along a broken one"
-        " otherwise. Drawing a right answer sits at one end of it, the mean at the"
-        f" other, and {count} random estimators all lie on or above it."
-    )
-    return Picture(figure, alt)
-
-
-def _least_error_curve(ax: Axes, w: float) -> None:
-    """The least error over V, and below it what no answer reaches."""
-    distance = torch.linspace(0, 1, 101, dtype=torch.float64)
-    guessed = (1 + distance) / 2 * 100
-    curve = least_error(w, distance) / (4 * w * (1 - w))
-    ax.fill_between(
-        guessed, 0.75, curve, color=ORANGE, alpha=0.3, linewidth=0, label="out of reach"
-    )
-    ax.plot(guessed, curve, color=BLUE, label="least error (9.10)")
-
-
-def _estimator_dots(ax: Axes, w: float, count: int) -> None:
-    distance, error = estimators(w, count)
-    ax.plot(
-        (1 + distance) / 2 * 100,
-        error / (4 * w * (1 - w)),
-        ".",
-        color=GREY,
-        markersize=3,
-        label=f"{count} estimators",
-    )
-
-
-def _two_ends(ax: Axes) -> None:
-    """The two answers at the ends of the curve, drawn over the frame."""
-    for guessed, error, marker, colour, label in (
-        (50, 2, "s", GREEN, "draw a right answer"),
-        (100, 1, "D", RED, "return the mean"),
-    ):
-        ax.plot(
-            [guessed],
-            [error],
-            marker,
-            color=colour,
-            markersize=7,
-            label=label,
-            clip_on=False,
-            zorder=5,
-        )
-
-
-def counted(
-    x: Float[Tensor, "B C h w"], small: Float[Tensor, "N C h w"], sigma: float
-) -> Float[Tensor, "B N"]:
-    """p(picture n | x) where N pictures are all there are, equally likely, and x is one
-    of their small versions plus noise (tag 9.11).
-    """
-    return (
-        -torch.cdist(x.flatten(1).double(), small.flatten(1).double()).square()
-        / (2 * sigma**2)
-    ).softmax(1)
-
-
-def mean_of_k(
-    counts: Sequence[int], errors: Sequence[float], sharp: Sequence[float], rival: float
-) -> Picture:
-    """Left: squared error of the mean of K samples over that of endlessly many, beside
-    1 + 1/K, and that of a rival. Right: sharpness, originals being 1.
-    """
-    figure = Figure(figsize=(7.2, 2.8), layout="constrained")
+    gammas = torch.linspace(-10, 12, 221, dtype=torch.float64).sigmoid()
+    level = log_snr(gammas)
+    cos, sin = rotation(gammas, s)
+    figure = Figure(figsize=(7.4, 2.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    K = torch.linspace(1, max(counts), 100)
-    left.plot(K, 1 + 1 / K, color=BLUE, label="1 + 1/K, an exact sampler")
-    left.plot(counts, errors, "o", color=RED, label="measured")
-    left.axhline(rival, color=GREY, linewidth=1, linestyle=":")
-    left.text(
-        max(counts),
-        rival + 0.02,
-        "regression",
-        ha="right",
-        va="bottom",
-        fontsize=8,
-        color=GREY,
+    left.plot(
+        level,
+        sin.square(),
+        color=ORANGE,
+        label=r"$\sin^2\varphi$: of $-\rho$, the detail",
+    )
+    left.plot(
+        level,
+        cos.square(),
+        color=BLUE,
+        linestyle="--",
+        label=r"$\cos^2\varphi$: of $\epsilon$, the noise",
     )
     left.set(
-        xlabel="K, samples in the mean",
-        ylabel="squared error / A",
-        xticks=list(counts),
-        ylim=(min(rival, 1) - 0.12, 2.1),
+        xlabel="log-SNR: noise on the left",
+        ylabel="share of what F is asked for",
+        ylim=(-0.03, 1.3),
     )
-    left.legend(fontsize=8)
-    right.plot(counts, [100 * share for share in sharp], "o-", color=GREEN)
-    right.axhline(100, color=GREY, linewidth=1, linestyle=":")
-    right.text(
-        max(counts), 100.2, "originals", ha="right", va="bottom", fontsize=8, color=GREY
-    )
+    left.legend(fontsize=8, loc="upper center")
+    plain, started = error_in_picture(gammas, 0.0), error_in_picture(gammas, s)
+    right.plot(level, plain, color=RED, linestyle="--", label="plain start")
+    right.plot(level, started, color=GREEN, label=f"head start, s = {s:g}")
     right.set(
-        xlabel="K, samples in the mean",
-        ylabel="sharpness, % of originals",
-        xticks=list(counts),
+        xlabel="log-SNR: noise on the left",
+        ylabel=r"error of $\hat y_0$ (logarithmic)",
+        yscale="log",
     )
-    right.set_ylim(right.get_ylim()[0], 102)
+    right.legend(fontsize=8)
     alt = (
-        f"The mean of K samples, K from {counts[0]} to {counts[-1]}. Its squared error,"
-        " over that of endlessly many, falls near the curve 1 + 1/K, from about"
-        f" {errors[0]:.1f} to about {errors[-1]:.1f}; the regression network lies at"
-        f" about {rival:.1f}. Its sharpness falls too, from {100 * sharp[0]:.0f} % to"
-        f" {100 * sharp[-1]:.0f} % of that of the originals."
+        "Left: where the picture is all noise, the U-Net is asked for the detail, and"
+        " where it is almost clean, for the noise; in between for both. Right: an"
+        f" error of 1 moves the guessed picture by up to {plain[0].item():.0f} with the"
+        " plain start, more the noisier it is, and by at most"
+        f" {started.max().item():.2f} with the head start."
     )
     return Picture(figure, alt)
 
 
-def alternatives(
-    x: Float[Tensor, "1 C h w"],
-    left: Float[Tensor, "1 C H W"],
-    right: Float[Tensor, "1 C H W"],
-    names: tuple[str, str],
-    alt: str,
+def watched(
+    logs: Mapping[str, Sequence[Mapping[str, float]]], lines: Mapping[str, float]
 ) -> Picture:
-    """Two pictures of one x, and x between them with its pixels enlarged."""
-    scale = left.shape[-1] // x.shape[-1]
-    middle = x.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
-    return image_rows(
-        [("", torch.cat([left, middle, right]))],
-        alt,
-        [names[0], "given x", names[1]],
-        side=1.7,
+    """The loss in the metrics.jsonl of trainings, on a logarithmic axis, and named
+    values as horizontal lines.
+    """
+    figure = Figure(figsize=(7.2, 3.0), layout="constrained")
+    ax = figure.subplots()
+    for colour, marker, (name, log) in zip(
+        (RED, BLUE, GREEN), "so^", logs.items(), strict=False
+    ):
+        ax.plot(
+            [row["step"] for row in log],
+            [row["loss"] for row in log],
+            marker + "-",
+            color=colour,
+            markersize=4,
+            label=name,
+        )
+    for style, (name, value) in zip(("--", ":"), lines.items(), strict=False):
+        ax.axhline(
+            value,
+            color=GREY,
+            linestyle=style,
+            linewidth=1.1,
+            label=f"{name}: {value:.2g}",
+        )
+    ax.set(
+        xlabel="training step",
+        ylabel="loss, mean of 20 steps",
+        yscale="log",
+        ylim=(None, 4 * max(lines.values())),
     )
+    ax.legend(fontsize=8, ncols=2, loc="upper right")
+    ends = "; ".join(
+        f"{name} ends at {log[-1]['loss']:.2g}" for name, log in logs.items()
+    )
+    named = ", ".join(f"{name} at {value:.2g}" for name, value in lines.items())
+    return Picture(
+        figure,
+        f"The loss of {len(logs)} trainings over their steps, on a logarithmic axis,"
+        f" with lines for {named}: {ends}.",
+    )
+
+
+def spikes(losses: Mapping[str, Sequence[float]], at: int, window: int = 50) -> Picture:
+    """Losses of trainings that meet one spoilt batch at step `at`: means of `window`
+    steps before and after it, the batch itself left out.
+    """
+    figure = Figure(figsize=(7.2, 3.0), layout="constrained")
+    ax = figure.subplots()
+    late = {}
+    for colour, style, (name, values) in zip(
+        (RED, BLUE, GREEN), ("-", "-", "--"), losses.items(), strict=False
+    ):
+        kept = torch.tensor(values, dtype=torch.float64)
+        for part, start in ((kept[:at], 0), (kept[at + 1 :], at + 1)):
+            means = part[: len(part) // window * window].reshape(-1, window).mean(1)
+            middles = start + window * (torch.arange(len(means)) + 0.5)
+            ax.plot(
+                middles,
+                means,
+                style,
+                marker=".",
+                color=colour,
+                linewidth=1.4,
+                label=name if start == 0 else None,
+            )
+        late[name] = kept[-4 * window :].mean().item()
+    ax.axvline(at, color=GREY, linewidth=1, linestyle=":", label="the spoilt batch")
+    ax.set(xlabel="training step", ylabel=f"loss, means of {window} steps")
+    _logarithmic(ax)
+    ax.legend(fontsize=8)
+    best = min(late.values())
+    ends = "; ".join(
+        f"{name}, {value / best:.2f} times the lowest" for name, value in late.items()
+    )
+    return Picture(
+        figure,
+        f"The loss of {len(losses)} trainings on a logarithmic axis; at step {at} there"
+        f" is a spoilt batch. At the end: {ends}.",
+    )
+
+
+def memory_bar(cost: Plan) -> Picture:
+    """What lies in the memory of one device at its fullest moment, part by part,
+    against the memory there is; the time in the line above.
+    """
+    figure = Figure(figsize=(7.0, 1.75))  # margins by hand: a slider draws this
+    ax = figure.add_axes((0.03, 0.27, 0.94, 0.28))
+    left, gb = 0.0, 1e9
+    for name, size in cost.memory.items():
+        if size > 0:
+            ax.barh(
+                0,
+                size / gb,
+                left=left,
+                color=PARTS[name],
+                edgecolor="white",
+                linewidth=0.5,
+                label=name,
+            )
+            left += size / gb
+    ax.axvline(cost.room / gb, color="black", linewidth=2)
+    ax.set(
+        yticks=[],
+        xlim=(0, 1.04 * max(left, cost.room / gb)),
+        xlabel="GB on each device; the black line is what can be used",
+    )
+    ax.xaxis.label.set_fontsize(8.5)
+    ax.tick_params(labelsize=8)
+    ax.spines[["left", "top", "right"]].set_visible(False)
+    place: dict[str, Any] = {
+        "loc": "upper left",
+        "bbox_to_anchor": (0.02, 0.85),
+        "ncols": 6,
+        "columnspacing": 1,
+        "handlelength": 1,
+        "handletextpad": 0.4,
+    }
+    figure.legend(*ax.get_legend_handles_labels(), fontsize=8, frameon=False, **place)
+    verdict, colour = ("fits", "black") if cost.fits else ("does not fit", RED)
+    headline = (
+        f"{cost.preset.name}, {cost.gpus} × {cost.kind}, {cost.batch} pictures at a"
+        f" time: {readable_hours(cost.hours)}, {verdict}"
+    )
+    figure.text(0.03, 0.88, headline, fontsize=9.5, weight="bold", color=colour)
+    largest = max(cost.memory, key=lambda name: cost.memory[name])
+    alt = (
+        f"Training {cost.preset.name} on {cost.gpus} {cost.kind}, {cost.batch} pictures"
+        f" at a time on each: {readable_hours(cost.hours)}. A bar of"
+        f" {rounded(cost.bytes / gb)} GB, most of it {largest}, against"
+        f" {rounded(cost.room / gb)} GB that can be used: it {verdict}."
+    )
+    return Picture(figure, alt)
+
+
+def readable_hours(hours: float) -> str:
+    """A time to two digits that count, in hours, days or years."""
+    unit, size = next(
+        (unit, size)
+        for unit, size in (("years", 24 * 365), ("days", 24), ("hours", 1))
+        if hours >= 2 * size or size == 1
+    )
+    return f"{rounded(hours / size)} {unit}"
+
+
+def rounded(value: float) -> str:
+    """To two digits that count, without an exponent: 313 -> 310, 4.58 -> 4.6."""
+    return f"{float(f'{value:.2g}'):,.10g}"
+
+
+def full_run(run: Mapping[str, Any]) -> Picture:
+    """The loss of a stored training over its steps, on logarithmic axes: `run["log"]` =
+    [[step, mean of the last losses, seconds], ...].
+    """
+    steps, losses, seconds = (
+        [float(row[column]) for row in run["log"] if row[0] > 0] for column in range(3)
+    )
+    figure = Figure(figsize=(7.2, 2.9), layout="constrained")
+    ax = figure.subplots()
+    ax.plot(steps, losses, color=BLUE, linewidth=1.5)
+    ax.set(xlabel="training step", ylabel="loss, mean of 200 steps", xscale="log")
+    _logarithmic(ax)
+    ax.grid(color="#dddddd", linewidth=0.6)
+    alt = (
+        f"The loss of a training of {steps[-1]:,.0f} steps and {seconds[-1] / 60:.0f}"
+        f" minutes, on logarithmic axes: from {losses[0]:.2g} at step {steps[0]:,.0f}"
+        f" it falls to {_at_half(steps, losses):.2g} half-way and {losses[-1]:.2g} at"
+        " the end."
+    )
+    peak, at = max(
+        (loss, step)
+        for step, loss in zip(steps, losses, strict=True)
+        if step >= steps[-1] / 10
+    )
+    if peak > 1.5 * _at_half(steps, losses):
+        alt += f" On the way it jumps to {peak:.2g} at step {at:,.0f} and comes back."
+    return Picture(figure, alt)
+
+
+def _logarithmic(ax: Axes) -> None:
+    """A logarithmic vertical axis of less than two decades, with plain numbers."""
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    ticks = [
+        value
+        for value in (
+            0.01,
+            0.015,
+            0.02,
+            0.03,
+            0.05,
+            0.07,
+            0.1,
+            0.15,
+            0.2,
+            0.3,
+            0.5,
+            0.7,
+            1.0,
+        )
+        if low <= value <= high
+    ]
+    ax.set_yticks(ticks, [f"{value:g}" for value in ticks])
+    ax.yaxis.set_minor_locator(NullLocator())
+
+
+def _at_half(steps: Sequence[float], losses: Sequence[float]) -> float:
+    return next(
+        loss for step, loss in zip(steps, losses, strict=True) if step >= steps[-1] / 2
+    )
+
+
+def stored(path: str | Path, alt: str, width: float = 7.4) -> Picture:
+    """A picture file in a figure `width` inches wide; one that is smaller keeps its
+    pixels.
+    """
+    with Image.open(path) as opened:
+        # 64 values a colour: the eye sees no difference, and the file is smaller
+        pixels = np.asarray(opened.convert("RGB")) & 0xFC
+    height, across = pixels.shape[:2]
+    # a whole number of dots a pixel where it is small
+    inches = min(width, across * max(1, int(width * DPI) // across) / DPI)
+    high, edge = inches * height / across, 0.02
+    figure = Figure(figsize=(inches + 2 * edge, high + 2 * edge))
+    ax = figure.add_axes(
+        (
+            edge / (inches + 2 * edge),
+            edge / (high + 2 * edge),
+            inches / (inches + 2 * edge),
+            high / (high + 2 * edge),
+        )
+    )
+    ax.imshow(pixels, interpolation="antialiased", aspect="auto")
+    ax.axis("off")
+    return Picture(figure, alt)

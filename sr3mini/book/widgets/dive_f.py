@@ -1,4 +1,4 @@
-"""Chapter 10's slider."""
+"""Deep dive F's slider."""
 
 from __future__ import annotations
 

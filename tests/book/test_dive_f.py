@@ -1,4 +1,4 @@
-"""Equations of chapter 10 that are not the job of one room."""
+"""Equations of deep dive F that are not the job of one room."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCHEDULE = NoiseSchedule.linear(5, 0.1, 0.7)
 def test_a_step_multiplies_a_deviation_by_root_alpha_and_the_ratio_of_the_variances(
     t: int, variance: float
 ) -> None:
-    """(10.4): two y_t that are 1 apart are this far apart after the step, under both
+    """(F.4): two y_t that are 1 apart are this far apart after the step, under both
     rules.
     """
     oracle, alpha, gamma, before = (
@@ -45,7 +45,7 @@ def test_a_step_multiplies_a_deviation_by_root_alpha_and_the_ratio_of_the_varian
 
 @pytest.mark.parametrize("s", [0.05, 0.2])
 def test_clipped_noise_darkens_white_by_one_over_the_root_of_two_pi(s: float) -> None:
-    """(10.6): the cast of a white page with noise s, as it is shown; the noise has the
+    """(F.6): the cast of a white page with noise s, as it is shown; the noise has the
     grain s.
     """
     page = torch.ones(1, 1, 512, 512)
@@ -59,7 +59,7 @@ def test_clipped_noise_darkens_white_by_one_over_the_root_of_two_pi(s: float) ->
 
 
 def test_a_picture_of_something_else_has_the_consistency_of_10_3() -> None:
-    """What a model that ignores x reaches: 1e5 times (10.3) for small pictures, over
+    """What a model that ignores x reaches: 1e5 times (F.3) for small pictures, over
     4, by going through all pairs of y and x.
     """
     y = randn(6, 1, 16, 16)

@@ -1,4 +1,4 @@
-"""Exercises of chapter 10."""
+"""Exercises of deep dive F."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _last_noise(y: Tensor, again: Tensor) -> Tensor:
 
 
 EXERCISES: dict[str, Exercise] = {
-    "10.1": Exercise(
+    "F.1": Exercise(
         function="condition_ratio",
         inputs=(_Y, _X),
         right=_ratio,
@@ -93,7 +93,7 @@ EXERCISES: dict[str, Exercise] = {
             ),
         },
     ),
-    "10.2": Exercise(
+    "F.2": Exercise(
         function="least_change",
         inputs=(_FEATURES,),
         right=_told_apart(lambda change: change.amax(2).amin(1)),
@@ -127,7 +127,7 @@ EXERCISES: dict[str, Exercise] = {
             ): lambda features: features.diff(dim=2).abs().amax(2).amin(1),
         },
     ),
-    "10.3": Exercise(
+    "F.3": Exercise(
         function="last_noise",
         inputs=(_CLEAN + _NOISES[0], _CLEAN + _NOISES[1]),
         right=_last_noise,

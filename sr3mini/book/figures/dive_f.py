@@ -1,4 +1,4 @@
-"""Figures of chapter 10: faults made on purpose, and what they look like."""
+"""Figures of deep dive F: faults made on purpose, and what they look like."""
 
 from __future__ import annotations
 

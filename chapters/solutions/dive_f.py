@@ -1,10 +1,10 @@
-"""Solutions of chapter 10."""
+"""Solutions of deep dive F."""
 
 from sr3mini import downsample
 
 
 def condition_ratio(y, x):
-    """Exercise 10.1: the error against its own x over the error against its
+    """Exercise F.1: the error against its own x over the error against its
     neighbour's; near 0 if x is obeyed, near 1 if not.
     """
     small = downsample(y, 4)
@@ -14,7 +14,7 @@ def condition_ratio(y, x):
 
 
 def least_change(features):
-    """Exercise 10.2: of each pair of neighbours the feature that changes most, and of
+    """Exercise F.2: of each pair of neighbours the feature that changes most, and of
     the pairs the worst.
     """
     change = (features[:, 1:] - features[:, :-1]).abs()
@@ -22,7 +22,7 @@ def least_change(features):
 
 
 def last_noise(y, again):
-    """Exercise 10.3: what both share drops out; the difference of two noises has twice
+    """Exercise F.3: what both share drops out; the difference of two noises has twice
     the variance of one.
     """
     return ((y - again).square().mean(dim=(1, 2, 3)) / 2).sqrt()
