@@ -19,6 +19,9 @@ from .prepare import prepare
 from .train import train
 from .upscale import upscale
 
+REFUSALS = (ValueError, OSError, FloatingPointError, KeyError, ImportError, MemoryError)
+LONGEST = 1500  # characters of a sentence
+
 VERBS: dict[str, Callable[..., Any]] = {
     "prepare": prepare,
     "plan": plan,
@@ -37,6 +40,9 @@ for (
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of `sr3mini`."""
+    for stream in (sys.stdout, sys.stderr):
+        # names that a console cannot print, as Windows's of cp1252: their codes instead
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
@@ -46,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
                 args=arguments,
                 config=(tyro.conf.OmitArgPrefixes,),
             )
-    except (ValueError, OSError, FloatingPointError, KeyError, ImportError) as error:
+    except REFUSALS as error:
         print(f"sr3mini: {_sentence(error)}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
@@ -57,13 +63,27 @@ def main(arguments: list[str] | None = None) -> None:
 def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror is not None:
         where = "" if error.filename is None else f"{error.filename}: "
-        return where + error.strerror
+        return _plain(where + error.strerror)
     if isinstance(error, ImportError):
         advice = "; install what this needs with pip install 'sr3mini[book,train]'"
-        return str(error) + ("" if "pip install" in str(error) else advice)
-    return " ".join(str(error.args[0]).split()) if error.args else type(error).__name__
+        return _plain(str(error) + ("" if "pip install" in str(error) else advice))
+    own = isinstance(error, KeyError) and error.args  # whose str() has quotes around it
+    said = str(error.args[0] if own else error)
+    return _plain(said) or type(error).__name__
+
+
+def _plain(said: str) -> str:
+    """One line without control characters, which the names of files may hold, and with
+    its middle left out where somebody's text made it long.
+    """
+    line = " ".join(said.split())
+    line = "".join(
+        c if c.isprintable() or "\ud800" <= c <= "\udfff" else repr(c)[1:-1]
+        for c in line
+    )
+    return line if len(line) <= LONGEST else f"{line[:900]} [...] {line[-500:]}"
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     # on a line of its own, not behind a progress bar
-    tqdm.write(f"sr3mini: {message}", file=sys.stderr)
+    tqdm.write(f"sr3mini: {_plain(str(message))}", file=sys.stderr)

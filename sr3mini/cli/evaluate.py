@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -50,8 +51,12 @@ class EvaluateOptions:
     # channel, instead of --data.
     references: Path | None = None
     # a folder of results for these references, paired by name: cat.png, cat_x4.png,
-    # cat_sr.png or the samples cat_x4_1.png, cat_x4_2.png.
+    # cat_sr.png or the samples cat_x4_1.png, cat_x4_2.png; several marks are several
+    # rows.
     results: Path | None = None
+    # what the names of --results have behind those of their references, and no others:
+    # _SwinIR for cat_SwinIR.png.
+    suffix: str | None = None
     # also measure bicubic: references cropped to a multiple of this factor, shrunk,
     # rounded to 8 bits and enlarged.
     bicubic: int | None = None
@@ -90,7 +95,7 @@ def evaluate(wish: Fields = USUAL) -> None:
     from ..evaluation.report import to_csv, to_markdown
     from ..evaluation.samples import alphabet_legibility
     from ..evaluation.table import format_table
-    from ..files.writing import write_text
+    from ..files.writing import save_picture, write_text
 
     _check(wish)
     # before the long part, so that a wrong path or a missing package costs nothing
@@ -109,7 +114,7 @@ def evaluate(wish: Fields = USUAL) -> None:
         wish = replace(wish, count=total)
     else:
         cases, total, about = _of_references(f, wish, wish.references)
-    _measure(comparison, cases, total, wish.sheet)
+    sheet = _measure(comparison, cases, total, wish.sheet is not None)
     table = comparison.means()
     if f is not None and wish.references is None and wish.data == "glyphs":
         read = alphabet_legibility(f, steps=wish.steps, samples=wish.samples or 1)
@@ -119,14 +124,30 @@ def evaluate(wish: Fields = USUAL) -> None:
     about, line = about + _told(f, wish), _command(wish)
     print(about)
     print(format_table(table))
-    figures = json.dumps({**known, "evaluated": line, "metrics": table}, indent=2)
-    for path, text in (
-        (wish.out, figures + "\n"),
-        (wish.csv, to_csv(comparison.rows, table)),
-        (wish.markdown, to_markdown(table, f"{about}: `{line}`")),
-    ):
-        if path is not None:
-            write_text(text, path)
+    figures = {**known, "evaluated": line, "metrics": table}
+    texts = {
+        wish.out: json.dumps(figures, indent=2, allow_nan=False) + "\n",
+        wish.csv: to_csv(comparison.rows, table),
+        wish.markdown: to_markdown(table, f"{about}: `{line}`"),
+    }
+    writes = [partial(write_text, text, path) for path, text in texts.items() if path]
+    if wish.sheet is not None and sheet is not None:
+        writes.append(partial(save_picture, sheet, wish.sheet))
+    _one_after_another(writes)
+    if missing := total - len({row.picture for row in comparison.rows}):
+        raise ValueError(f"{missing} of {total} pictures could not be measured")
+
+
+def _one_after_another(writes: list[Callable[[], None]]) -> None:
+    """Every file that can be written; OSError, at the end, where one could not."""
+    failed = []
+    for write in writes:
+        try:
+            write()
+        except OSError as error:
+            failed.append(str(error))
+    if failed:
+        raise OSError("; ".join(failed))
 
 
 def _check(wish: EvaluateOptions) -> None:
@@ -137,6 +158,8 @@ def _check(wish: EvaluateOptions) -> None:
     between("seed", wish.seed, 0)
     between("border", wish.border, 0)
     compared = wish.results is not None or wish.bicubic is not None
+    if wish.suffix is not None and wish.results is None:
+        raise ValueError("--suffix is of results: name the folder of --results too")
     if wish.references is None:
         if compared:
             raise ValueError(
@@ -229,7 +252,7 @@ def _of_references(f: Network | None, wish: EvaluateOptions, references: Path) -
             f"bicubic by {wish.bicubic} cannot be compared with a model that enlarges"
             f" by {factor}: leave --bicubic out"
         )
-    paired = pairs(wish.results, references)
+    paired = pairs(wish.results, references, wish.suffix)
     if wish.count is not None:
         order = shuffled(len(paired), wish.seed)[: wish.count]
         paired = [paired[i] for i in order]
@@ -246,22 +269,40 @@ def _of_references(f: Network | None, wish: EvaluateOptions, references: Path) -
 
 
 def _measure(
-    comparison: Comparison, cases: Iterator[Case], total: int, sheet: Path | None
-) -> None:
-    """All pictures into the comparison, and the first of them onto the sheet."""
+    comparison: Comparison, cases: Iterator[Case], total: int, shown: bool
+) -> Image.Image | None:
+    """All pictures into the comparison, and the first of them onto a sheet, if it is to
+    be shown. A picture that cannot be measured is passed over with a warning.
+
+    ValueError when none can.
+    """
     from tqdm.auto import tqdm
 
     from ..evaluation.report import ROWS, strip
     from ..files.sheet import stacked
-    from ..files.writing import save_picture
 
     strips: list[Image.Image] = []
-    for case in tqdm(cases, total=total, desc="evaluating", unit="picture"):
-        values = comparison.add(case)
-        if sheet is not None and len(strips) < ROWS:
-            strips.append(strip(case, values))
-    if sheet is not None:
-        save_picture(stacked(strips), sheet)
+    failed: list[str] = []
+    with tqdm(total=total, desc="evaluating", unit="picture") as bar:
+        while True:
+            name = ""
+            try:
+                case = next(cases)
+                name = f"{case.name}: "
+                values = comparison.add(case)
+                if shown and len(strips) < ROWS:
+                    strips.append(strip(case, values))
+            except StopIteration:
+                break
+            except ValueError as error:
+                failed.append(f"{name}{error}")
+                if total > 1:
+                    warnings.warn(f"passed over: {failed[-1]}", stacklevel=2)
+            bar.update()
+    if not comparison.rows:
+        first = failed[0] if failed else "no picture could be read"
+        raise ValueError(f"none of {total} pictures could be measured; {first}")
+    return stacked(strips) if strips else None
 
 
 def _told(f: Network | None, wish: EvaluateOptions) -> str:

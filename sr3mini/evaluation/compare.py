@@ -14,10 +14,11 @@ and as many border pixels cut off as the factor says.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,7 +35,7 @@ from ..upscaling.draw import draw
 from ..upscaling.upscale import upscale
 from .pairing import Pair
 from .perceptual import FID, Distance
-from .table import Row, Table, measured
+from .table import Row, Table, finite_mean, measured
 
 BATCH_PIXELS = 2**17  # drawn together: 128 pictures of 32x32, or 8 of 128x128
 
@@ -62,28 +63,35 @@ def folder_cases(
     seed: int = 0,
     samples: int = 1,
 ) -> Iterator[Case]:
-    """Whole pictures, 8 bits a channel: the "results" of each pair, "bicubic" if there
-    is a factor, and `samples` answers of `f`, of that factor, if there is one.
+    """Whole pictures, 8 bits a channel: the results of each pair, "bicubic" if there is
+    a factor, and `samples` answers of `f`, of that factor, if there is one.
 
     With a factor the reference is cropped to a multiple of it, at the right and below,
-    and x = D y is rounded to 8 bits, as a file would hold it. ValueError when sizes do
-    not agree.
+    and x = D y is rounded to 8 bits, as a file would hold it. ValueError where sizes do
+    not agree or a file cannot be read; the next picture may be asked for all the same.
     """
-    for reference, results in paired:
-        y = as_file(read_picture(reference))
-        x, made = None, {}
-        if factor is not None:
-            y = _multiple(y, factor, reference)
-            x = as_file(downsample(y[None], factor))[0]
-            made["bicubic"] = as_file(upsample(x[None], factor))
-        if f is not None:
-            assert x is not None
-            drawn = upscale(f, x, steps=steps, seed=seed, samples=samples)
-            made |= _with_mean(f.preset.label, as_file(drawn))
-        if results:
-            read = [_of_size(path, y, reference) for path in results]
-            made |= _with_mean("results", torch.stack(read))
-        yield Case(reference.name, y, x, made)
+    how: dict[str, Any] = {"steps": steps, "seed": seed, "samples": samples}
+    return map(partial(_folder_case, factor=factor, f=f, how=how), paired)
+
+
+def _folder_case(
+    pair: Pair, factor: int | None, f: Network | None, how: dict[str, Any]
+) -> Case:
+    reference, results = pair
+    y = as_file(read_picture(reference))
+    x, made = None, {}
+    if factor is not None:
+        y = _multiple(y, factor, reference)
+        x = as_file(downsample(y[None], factor))[0]
+        made["bicubic"] = as_file(upsample(x[None], factor))
+    if f is not None:
+        assert x is not None
+        made |= _with_mean(f.preset.label, as_file(upscale(f, x, **how)))
+    for name, files in results.items():
+        read = torch.stack([_of_size(path, y, reference) for path in files])
+        told = "" if len(results) == 1 and f is None else f" {name}"
+        made |= _with_mean(name, read, told)
+    return Case(reference.name, y, x, made)
 
 
 def drawn_cases(
@@ -98,11 +106,17 @@ def drawn_cases(
     for, as floats: "bicubic", `samples` answers of `f`, and their mean.
 
     Drawn in batches that fit a laptop. A picture's answers do not depend on its batch.
+    A file that cannot be read is named in a warning and left out.
     """
     batch = max(1, BATCH_PIXELS // f.preset.size**2)
     for start in range(0, len(order), batch):
         rows = order[start : start + batch]
-        y = torch.stack([pictures[i] for i in rows])
+        whole = {i: pictures[i] for i in rows}
+        if isinstance(pictures, Folder):  # another stands where one cannot be read
+            rows = [i for i in rows if pictures.files[i] not in pictures.unreadable]
+        if not rows:
+            continue
+        y = torch.stack([whole[i] for i in rows])
         if isinstance(pictures, Tensor):
             x = downsample(y, f.preset.factor)
         else:
@@ -124,13 +138,14 @@ def answers(
     return {"bicubic": bicubic[None], **_with_mean(f.preset.label, drawn)}
 
 
-def _with_mean(name: str, several: Tensor) -> dict[str, Tensor]:
+def _with_mean(name: str, several: Tensor, told: str = "") -> dict[str, Tensor]:
     """The answers, and their mean where they may differ: a regression's are all the
-    same.
+    same. `told` is added to its name.
     """
     if len(several) == 1 or name == "regression":
         return {name: several}
-    return {name: several, f"mean of {len(several)}": several.mean(0, keepdim=True)}
+    mean = f"mean of {len(several)}{told}"
+    return {name: several, mean: several.mean(0, keepdim=True)}
 
 
 def _title(pictures: Glyphs | Folder | Tensor, i: int) -> str:
@@ -229,8 +244,12 @@ class Comparison:
         self.rows: list[Row] = []
 
     def add(self, case: Case) -> Table:
-        """Measure one picture; what was found."""
+        """Measure one picture; what was found. ValueError when it cannot be."""
         values = self.measure(case)
+        for row in values.values():
+            for metric, value in row.items():
+                if math.isnan(value):
+                    raise ValueError(f"its {metric} is no number")
         self.rows += [Row(case.name, name, row) for name, row in values.items()]
         if self.fids is not None:
             for name, several in case.made.items():
@@ -239,15 +258,16 @@ class Comparison:
 
     def means(self) -> Table:
         """{method: {metric: mean over its pictures}}, and each method's FID, which
-        belongs to all of them together.
+        belongs to all of them together. PSNR is the mean of what is finite, and "exact"
+        the number of pictures that are their reference, where there are any.
         """
         table: Table = {}
         for name in dict.fromkeys(row.method for row in self.rows):
             rows = [row.values for row in self.rows if row.method == name]
-            table[name] = {
-                metric: fmean(row[metric] for row in rows if metric in row)
-                for metric in measured(rows)
-            }
+            table[name] = {}
+            for metric in measured(rows):
+                values = [row[metric] for row in rows if metric in row]
+                table[name] |= finite_mean(metric, values)
             if self.fids is not None:
                 table[name]["FID"] = self.fids[name].value()
         return table

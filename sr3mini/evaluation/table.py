@@ -2,7 +2,9 @@ r"""The table of what was measured: a row a method, a column a metric."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from statistics import fmean
 from typing import NamedTuple
 
 Table = dict[str, dict[str, float]]
@@ -10,6 +12,7 @@ Table = dict[str, dict[str, float]]
 COLUMNS = {
     "PSNR": 2,
     "PSNR-Y": 2,
+    "exact": 0,
     "SSIM": 3,
     "SSIM-Y": 4,
     "LPIPS": 3,
@@ -19,6 +22,16 @@ COLUMNS = {
     "legibility": 2,
 }
 """Every metric that a table may have, in its order, with the digits after the point."""
+
+
+def finite_mean(metric: str, values: list[float]) -> dict[str, float]:
+    """{metric: mean of the finite values}, and how many pictures were "exact": their
+    PSNR has no number.
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    found = {metric: fmean(finite)} if finite else {}
+    exact = len(values) - len(finite)
+    return found | ({"exact": exact} if exact else {})
 
 
 def measured(rows: Iterable[dict[str, float]]) -> list[str]:

@@ -135,7 +135,8 @@ def demand_free(paths: Iterable[Path], overwrite: bool = False) -> None:
 
 def write_text(text: str, path: str | Path) -> None:
     """Write a text file; written beside and renamed, so never half."""
-    write_bytes(text.encode(), path)
+    # names of files need not be Unicode: what is not is written as its code
+    write_bytes(text.encode(errors="backslashreplace"), path)
 
 
 def write_bytes(content: bytes, path: str | Path) -> None:

@@ -277,6 +277,7 @@ def test_a_run_that_is_stopped_leaves_nothing(
     assert {path.name for path in tmp_path.iterdir()} == {"hr"}
 
 
+@pytest.mark.filterwarnings("default:passed over")  # as outside of tests
 def test_a_picture_that_cannot_be_read_is_named(
     references: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,7 +47,7 @@ def test_results_are_found_however_they_are_marked(result: str, tmp_path: Path) 
         save(tmp_path / "sr", result),
     )
     assert pairs(results, references) == [
-        Pair(references / "cat.png", [results / result])
+        Pair(references / "cat.png", {"results": [results / result]})
     ]
 
 
@@ -63,7 +63,7 @@ def test_another_name_is_not_taken_for_a_mark(result: str, tmp_path: Path) -> No
     )
     with pytest.raises(
         ValueError,
-        match=r"no picture in .*sr has the name of one in .*hr: there are .*, and cat$",
+        match=r"no picture in .*sr has the name of one in .*hr: there are .*, and cat; --suf",
     ):
         pairs(results, references)
 
@@ -75,7 +75,7 @@ def test_names_that_look_marked_find_their_own(tmp_path: Path) -> None:
     references = save(tmp_path / "hr", "box.png", "boxx2.png", "box_x3.png")
     results = save(tmp_path / "sr", "box_x4.png", "boxx2_x4.png", "box_x3.png")
     assert pairs(results, references) == [
-        Pair(references / name, [results / other])
+        Pair(references / name, {"results": [results / other]})
         for name, other in (
             ("box.png", "box_x4.png"),
             ("box_x3.png", "box_x3.png"),
@@ -98,7 +98,7 @@ def test_samples_belong_together_and_sheets_are_passed_over(tmp_path: Path) -> N
     assert pairs(results, references) == [
         Pair(
             references / "a/cat.png",
-            [results / "a/cat_x4_1.png", results / "a/cat_x4_2.png"],
+            {"results": [results / "a/cat_x4_1.png", results / "a/cat_x4_2.png"]},
         )
     ]
 
@@ -114,7 +114,8 @@ def test_one_folder_may_hold_references_results_and_inputs(tmp_path: Path) -> No
     ):
         found = pairs(folder, folder)
     assert found == [
-        Pair(folder / f"0_{n}_hr.png", [folder / f"0_{n}_sr.png"]) for n in (1, 2)
+        Pair(folder / f"0_{n}_hr.png", {"results": [folder / f"0_{n}_sr.png"]})
+        for n in (1, 2)
     ]
 
 
@@ -124,7 +125,10 @@ def test_references_that_end_in_hr_go_with_results_that_do_not(tmp_path: Path) -
         save(tmp_path / "sr", "img_001_SRF_4_SR.png"),
     )
     assert pairs(results, references) == [
-        Pair(references / "img_001_SRF_4_HR.png", [results / "img_001_SRF_4_SR.png"])
+        Pair(
+            references / "img_001_SRF_4_HR.png",
+            {"results": [results / "img_001_SRF_4_SR.png"]},
+        )
     ]
 
 
@@ -157,8 +161,8 @@ def test_two_endings_of_one_name_and_folders_without_pictures_are_refused(
         pairs(tmp_path / "none", once)
     # to measure bicubic on, both are welcome
     assert pairs(None, twice) == [
-        Pair(twice / "a.bmp", []),
-        Pair(twice / "a.png", []),
+        Pair(twice / "a.bmp", {}),
+        Pair(twice / "a.png", {}),
     ]
 
 
@@ -232,7 +236,7 @@ def test_bicubic_is_measured_as_matlab_would(mirror: bool, tmp_path: Path) -> No
     path = photograph(tmp_path / "own.png")
     y = np.asarray(Image.open(path)).astype(float)[:72, :96]
     made = imresize(imresize(y, 18, 24, mirror), 72, 96, mirror)
-    (case,) = folder_cases([Pair(path, [])], factor=4)
+    (case,) = folder_cases([Pair(path, {})], factor=4)
     for border, on_luma in itertools.product((0, 4), (False, True)):
         inside = np.s_[border : 72 - border, border : 96 - border]
         wanted = db(
@@ -326,7 +330,10 @@ def test_results_are_read_with_their_references_channels_and_averaged(
     references = save(tmp_path / "hr", "cat.png", mode="L")
     results = save(tmp_path / "sr", "cat_1.png", "cat_2.png", seed=5)
     paired = [
-        Pair(references / "cat.png", [results / "cat_1.png", results / "cat_2.png"])
+        Pair(
+            references / "cat.png",
+            {"results": [results / "cat_1.png", results / "cat_2.png"]},
+        )
     ]
     (case,) = folder_cases(paired)
     assert (case.name, case.x, case.y.shape) == ("cat.png", None, (1, 12, 16))
@@ -343,7 +350,7 @@ def test_results_are_read_with_their_references_channels_and_averaged(
 def test_a_model_upscales_the_eight_bit_input_whole(tmp_path: Path) -> None:
     references, f = save(tmp_path / "hr", "cat.png", size=(22, 17)), network()
     (case,) = folder_cases(
-        [Pair(references / "cat.png", [])], factor=4, f=f, steps=2, seed=3, samples=2
+        [Pair(references / "cat.png", {})], factor=4, f=f, steps=2, seed=3, samples=2
     )
     y = read_picture(references / "cat.png")[:, :16, :20]
     x = as_file(downsample(y[None], 4))[0]
@@ -365,7 +372,7 @@ def test_sizes_that_do_not_agree_are_one_sentence(tmp_path: Path) -> None:
         save(tmp_path / "hr", "a.png", size=(18, 13)),
         save(tmp_path / "sr", "a.png", size=(16, 12)),
     )
-    paired = [Pair(references / "a.png", [results / "a.png"])]
+    paired = [Pair(references / "a.png", {"results": [results / "a.png"]})]
     with pytest.raises(
         ValueError,
         match=(
