@@ -121,7 +121,8 @@ def evaluate(wish: Fields = USUAL) -> None:
         for name, share in read.items():
             table[name]["legibility"] = share
 
-    about, line = about + _told(f, wish), _command(wish)
+    about = f"{comparison.pictures} {about}{_told(f, wish)}"
+    line = _command(wish)
     print(about)
     print(format_table(table))
     figures = {**known, "evaluated": line, "metrics": table}
@@ -134,7 +135,7 @@ def evaluate(wish: Fields = USUAL) -> None:
     if wish.sheet is not None and sheet is not None:
         writes.append(partial(save_picture, sheet, wish.sheet))
     _one_after_another(writes)
-    if missing := total - len({row.picture for row in comparison.rows}):
+    if missing := total - comparison.pictures:
         raise ValueError(f"{missing} of {total} pictures could not be measured")
 
 
@@ -234,7 +235,7 @@ def _of_data(f: Network, wish: EvaluateOptions) -> Cases:
     pictures, order = chosen(data, f, wish.count or 1024, wish.seed)
     cases = drawn_cases(f, pictures, order, steps=wish.steps, samples=wish.samples or 1)
     sizes = f"{preset.size // preset.factor} -> {preset.size}"
-    about = f"{len(order)} {'held-out ' * holds_out(data)}pictures of {data}, {sizes}"
+    about = f"{'held-out ' * holds_out(data)}pictures of {data}, {sizes}"
     return cases, len(order), about
 
 
@@ -264,7 +265,7 @@ def _of_references(f: Network | None, wish: EvaluateOptions, references: Path) -
         seed=wish.seed,
         samples=wish.samples or 1,
     )
-    about = f"{len(paired)} pictures of {references}"
+    about = f"pictures of {references}"
     return cases, len(paired), about + (f", x{factor}" if factor else "")
 
 
@@ -299,7 +300,7 @@ def _measure(
                 if total > 1:
                     warnings.warn(f"passed over: {failed[-1]}", stacklevel=2)
             bar.update()
-    if not comparison.rows:
+    if not comparison.pictures:
         first = failed[0] if failed else "no picture could be read"
         raise ValueError(f"none of {total} pictures could be measured; {first}")
     return stacked(strips) if strips else None

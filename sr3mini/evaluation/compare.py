@@ -242,6 +242,7 @@ class Comparison:
         # one to begin with, so that a missing package is said at once
         self.fids = {"bicubic": FID()} if fid else None
         self.rows: list[Row] = []
+        self.pictures = 0  # that were measured
 
     def add(self, case: Case) -> Table:
         """Measure one picture; what was found. ValueError when it cannot be."""
@@ -250,6 +251,7 @@ class Comparison:
             for metric, value in row.items():
                 if math.isnan(value):
                     raise ValueError(f"its {metric} is no number")
+        self.pictures += 1
         self.rows += [Row(case.name, name, row) for name, row in values.items()]
         if self.fids is not None:
             for name, several in case.made.items():

@@ -30,7 +30,7 @@ def finite_mean(metric: str, values: list[float]) -> dict[str, float]:
     """
     finite = [value for value in values if math.isfinite(value)]
     found = {metric: fmean(finite)} if finite else {}
-    exact = len(values) - len(finite)
+    exact = float(len(values) - len(finite))
     return found | ({"exact": exact} if exact else {})
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import pickle
 import re
 import signal
@@ -25,6 +26,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from tiny import TINY as TINY_PRESET
 
+from sr3mini import cli
 from sr3mini.data import read_picture
 from sr3mini.model import checkpoint, presets
 from sr3mini.model.checkpoint import load
@@ -804,3 +806,48 @@ def test_the_installed_command() -> None:
     assert {"train", "upscale", "evaluate"} <= set(
         done.stdout.replace("{", " ").replace("}", " ").replace(",", " ").split()
     )
+
+
+# What is said -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("a\nb\x1b[31mc"), r"a b\x1b[31mc"),
+        (ValueError("x" * 300_000), "x" * 900 + " [...] " + "x" * 500),
+        (KeyError("no such"), "no such"),
+        (KeyError(), "KeyError"),
+        (MemoryError("Unable to allocate 3 GiB"), "Unable to allocate 3 GiB"),
+        (FileNotFoundError(2, "No such file", "\x07.png"), r"\x07.png: No such file"),
+        (UnicodeEncodeError("charmap", "猫", 0, 1, "no"), "can't encode"),
+        (ImportError("no lpips"), "pip install"),
+    ],
+)
+def test_a_mistake_is_one_line_of_words(error: BaseException, said: str) -> None:
+    sentence = cli._sentence(error)
+    assert said in sentence
+    assert len(sentence) <= 1500
+    assert sentence.isprintable()
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8", "gbk", "latin-1"])
+def test_a_console_prints_the_names_of_any_pictures(
+    encoding: str, tmp_path: Path
+) -> None:
+    """In a process of its own, with the console's encoding; one name is no Unicode."""
+    for name in ("猫.png", "é.png", "😀.png", os.fsdecode(b"\x93\xfa.png")):
+        Image.new("L", (2, 2)).save(tmp_path / "in.png")
+        (tmp_path / "pictures").mkdir(exist_ok=True)
+        (tmp_path / "in.png").rename(tmp_path / "pictures" / name)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "sr3mini", "upscale", tmp_path / "pictures"),
+            *("--out", tmp_path / "out", "--model", "glyphs_8_32", *TINY),
+        ],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) == len(list((tmp_path / "out").iterdir())) == 4

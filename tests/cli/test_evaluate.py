@@ -7,7 +7,10 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import os
+import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -288,3 +291,105 @@ def test_a_picture_that_cannot_be_read_is_named(
         f"{references / 'a.png'} could not be read as a picture"
         in capsys.readouterr().err
     )
+
+
+@pytest.mark.filterwarnings("default:passed over")  # as outside of tests
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("a.png", b"", "could not be read as a picture"),
+        ("z.jpg", b"\xff\xd8\xff\xe0 cut", "could not be read as a picture"),
+        ("m.gif", b"GIF89a", "could not be read as a picture"),
+        ("z.png", (3, 40), "too few to be shrunk by 4"),
+        ("a.png", (40, 3), "too few to be shrunk by 4"),
+        ("z.bmp", (5, 5), "SSIM needs pictures of at least 6 pixels"),
+        ("z.png", (13, 13), "SSIM needs pictures of at least 6 pixels"),
+    ],
+)
+def test_one_bad_picture_is_passed_over_and_the_rest_is_written(
+    name: str,
+    content: bytes | tuple[int, int],
+    why: str,
+    references: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if isinstance(content, bytes):
+        (references / name).write_bytes(content)
+    else:
+        Image.new("RGB", content).save(references / name)
+    border = ("--border", 4) if content == (13, 13) else ()
+    files = {
+        option: tmp_path / f"figures.{option}" for option in ("csv", "markdown", "out")
+    } | {"sheet": tmp_path / "sheet.png"}
+    with pytest.raises(SystemExit) as stop:
+        run(
+            "evaluate",
+            "--references",
+            references,
+            "--bicubic",
+            4,
+            *border,
+            *(each for option, path in files.items() for each in (f"--{option}", path)),
+        )
+    printed = capsys.readouterr()
+    assert stop.value.code == 2
+    assert printed.out.startswith(f"2 pictures of {references}, x4")
+    assert re.search(rf"sr3mini: passed over: .*{name}.*{why}", printed.err)
+    assert printed.err.endswith("sr3mini: 1 of 3 pictures could not be measured\n")
+    assert len(read(files["csv"])) == 3
+    assert all(path.is_file() for path in files.values())
+
+
+def test_a_file_that_cannot_be_written_does_not_take_the_others_with_it(
+    references: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".f.part.csv").mkdir()  # where the CSV file would be written first
+    (tmp_path / ".f.part.csv" / "full").touch()
+    with pytest.raises(SystemExit):
+        run(
+            *("evaluate", "--references", references, "--bicubic", 4),
+            *("--csv", tmp_path / "f.csv", "--out", tmp_path / "f.json"),
+            *("--markdown", tmp_path / "f.md"),
+        )
+    assert f"{tmp_path / 'f.csv'} could not be written" in capsys.readouterr().err
+    assert (tmp_path / "f.json").is_file()
+    assert (tmp_path / "f.md").is_file()
+
+
+@pytest.mark.parametrize(
+    "name", [b"\x93\xfa.png", "\u732b.png".encode(), b"a\tb\n.png", b"e\xcc\x81.png"]
+)
+def test_any_name_is_measured_and_written(
+    name: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = save(tmp_path / "hr", "a.png")
+    file = folder / os.fsdecode(name)
+    (folder / "a.png").rename(file)
+    run(
+        *("evaluate", "--references", folder, "--bicubic", 4),
+        *("--csv", tmp_path / "f.csv", "--markdown", tmp_path / "f.md"),
+        *("--sheet", tmp_path / "f.png"),
+    )
+    assert "1 pictures of " in capsys.readouterr().out
+    assert (tmp_path / "f.png").is_file()
+    assert len(read(tmp_path / "f.csv")) == 2
+
+
+def test_figures_of_exact_results_are_json(
+    references: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(references, tmp_path / "sr")
+    out = tmp_path / "f.json"
+    run(
+        "evaluate",
+        "--references",
+        references,
+        "--results",
+        tmp_path / "sr",
+        "--out",
+        out,
+    )
+    found = json.loads(out.read_text(), parse_constant=pytest.fail)["metrics"]
+    assert found == {"results": {"exact": 2, "SSIM": pytest.approx(1)}}
+    assert capsys.readouterr().out.splitlines()[1].split() == ["exact", "SSIM"]

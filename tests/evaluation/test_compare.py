@@ -63,7 +63,7 @@ def test_another_name_is_not_taken_for_a_mark(result: str, tmp_path: Path) -> No
     )
     with pytest.raises(
         ValueError,
-        match=r"no picture in .*sr has the name of one in .*hr: there are .*, and cat; --suf",
+        match=r"no picture in .*sr has the name of one in .*hr: there are .*, and cat;",
     ):
         pairs(results, references)
 
@@ -471,3 +471,23 @@ def test_only_numbers_are_kept() -> None:
         for value in row.values.values()
     )
     assert len(comparison.rows) == 5
+
+
+def test_exact_pictures_are_counted_and_the_mean_is_of_the_others() -> None:
+    comparison = Comparison()
+    for case in cases(0.2, 0, 0.02, 0):
+        comparison.add(case)
+    found = comparison.means()["results"]
+    assert found["PSNR"] == pytest.approx((20 + 40) / 2, abs=1e-3)
+    assert found["exact"] == 2
+    alone = Comparison()
+    for case in cases(0):
+        alone.add(case)
+    assert alone.means()["results"].keys() == {"exact", "SSIM"}
+
+
+def test_what_is_no_number_is_no_measure() -> None:
+    comparison = Comparison()
+    with pytest.raises(ValueError, match="its PSNR is no number"):
+        comparison.add(next(cases(float("nan"))))
+    assert (comparison.pictures, comparison.rows) == (0, [])
