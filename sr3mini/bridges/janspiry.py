@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from .janspiry_options import Schedule, configuration, fields_of
 from .pth import read_pth
 
 PREFIX = "denoise_fn."
+FIRST = "downs.0.weight"  # a tensor of every network, by which it is found
 NAMES = (  # the beginning or the middle of a name: ours, and that code's
     (r"^level\.mlp\.0", "noise_level_mlp.1"),
     (r"^level\.mlp\.2", "noise_level_mlp.3"),
@@ -66,10 +69,11 @@ PUBLISHED: dict[tuple[Any, ...], dict[str, Any]] = {
 
 
 def import_checkpoint(
-    path: str | Path, config: str | Path | None = None
+    path: str | Path, config: str | Path | None = None, key: str | None = None
 ) -> tuple[Network, dict[str, Any]]:
     """The network of a `..._gen.pth` and what is known of it, by the file's own JSON
-    configuration or without one.
+    configuration or without one. It is found whatever its tensors' names begin with, as
+    in module.denoise_fn.… or {"netG": …}; of several networks `key` tells which.
 
     Nothing in the file is executed. ValueError, in one sentence, when the file is no
     such checkpoint or holds weights that are no finite numbers, when `config` is none
@@ -77,19 +81,21 @@ def import_checkpoint(
     `which_model_G: sr3`.
     """
     path = Path(path)
-    tensors = read_pth(path)
+    tensors = read_pth(path, partial(_beginning, key, path))
+    inner = PREFIX if PREFIX + FIRST in tensors else ""
     weights = {
-        name.removeprefix(PREFIX): tensor.float()
+        name.removeprefix(inner): tensor.float()
         for name, tensor in tensors.items()
-        if name.startswith(PREFIX)
+        if name.startswith(inner)
     }
     betas = tensors.get("betas")
     if betas is not None and betas.ndim != 1:
         raise ValueError(f"{path} holds betas of shape {tuple(betas.shape)}, not (T,)")
     told = _layout_of(weights, path)
-    demand_finite({PREFIX + name: tensor for name, tensor in weights.items()}, path)
+    demand_finite({inner + name: tensor for name, tensor in weights.items()}, path)
 
     command, hint = f"sr3mini import {path.name}", ""
+    command += "" if key is None else f" --key {key}"
     layout = told["channels"], told["multipliers"], told["blocks"]
     if config is not None:
         told = _checked(fields_of(config), told, betas, config, path)
@@ -135,10 +141,10 @@ def export_checkpoint(f: Network, path: str | Path) -> Path:
         PREFIX + their_name(name): tensor.detach().cpu().contiguous()
         for name, tensor in f.state_dict().items()
     }
+    options = path.with_suffix(".json")
     with atomic(path) as beside:
         torch.save({**_buffers(preset.training_schedule()), **weights}, beside)
-    options = path.with_suffix(".json")
-    write_text(json.dumps(configuration(preset, path), indent=4) + "\n", options)
+        write_text(json.dumps(configuration(preset, path), indent=4) + "\n", options)
     return options
 
 
@@ -150,6 +156,31 @@ def their_name(name: str) -> str:
     for ours, theirs in NAMES:
         name = re.sub(ours, theirs, name)
     return name
+
+
+def _beginning(key: str | None, path: Path, names: Iterable[str]) -> str:
+    """What the names of one network's tensors begin with, before "denoise_fn.": of the
+    only network among these names, or of the one that `key` tells.
+    """
+    found = {
+        name.removesuffix(FIRST).rstrip("."): name.removesuffix(FIRST)
+        for name in names
+        if f".{name}".endswith(f".{FIRST}")
+    }
+    if not found:
+        raise ValueError(
+            f"{path} holds no network of which_model_G = 'sr3', only tensors such as"
+            f" {next(iter(names))}; a file that ends in _gen.pth may"
+        )
+    chosen = [
+        name for name in found if key in (None, name) or name.startswith(f"{key}.")
+    ]
+    if len(chosen) != 1:
+        raise ValueError(
+            f"{path} holds {len(found)} networks: {', '.join(map(repr, found))}; name"
+            " one of them with --key"
+        )
+    return found[chosen[0]].removesuffix(PREFIX)
 
 
 def _filled(preset: Preset, weights: dict[str, Tensor]) -> Network:

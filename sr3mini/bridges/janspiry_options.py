@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ..files.text import read_text
 from ..model.preset import SCHEDULES, Preset
 
 Schedule = tuple[str, int, float, float]  # a name of SCHEDULES, T, start, end
@@ -37,16 +38,14 @@ def fields_of(config: str | Path) -> dict[str, Any]:
 
     ValueError, in one sentence, for a file that cannot be used.
     """
+    text = read_text(config)
     try:
-        text = Path(config).read_text(encoding="utf-8")
         text = re.sub(r'("(?:\\.|[^"\\])*")|//[^\n]*', lambda it: it[1] or "", text)
         return _fields(json.loads(text, object_hook=_whole))
-    except FileNotFoundError:
-        raise ValueError(f"{config} does not exist") from None
     except KeyError as error:
         raise ValueError(f"{config} is no configuration: it lacks {error}") from error
     except (
-        *(OSError, TypeError, AttributeError, ArithmeticError, ValueError),
+        *(TypeError, AttributeError, ArithmeticError, ValueError),
         RecursionError,
     ) as error:
         raise ValueError(
@@ -86,6 +85,10 @@ def _fields(options: Any) -> dict[str, Any]:
     sides = [size // 2**depth for depth in range(len(multipliers))]
     pictures, *_ = options["datasets"].values()
     low, high = pictures["l_resolution"], pictures["r_resolution"]
+    if high % low:
+        raise ValueError(
+            f"r_resolution = {high} is no multiple of l_resolution = {low}"
+        )
     return {
         "image_channels": outputs,
         "conditional": conditional,

@@ -1,7 +1,8 @@
 r"""Tensors of a `.pth` file that torch.save wrote, by torch.load, which runs nothing of
 the pickle inside.
 
-    read_pth(path)  {name: tensor}, whatever the file holds
+    read_pth(path)  {name: tensor}, whatever the file holds: dictionaries inside others
+                    give names with dots, as in netG.denoise_fn.downs.0.weight
 
 A .pth is a zip archive: data.pkl says which tensor has which shape, and data/0, data/1,
 ... hold the numbers. torch.load keeps to a list of harmless functions, and it checks
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import pickletools
 import zipfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -27,17 +29,21 @@ FUNCTIONS = {
     "torch._utils _rebuild_parameter",
     "torch._utils _rebuild_tensor_v2",
 }
+DEEPEST = 3  # dictionaries inside each other that are looked into
 ONE_THING = {"BINUNICODE", "GLOBAL", "BINPERSID"}  # what these leave holds no others
 
 
-def read_pth(path: str | Path) -> dict[str, Tensor]:
+def read_pth(
+    path: str | Path, choose: Callable[[Iterable[str]], str] = lambda names: ""
+) -> dict[str, Tensor]:
     """The float tensors of a .pth file by name, contiguous, each with a storage of its
     own, on the CPU; other entries of the dictionary are left out.
 
-    ValueError, in one sentence, when the file is missing, damaged, in the format of
-    torch before 1.6, or more than a dictionary of tensors. Each storage is read once.
-    So this needs memory for what the file holds, and beside it for the tensors that are
-    only a part of their storage, or lie in it in another order.
+    `choose` sees all names and tells how the wanted ones begin, which they then no
+    longer do. ValueError, in one sentence, when the file is missing, damaged, in the
+    format of torch before 1.6, or more than a dictionary of tensors. Each storage is
+    read once. So this needs memory for what the file holds, and beside it for the
+    tensors that are only a part of their storage, or lie in it in another order.
     """
     path = Path(path)
     try:
@@ -45,16 +51,33 @@ def read_pth(path: str | Path) -> dict[str, Tensor]:
         with zipfile.ZipFile(path) as archive:
             _demand_harmless(_program(archive, size))
         whole = torch.load(path, map_location="cpu", weights_only=True)
-        return _own_storages(_floats(whole), size)
+        tensors = dict(_floats(whole))
+        if not tensors:
+            raise ValueError("it holds no dictionary of tensors, as a _gen.pth does")
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist") from None
     except Exception as error:  # anything, as the file may hold anything
-        what = " ".join(str(error).split())[:150]
-        if not what or isinstance(error, UnpicklingError):  # its text is about options
-            what = type(error).__name__
-        raise ValueError(
-            f"{path} is no checkpoint of torch 1.6 or later, or is damaged ({what})"
-        ) from error
+        raise _refusal(path, error) from error
+
+    begin = choose(tensors)
+    try:
+        wanted = {
+            name.removeprefix(begin): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(begin)
+        }
+        return _own_storages(wanted, size)
+    except Exception as error:
+        raise _refusal(path, error) from error
+
+
+def _refusal(path: Path, error: Exception) -> ValueError:
+    what = " ".join(str(error).split())[:150]
+    if not what or isinstance(error, UnpicklingError):  # its text is about options
+        what = type(error).__name__
+    return ValueError(
+        f"{path} is no checkpoint of torch 1.6 or later, or is damaged ({what})"
+    )
 
 
 def _program(archive: zipfile.ZipFile, size: int) -> bytes:
@@ -95,7 +118,10 @@ def _demand_harmless(program: bytes) -> None:
                 argument in FUNCTIONS
                 or (argument.startswith("torch ") and argument.endswith("Storage"))
             ):
-                raise ValueError(f"it asks for {argument}, which no tensor needs")
+                raise ValueError(
+                    f"it asks for {argument}, which no tensor needs: torch.save its"
+                    " state_dict alone"
+                )
             case "BINUNICODE" if "\0" in argument:  # one member under many names
                 raise ValueError("a name holds a NUL")
             case "BINPUT" | "LONG_BINPUT" if before not in ONE_THING:
@@ -107,22 +133,19 @@ def _demand_harmless(program: bytes) -> None:
         raise ValueError("it describes more than any model has")
 
 
-def _floats(whole: Any) -> dict[str, Tensor]:
-    """The float tensors of a dictionary, or of the first one inside, as in
-    {"state_dict": ...}.
+def _floats(
+    whole: Any, begin: str = "", depth: int = 1
+) -> Iterator[tuple[str, Tensor]]:
+    """The float tensors of a dictionary and of those inside, such as {"state_dict":
+    ...}, with their names.
     """
-    outer = whole if isinstance(whole, dict) else {}
-    for each in (outer, *(it for it in outer.values() if isinstance(it, dict))):
-        tensors = {
-            name: entry.detach()
-            for name, entry in each.items()
-            if isinstance(name, str)
-            and isinstance(entry, Tensor)
-            and entry.is_floating_point()
-        }
-        if tensors:
-            return tensors
-    raise ValueError("it holds no dictionary of tensors, as a _gen.pth does")
+    for name, entry in whole.items() if isinstance(whole, dict) else ():
+        if not isinstance(name, str):
+            continue
+        if isinstance(entry, Tensor) and entry.is_floating_point():
+            yield begin + name, entry.detach()
+        elif depth < DEEPEST:
+            yield from _floats(entry, f"{begin}{name}.", depth + 1)
 
 
 def _own_storages(tensors: dict[str, Tensor], size: int) -> dict[str, Tensor]:

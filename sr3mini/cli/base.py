@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ def between(name: str, value: int, least: int, most: int = 2**32) -> int:
 
 def named_preset(name: str) -> Preset:
     """A preset by name, or one of the user's own in a .json file."""
+    from ..files.text import read_text
     from ..model.preset import Preset
     from ..model.presets import PRESETS
 
@@ -34,7 +34,11 @@ def named_preset(name: str) -> Preset:
         raise ValueError(
             f"no preset {name!r}; there are: {', '.join(PRESETS)}; or give a .json file"
         )
-    return Preset.from_json(Path(name).read_text(encoding="utf-8"))
+    text = read_text(name)
+    try:
+        return Preset.from_json(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def network_calls(f: Network, steps: int | None) -> int:

@@ -14,6 +14,7 @@ TRAINING = ("metrics.jsonl", "state")
 def import_(
     checkpoint: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="GEN.PTH")],
     config: Path | None = None,
+    key: str | None = None,
     out: Path = Path("model"),
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False,
 ) -> None:
@@ -26,6 +27,7 @@ def import_(
         checkpoint: its I..._E..._gen.pth.
         config: the JSON that it was trained with; without it, what the tensors do not
             tell is assumed, and said.
+        key: which network, of a file that holds several, such as netG_ema.
         out: folder for model.safetensors, config.json, model.json and README.md.
         overwrite: write anew what is there already.
     """
@@ -33,20 +35,21 @@ def import_(
     import json
 
     from ..bridges.janspiry import import_checkpoint
-    from ..files.writing import demand_free, write_text
+    from ..files.writing import all_or_none, demand_free, write_text
     from ..model.card import describe
     from ..model.checkpoint import save
 
     demand_free((out / name for name in WEIGHTS_AND_CARD + TRAINING), overwrite)
-    f, about = import_checkpoint(checkpoint, config)
+    f, about = import_checkpoint(checkpoint, config, key)
     about |= {
         "preset": dataclasses.asdict(f.preset),
         "parameters": sum(p.numel() for p in f.parameters()),
     }
-    out.mkdir(parents=True, exist_ok=True)
-    save(out / "model.safetensors", f)
-    write_text(json.dumps(about, indent=2) + "\n", out / "model.json")
-    describe(out, f.preset)
+    with all_or_none([out / name for name in WEIGHTS_AND_CARD]) as (weights, *_):
+        save(weights, f)
+        text = json.dumps(about, indent=2) + "\n"
+        write_text(text, weights.with_name("model.json"))
+        describe(weights.parent, f.preset)
     what = f"{f.preset.size // f.preset.factor} -> {f.preset.size}"
     if not f.preset.conditional:
         what = f"unconditional, {f.preset.size}"

@@ -27,6 +27,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from ..files.reading import decode, squared
+from ..files.text import read_json
 from ..files.writing import save_picture, write_bytes, write_text
 from .folder import RECORD, Folder, Names, Split, folder_kind, packed, part, walk
 from .workers import Made, ahead
@@ -48,16 +49,31 @@ def prepared(
     record = _read_record(path)
     index = path / f"{split}.names"
     text = index.read_bytes() if index.is_file() else b""
-    if not (record.get("complete") and text):
+    names = Names(path, text)
+    if not (record.get("complete") and text) or record.get(split) != len(names):
         raise ValueError(
             f"{path} is half prepared: run the same sr3mini prepare once more"
+        )
+    if _leads_out(text):
+        raise ValueError(
+            f"{index} names pictures outside of {path}: prepare them again"
         )
     if record["size"] < size:
         raise ValueError(
             f"{path} holds pictures of {record['size']} pixels a side: prepare them"
             f" again with --size {size}"
         )
-    return Folder(path, size, channels, Names(path, text))
+    return Folder(path, size, channels, names)
+
+
+def _leads_out(text: bytes) -> bool:
+    """Whether one of these names, each with a 0 behind it, is absolute or goes up."""
+    if os.name == "nt":
+        text = text.replace(b"\\", b"/")
+        if b":" in text:
+            return True
+    before = b"\0" + text[:3]  # without a copy of all names
+    return any(mark in before or mark in text for mark in (b"\0/", b"\0../", b"/../"))
 
 
 def prepare(
@@ -141,13 +157,14 @@ def _check(source: Path, out: Path, size: int) -> None:
 
 def _read_record(path: Path) -> dict[str, Any]:
     """What `sr3mini prepare` noted about a folder that it wrote."""
-    try:
-        record = json.loads((path / RECORD).read_text(encoding="utf-8"))
-        if isinstance(record["size"], int):
-            return dict(record)
-    except (ValueError, TypeError, KeyError):
-        pass
-    raise ValueError(f"{path / RECORD} was not written by sr3mini prepare")
+    with contextlib.suppress(ValueError):
+        record = read_json(path / RECORD)
+        if type(record.get("size")) is int:
+            return record
+    raise ValueError(
+        f"{path / RECORD} was not written by sr3mini prepare, or is damaged: remove"
+        f" {path}, and prepare it anew"
+    )
 
 
 def _write_record(path: Path, record: dict[str, Any]) -> None:

@@ -14,7 +14,6 @@ import glob
 import re
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -100,9 +99,9 @@ class Stream:
         sharing = len(range(first, readers, self.shards))
         for position in range(start["shard"], len(mine)):
             shard = self.source.shard(num_shards=self.shards, index=mine[position])
-            if position == start["shard"] and start["inside"]:
-                shard.load_state_dict(start["inside"])
             try:
+                if position == start["shard"] and start["inside"]:
+                    shard.load_state_dict(start["inside"])
                 # not iter(shard), which would share it among the workers once more
                 for chunk in shard.iter(CHUNK):
                     wanted = self._wanted(chunk[self.column], turn, sharing)
@@ -118,7 +117,9 @@ class Stream:
         """The pictures of this part whose turn it is."""
         wanted = []
         for picture in filter(None, pictures):
-            content = picture["bytes"] or Path(picture["path"]).read_bytes()
+            content = picture["bytes"]
+            if not content:  # which might be of any file on this machine
+                raise ValueError(f"a row holds only the path {picture['path']!r}")
             number = mark(content)
             group, held_out = divmod(number, HELD_OUT)
             if (held_out == 0) == (self.split == "test") and group % sharing == turn:
@@ -192,6 +193,8 @@ def stream_batches(
     readers = max(1, workers)
     shape = {"seed": seed, "ranks": ranks, "readers": readers}
     state: dict[str, Any] = {**shape, "dealt": 0, "places": [START] * readers}
+    if left and not _is_state(left):
+        raise ValueError(f"the state tells no place in {stream.data}: it is damaged")
     if left and left.items() >= shape.items():
         state = dict(left)
     elif left:
@@ -209,6 +212,19 @@ def stream_batches(
             yield pictures
 
     return Batches(tensors(), lambda: dict(state))
+
+
+def _is_state(left: dict[str, Any]) -> bool:
+    """Whether it has the form of what a stream is left in."""
+    places, readers = left.get("places"), left.get("readers")
+    if not isinstance(places, list) or len(places) != readers:
+        return False
+    numbers = [left.get(name) for name in ("seed", "ranks", "readers", "dealt")]
+    for place in places:
+        if not isinstance(place, dict) or place.keys() != START.keys():
+            return False
+        numbers += [place[name] for name in ("epoch", "shard", "taken")]
+    return all(type(number) is int and number >= 0 for number in numbers)
 
 
 def is_stream(data: str) -> bool:

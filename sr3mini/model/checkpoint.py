@@ -11,7 +11,7 @@ the preset: any T can be used.
 
 from __future__ import annotations
 
-import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
+from ..files.text import read_json
 from ..files.writing import write_bytes
 from .network import Network, build
 from .preset import Preset
@@ -64,7 +65,12 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Network:
             names = file.keys()
             tensors = {name: file.get_tensor(name).float() for name in names}
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is no readable safetensors file ({error})") from error
+        advice = ""
+        if zipfile.is_zipfile(path):  # as torch.save writes
+            advice = "; sr3mini import makes a model of a .pth of other SR3 code"
+        raise ValueError(
+            f"{path} is no readable safetensors file ({error}){advice}"
+        ) from error
     if written is None:
         raise ValueError(f"{path} carries no preset, so it was not written by sr3mini")
     try:
@@ -103,7 +109,7 @@ def card(name: str | Path) -> dict[str, Any]:
     what was measured); {} if there is none.
     """
     path = _find(name).with_suffix(".json")
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return read_json(path) if path.exists() else {}
 
 
 def _find(name: str | Path) -> Path:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ..files.text import parse_json
 from ..schedule import NoiseSchedule
 
 # 1 - alpha_t from start to end in T steps
@@ -63,6 +65,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "learning_rate": (0.0, 1.0),
     "weight_decay": (0.0, 1.0),
 }
+LONGEST = 64  # characters of a name
 LISTS = ("multipliers", "attention")  # of whole numbers; blocks may be one
 
 
@@ -123,10 +126,10 @@ class Preset:
         for field in RANGES:
             self._demand_range(field)
         name = self.name
-        word = isinstance(name, str) and not set(name) & set("/\\")
+        word = isinstance(name, str) and name.isprintable() and len(name) <= LONGEST
         self._demand(
             "name",
-            word and name not in ("", ".", ".."),
+            word and not set(name) & set("/\\") and name not in ("", ".", ".."),
             "a word without slashes, the name of a folder",
         )
         self._demand_sense()
@@ -160,6 +163,11 @@ class Preset:
             f"one number, or with layout = 'sr3mini' one for each of {depths} depths",
         )
         self._demand(
+            "attention",
+            all(depth < depths for depth in self.attention),
+            f"a list of depths below {depths}, counted from 0",
+        )
+        self._demand(
             "detail",
             self.detail == 0 or drawn_from_x,
             "0, since only a network with layout = 'sr3mini' that is shown x and"
@@ -178,8 +186,8 @@ class Preset:
 
     def _demand(self, field: str, fits: bool, what: str) -> None:
         if not fits:
-            value = getattr(self, field)
-            raise ValueError(f"{field} = {value!r}, but it must be {what}")
+            value = reprlib.repr(getattr(self, field))
+            raise ValueError(f"{field} = {value}, but it must be {what}")
 
     @property
     def label(self) -> str:
@@ -210,12 +218,13 @@ class Preset:
         """ValueError, in one sentence, when the text is no JSON object, a field is
         unknown or missing, or a value makes no sense.
         """
+        fields: dict[str, Any] = {
+            field: tuple(value) if isinstance(value, list) else value
+            for field, value in parse_json(text, "this preset").items()
+        }
         try:
-            fields: dict[str, Any] = json.loads(text)
-            for field, value in fields.items():
-                fields[field] = tuple(value) if isinstance(value, list) else value
             return cls(**fields)
-        except (TypeError, AttributeError, RecursionError) as error:
+        except TypeError as error:  # a field is unknown, or missing
             raise ValueError(
                 f"this preset was not written by this version of sr3mini ({error})"
             ) from error

@@ -49,6 +49,7 @@ def set_up(
     network.to(accelerator.device, memory_format=layout)  # type: ignore[call-overload]
     averaged = copy.deepcopy(network).requires_grad_(False)
     if compile:
+        _demand_compiler(accelerator.device)
         network.compile()
 
     f = _shard(network) if shard else accelerator.prepare(network)
@@ -61,6 +62,17 @@ def set_up(
         fused=True,
     )
     return Learner(preset, accelerator, f, network, averaged, optimizer)
+
+
+def _demand_compiler(device: torch.device) -> None:
+    """ValueError when torch.compile finds no compiler, said before the first step."""
+    try:
+        torch.compile(torch.square)(torch.ones(2, device=device))
+    except Exception as error:  # of one of several compilers
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(
+            f"torch.compile does not work here: leave --compile out ({reason})"
+        ) from error
 
 
 def averaged_network(learner: Learner) -> Network:

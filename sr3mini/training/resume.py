@@ -162,19 +162,28 @@ def _read(state: State) -> tuple[Done, list[Any]]:
             best=None if told["best"] is None else float(told["best"]),
             best_step=int(told["best_step"]),
         )
-        return done, list(told["streams"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{state.path / 'state.json'} was not written by this version of sr3mini"
-            f" ({type(error).__name__}: {error})"
-        ) from error
+        streams = [dict(left) or None for left in told["streams"]]
+        streams[0]
+        return done, streams
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
+        raise _foreign(state, error) from error
+
+
+def _foreign(state: State, error: Exception) -> ValueError:
+    return ValueError(
+        f"{state.path / 'state.json'} was not written by this version of sr3mini"
+        f" ({type(error).__name__}: {error})"
+    )
 
 
 def _compare(state: State, told: Mapping[str, Any]) -> None:
     """ValueError when another network, other pictures or another order are asked for
     than the state's; a warning for what else is new.
     """
-    preset = Preset.from_json(json.dumps(state.told.get("preset")))
+    try:
+        preset = Preset.from_json(json.dumps(state.told.get("preset")))
+    except ValueError as error:
+        raise _foreign(state, error) from error
     old = {**state.told, **vars(preset)}
     new = {**told["preset"], **told}
     del new["preset"]

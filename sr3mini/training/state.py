@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ..files.text import read_json
 from ..files.writing import atomic
 
 FILES = ("state.safetensors", "state.json")
@@ -79,11 +80,11 @@ def load_state(path: Path) -> State:
     try:
         if (path / "SHA256SUMS").read_text() != _sums(path):
             raise ValueError("a checksum is wrong")
-        told = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        if not isinstance(told, dict) or told.get("step") != step_of(path):
+        told = read_json(path / "state.json")
+        if told.get("step") != step_of(path):
             raise ValueError("state.json tells another step")
         return State(path, load_file(path / "state.safetensors"), told)
-    except (OSError, SafetensorError, ValueError, RecursionError) as error:
+    except (OSError, SafetensorError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ValueError(f"{path} is no whole training state ({reason})") from error
 

@@ -269,6 +269,101 @@ def test_what_that_code_cannot_run_does_not_go_out(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+# What others made of it ---------------------------------------------------------------
+
+NETWORKS: dict[str, tuple[Callable[[Any], object], str | None]] = {
+    "as it is": (lambda d: d, None),
+    "of DataParallel": (lambda d: begun(d, "module."), None),
+    "of a model that holds it": (lambda d: begun(d, "netG."), None),
+    "of both": (lambda d: begun(d, "model.module."), None),
+    "the network alone": (lambda d: bare(d), None),
+    "the network alone, in a module": (lambda d: begun(bare(d), "module."), None),
+    "of Lightning": (
+        lambda d: {"epoch": 3, "state_dict": begun(d, "model.netG."), "lr": [0.1]},
+        None,
+    ),
+    "a trainer's file": (
+        lambda d: {"model": begun(d, "module."), "optimizer": {"state": {0: zeros(d)}}},
+        None,
+    ),
+    "two, the first": (lambda d: {"netG": d, "netG_ema": zeros(d)}, "netG"),
+    "two, the second": (lambda d: {"netG": zeros(d), "netG_ema": d}, "netG_ema"),
+    "two side by side": (lambda d: d | begun(zeros(d), "ema."), "denoise_fn"),
+    "two side by side, the other": (
+        lambda d: zeros(d) | begun(d, "ema.module."),
+        "ema",
+    ),
+    "two in one": (
+        lambda d: {"model": {"g": d, "ema": zeros(d)}},
+        "model.g.denoise_fn",
+    ),
+    "one, and it is named": (lambda d: {"params": d}, "params"),
+}
+
+
+def begun(tensors: dict[str, Tensor], begin: str) -> dict[str, Tensor]:
+    return {begin + name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def bare(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix("denoise_fn."): tensor
+        for name, tensor in tensors.items()
+        if name.startswith("denoise_fn.")
+    }
+
+
+def zeros(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: torch.zeros_like(tensor) for name, tensor in tensors.items()}
+
+
+@pytest.mark.parametrize(("make", "key"), NETWORKS.values(), ids=NETWORKS)
+def test_a_network_is_found_whatever_its_names_begin_with(
+    make: Callable[[Any], object], key: str | None, tmp_path: Path
+) -> None:
+    """And its table of beta beside it, where there is one."""
+    f = layout()
+    config = export_checkpoint(f, tmp_path / "t_gen.pth")
+    torch.save(make(read_pth(tmp_path / "t_gen.pth")), tmp_path / "other.pth")
+    g, about = import_checkpoint(tmp_path / "other.pth", config, key)
+    assert identical(g.state_dict(), f.state_dict())
+    assert ("--key" in about["imported"]) == (key is not None)
+
+
+@pytest.mark.parametrize(
+    ("make", "key", "what"),
+    [
+        (
+            lambda d: {"netG": d, "netG_ema": zeros(d)},
+            None,
+            "holds 2 networks: 'netG.denoise_fn', 'netG_ema.denoise_fn'; name one",
+        ),
+        (lambda d: d | begun(d, "ema."), None, "'denoise_fn', 'ema.denoise_fn'"),
+        (lambda d: {"netG": d}, "netD", "holds 1 networks: 'netG.denoise_fn'"),
+        (lambda d: {"a": d, "aa": zeros(d)}, "", "holds 2 networks"),
+        (
+            lambda d: {"m": {"g": d, "e": zeros(d)}},
+            "m",
+            "'m.g.denoise_fn', 'm.e.denoise_fn'",
+        ),
+        (
+            lambda d: {"body.0.weight": torch.ones(3, 3)},
+            None,
+            r"no network of which_model_G = 'sr3', only tensors such as body\.0",
+        ),
+        (lambda d: {"optimizer": {"state": {0: d}}}, None, "no dictionary of tensors"),
+    ],
+)
+def test_which_network_is_meant_is_asked_for_by_name(
+    make: Callable[[Any], object], key: str | None, what: str, tmp_path: Path
+) -> None:
+    export_checkpoint(layout(), tmp_path / "t_gen.pth")
+    torch.save(make(read_pth(tmp_path / "t_gen.pth")), tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=what) as error:
+        import_checkpoint(tmp_path / "other.pth", None, key)
+    assert "\n" not in str(error.value)
+
+
 # Its configuration --------------------------------------------------------------------
 
 
@@ -793,6 +888,43 @@ def test_an_import_overwrites_a_model_or_a_training_only_when_asked_to(
     assert contents(tmp_path) == {there: b"mine"}
     cli.main([str(each) for each in (*command, "--overwrite")])
     assert load(tmp_path).preset.name == "I10_E1_gen"
+
+
+@pytest.mark.parametrize(
+    ("source", "goal", "last", "files"),
+    [("t_gen.pth", "model", last, 4) for last in range(1, 5)]
+    + [("tiny.safetensors", "again_gen.pth", 1, 2)],
+)
+def test_what_was_stopped_half_done_is_not_there_and_can_be_done_again(
+    source: str,
+    goal: str,
+    last: int,
+    files: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Stopped at each of the files that the verb writes, as by Ctrl-C."""
+    export_checkpoint(layout(channels=32, groups=32), tmp_path / "t_gen.pth")
+    save(tmp_path / "tiny.safetensors", layout())
+    out = tmp_path / "out"
+    out.mkdir()
+    verb = "import" if goal == "model" else "export"
+    command = [verb, str(tmp_path / source), "--out", str(out / goal)]
+    written, usual = [], Path.write_bytes
+
+    def stop(path: Path, content: bytes) -> int:
+        written.append(path)
+        if len(written) == last:
+            raise KeyboardInterrupt
+        return usual(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", stop)
+    with pytest.raises(SystemExit, match="130"):
+        cli.main(command)
+    assert contents(out) == {}
+    monkeypatch.undo()
+    cli.main(command)
+    assert len(contents(out)) == files
 
 
 @pytest.mark.parametrize("there", ["t_gen.pth", "t_gen.json", "t.pt2"])

@@ -109,7 +109,6 @@ def program(
     [
         lambda d: d,
         OrderedDict,
-        lambda d: {"epoch": 3, "state_dict": d},
         lambda d: {n: nn.Parameter(t) for n, t in d.items()},
     ],
 )
@@ -117,6 +116,33 @@ def test_what_torch_save_wrote_comes_back(
     wrap: Callable[[dict[str, Tensor]], object], tmp_path: Path
 ) -> None:
     same(read_pth(saved(tmp_path / "m.pth", wrap(KEPT))), KEPT)
+
+
+@pytest.mark.parametrize(
+    ("what", "names"),
+    [
+        ({"epoch": 3, "state_dict": KEPT}, [f"state_dict.{name}" for name in KEPT]),
+        ({"netG": {"a": KEPT["a"]}, "netG_ema": {"a": KEPT["a"]}}, "netG.a netG_ema.a"),
+        ({"model": {"g": {"a": KEPT["a"]}}}, "model.g.a"),
+        ({"a": KEPT["a"], "optimizer": {"state": {0: {"m": KEPT["a"]}}}}, "a"),
+        ({"a": KEPT["a"], "rng": torch.ones(3, dtype=torch.uint8)}, "a"),
+        ({1: {"a": KEPT["a"]}, "b": {"a": KEPT["a"], 2: KEPT["a"]}}, "b.a"),
+        ({"a": KEPT["a"], "b": {"c": {"d": {"e": KEPT["a"]}}}}, "a"),
+    ],
+)
+def test_dictionaries_inside_others_give_names_with_dots(
+    what: dict[Any, Any], names: list[str] | str, tmp_path: Path
+) -> None:
+    """To a depth of three, as far as they are texts."""
+    wanted = names.split() if isinstance(names, str) else names
+    assert list(read_pth(saved(tmp_path / "m.pth", what))) == wanted
+
+
+def test_of_the_wanted_names_the_beginning_goes_and_the_others_are_not_copied(
+    tmp_path: Path,
+) -> None:
+    path = saved(tmp_path / "m.pth", {"netG": KEPT, "again": KEPT, "epoch": 3})
+    same(read_pth(path, lambda names: "netG."), KEPT)
 
 
 def test_the_state_of_a_module_comes_back(tmp_path: Path) -> None:
@@ -274,7 +300,7 @@ def test_what_many_names_share_is_no_reason_to_refuse(tmp_path: Path) -> None:
     """As the options of several groups of an optimizer."""
     betas = (0.9, 0.999)
     groups = [{"lr": 0.1, "betas": betas} for _ in range(12)]
-    path = saved(tmp_path / "m.pth", {"state_dict": KEPT, "groups": groups})
+    path = saved(tmp_path / "m.pth", KEPT | {"groups": groups})
     same(read_pth(path), KEPT)
 
 
@@ -332,6 +358,30 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda p: archive(
             p, EMPTY + NAMED + LAUGHS.replace(b"q", b"\x80\x02q") + b")Rs."
         ),
+        "more than any model",
+    ),
+    "a class that laughs": (
+        lambda p: archive(p, EMPTY + NAMED + LAUGHS + b")\x81s."),
+        "more than any model",
+    ),
+    "a state that laughs": (
+        lambda p: archive(p, b"\x80\x02ccollections\nOrderedDict\n)R" + LAUGHS + b"b."),
+        "more than any model",
+    ),
+    "a storage that laughs": (
+        lambda p: archive(p, EMPTY + NAMED + LAUGHS + b"Qs."),
+        "more than any model",
+    ),
+    "a list to append to that laughs": (
+        lambda p: archive(p, EMPTY + NAMED + LAUGHS + b"K\x01as."),
+        "more than any model",
+    ),
+    "a dictionary that laughs": (
+        lambda p: archive(p, LAUGHS.replace(b"K", b"\x80\x02K") + b"K\x01K\x02s."),
+        "more than any model",
+    ),
+    "a class named by tuples": (
+        lambda p: archive(p, EMPTY + NAMED + LAUGHS + b"q\x01h\x01\x93s."),
         "more than any model",
     ),
     "one member under two names": (

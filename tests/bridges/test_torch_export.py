@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +79,33 @@ def test_a_program_that_computes_something_else_is_not_written(
     ):
         export_program(f, tmp_path / "f.pt2")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["f.pt2", "f_gen.pth"])
+@pytest.mark.parametrize("room", [0, 100, 4096, 60_000])
+def test_a_disk_that_fills_is_one_sentence_and_leaves_nothing(
+    name: str, room: int, tmp_path: Path
+) -> None:
+    """In a process of its own, which torch would end: its files may have so many
+    bytes.
+    """
+    save(tmp_path / "model.safetensors", build(PRESETS["of the public code"]))
+    program = (
+        "import resource, signal, sys; from sr3mini import cli;"
+        " signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        " resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2);"
+        " cli.main(sys.argv[2:])"
+    )
+    command = ["export", str(tmp_path), "--out", str(tmp_path / name)]
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(room), *command],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert re.fullmatch(rf"sr3mini: .*{name} could not be written: .*\n", done.stderr)
+    assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
 
 
 def test_the_verb_writes_a_program(

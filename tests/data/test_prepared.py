@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from messy import messy
 from PIL import Image
@@ -547,10 +548,38 @@ def test_a_twentieth_is_held_out_and_never_nothing() -> None:
             assert part(["a"], ["a"], split, Path()) == ["a"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["/etc/hostname", "../a.png", "a/../../b.png", "../", "b/../../..", "/"],
+)
+@pytest.mark.parametrize("place", [0, 1, -1])
+def test_names_that_lead_out_of_a_prepared_folder_are_refused(
+    place: int, name: str, tmp_path: Path
+) -> None:
+    """Nothing outside is opened, whoever wrote the list."""
+    prepare.prepare(tiny.pictures(tmp_path / "in"), tmp_path / "out", 8, progress=False)
+    index = tmp_path / "out" / "train.names"
+    names = index.read_bytes().split(b"\0")[:-1]
+    names[place] = name.encode()
+    index.write_bytes(b"".join(each + b"\0" for each in names))
+    with pytest.raises(ValueError, match=r"train\.names names pictures outside of"):
+        open_pictures(str(tmp_path / "out"), 8, 3)
+
+
+def test_a_list_that_was_cut_off_is_half_prepared(tmp_path: Path) -> None:
+    prepare.prepare(tiny.pictures(tmp_path / "in"), tmp_path / "out", 8, progress=False)
+    index = tmp_path / "out" / "train.names"
+    whole = index.read_bytes()
+    for length in range(len(whole)):
+        index.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match="is half prepared"):
+            open_pictures(str(tmp_path / "out"), 8, 3)
+
+
 def test_a_file_that_prepare_did_not_write_is_refused(tmp_path: Path) -> None:
     for content in ("", "[]", "{}", '{"size": "8"}'):
         (tmp_path / "prepared.json").write_text(content)
         with pytest.raises(
-            ValueError, match=r"prepared\.json was not written by sr3mini prepare$"
+            ValueError, match=r"prepared\.json was not written by sr3mini prepare, or"
         ):
             room("data.prepared").prepared(tmp_path, 8)

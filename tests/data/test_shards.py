@@ -12,9 +12,12 @@ import tarfile
 import warnings
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 import torch
 from PIL import Image
@@ -30,7 +33,7 @@ SIZE = 4
 COUNT = 120  # pictures, in 3 shards
 
 
-def content(number: int) -> bytes:
+def content_of(number: int) -> bytes:
     """A picture that is told by its first value."""
     file = io.BytesIO()
     array = np.full((SIZE, SIZE, 3), number, np.uint8)
@@ -56,24 +59,26 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tar(
             f"{shard:03d}.tar",
             {
-                f"{number:03d}.png": content(number)
+                f"{number:03d}.png": content_of(number)
                 for number in range(shard * 40, shard * 40 + 40)
             },
         )
     tar(
         "broken.tar",
         {
-            f"{number:03d}.png": b"no picture" if number % 10 == 3 else content(number)
+            f"{number:03d}.png": b"no picture"
+            if number % 10 == 3
+            else content_of(number)
             for number in range(30)
         },
     )
-    tar("few.tar", {f"{number:03d}.png": content(number) for number in range(4)})
+    tar("few.tar", {f"{number:03d}.png": content_of(number) for number in range(4)})
     tar("texts.tar", {"a.txt": b"one", "b.txt": b"two"})
     table = datasets.Dataset.from_dict(
         {
             "label": list(range(COUNT)),
             "image": [
-                {"bytes": content(number), "path": None} for number in range(COUNT)
+                {"bytes": content_of(number), "path": None} for number in range(COUNT)
             ],
         },
         features=datasets.Features(
@@ -356,6 +361,75 @@ def test_a_shard_that_is_cut_off_ends_in_a_sentence(
                     Stream(str(tmp_path / "cut.tar"), SIZE), 4, seed=0, workers=workers
                 )
             )
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "picture.png",
+        "/etc/hostname",
+        "../picture.png",
+        "C:\\picture.png",
+        "file:///etc/hostname",
+        "https://example.org/a.png",
+        "hf://datasets/a/b/c.png",
+    ],
+)
+@pytest.mark.parametrize("content", [None, b""])
+def test_a_row_that_holds_only_a_path_is_refused_and_no_file_opened(
+    content: bytes | None,
+    path: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It might name any file on this machine."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "picture.png").write_bytes(content_of(3))
+    rows = [{"bytes": content_of(n), "path": None} for n in range(3)]
+    kind = pyarrow.struct({"bytes": pyarrow.binary(), "path": pyarrow.string()})
+    column = pyarrow.array([*rows, {"bytes": content, "path": path}], kind)
+    told = {"info": {"features": {"image": {"_type": "Image"}}}}
+    table = pyarrow.table({"image": column})
+    table = table.replace_schema_metadata({"huggingface": json.dumps(told)})
+    pyarrow.parquet.write_table(table, tmp_path / "rows.parquet")
+    with pytest.raises(ValueError, match="a row holds only the path") as refused:
+        take(batches(Stream("rows.parquet", SIZE), 1, seed=0), 9)
+    assert path in str(refused.value).replace("\\\\", "\\")
+
+
+PLACE = {"epoch": 0, "shard": 0, "inside": None, "taken": 0}
+LEFT = {"seed": 0, "ranks": 1, "readers": 1, "dealt": 3, "places": [PLACE]}
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        {"places": []},
+        LEFT | {"places": []},
+        LEFT | {"places": [PLACE, PLACE]},
+        LEFT | {"places": [{}]},
+        LEFT | {"places": "a"},
+        LEFT | {"places": [PLACE | {"taken": -1}]},
+        LEFT | {"places": [PLACE | {"epoch": "0"}]},
+        LEFT | {"places": [PLACE | {"shard": 0.5}]},
+        LEFT | {"dealt": None},
+        LEFT | {"readers": 2},
+    ],
+)
+def test_a_damaged_state_of_a_stream_is_refused(left: Any, shards: Path) -> None:
+    opened = Stream(str(shards / "few.tar"), SIZE)
+    with pytest.raises(ValueError, match=r"tells no place in .*: it is damaged"):
+        batches(opened, 1, seed=0, state=left)
+
+
+@pytest.mark.parametrize("inside", [{"a": 1}, [1], 7, "text", {"examples_iterable": 3}])
+def test_a_place_inside_a_shard_that_datasets_does_not_know_is_refused(
+    inside: Any, shards: Path
+) -> None:
+    opened = Stream(str(shards / "few.tar"), SIZE)
+    left = LEFT | {"places": [PLACE | {"inside": inside}]}
+    with pytest.raises(ValueError, match="could not be read to its end"):
+        take(batches(opened, 1, seed=0, state=left), 1)
 
 
 def test_two_streams_need_not_the_trainers_random_numbers(shards: Path) -> None:

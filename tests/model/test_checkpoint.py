@@ -81,6 +81,24 @@ def test_a_pickle_is_never_executed(tmp_path: Path) -> None:
     assert not (tmp_path / "executed").exists()
 
 
+def test_a_checkpoint_of_torch_is_sent_to_import(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(1)}, tmp_path / "I1_E1_gen.pth")
+    with pytest.raises(ValueError, match="; sr3mini import makes a model of"):
+        load(tmp_path / "I1_E1_gen.pth")
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"[]", b"{", b'{"a": 1', b"\xff\xff", b"[" * 10**5, b"null"]
+)
+def test_a_damaged_card_is_refused_by_its_name(
+    text: bytes, f: Network, tmp_path: Path
+) -> None:
+    save(tmp_path / "model.safetensors", f)
+    (tmp_path / "model.json").write_bytes(text)
+    with pytest.raises(ValueError, match=r"model\.json (is no|holds no) "):
+        card(tmp_path)
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_weights_that_are_no_numbers_are_refused(
     value: float, f: Network, tmp_path: Path

@@ -17,7 +17,7 @@ from tiny import TINY
 
 from sr3mini.degrade import upsample
 from sr3mini.model.network import build
-from sr3mini.model.preset import Preset
+from sr3mini.model.preset import CHOICES, RANGES, Preset
 from sr3mini.model.presets import PRESETS
 from sr3mini.oracle import GaussianOracle
 from sr3mini.schedule import NoiseSchedule
@@ -141,7 +141,7 @@ ABSURD: dict[str, Any] = {
     "channels": [0, -8, 10**9, 8.5, "8", None, [8, 8], True],
     "multipliers": [[], [0], [1] * 9, [1, "2"], 4, "12"],
     "blocks": [[1], [1, 1, 1], -1, 10**6],
-    "attention": [[-1], "all", 1, [1.5], [True], {"0": 1}],
+    "attention": [[-1], "all", 1, [1.5], [True], {"0": 1}, [5], [0, 2], [[0]], None],
     "conditional": [1, "yes", None],
     "layout": ["unet", ["ddpm"], {}],
     "groups": [0, 10**9],
@@ -152,7 +152,10 @@ ABSURD: dict[str, Any] = {
     "data": ["else", None],
     "objective": ["gan", "", None],
     "decay": ["linear", None, 0],
-    "name": [None, 3, "", "..", "../elsewhere", "two/words", "a\\b"],
+    "name": [
+        *(None, 3, "", "..", "../elsewhere", "two/words", "a\\b"),
+        *("a\nb", "\x1b[2J", "\ud800", "x" * 65, {"a": 1}),
+    ],
     "loss_power": [0, 3, 1.5],
     "schedule_steps": [0, 10**12],
     "schedule_end": [2, -1, float("nan"), "a"],
@@ -174,6 +177,21 @@ def test_a_value_that_makes_no_sense_is_refused_in_one_line(
     with pytest.raises(ValueError, match=field) as refused:
         UNHOOKED.from_json(json.dumps({**dataclasses.asdict(TINY), field: value}))
     assert "\n" not in str(refused.value)
+
+
+def test_every_field_is_looked_at() -> None:
+    fields = {field.name for field in dataclasses.fields(Preset)}
+    assert fields == {"name", *CHOICES, *RANGES}
+
+
+@pytest.mark.parametrize("value", ["x" * 10**6, ["x" * 999] * 999, list(range(10**6))])
+@pytest.mark.parametrize("field", ["name", "size", "attention"])
+def test_a_value_of_any_length_makes_a_short_sentence(
+    field: str, value: object
+) -> None:
+    with pytest.raises(ValueError, match=f"^{field} = ") as refused:
+        UNHOOKED.from_json(json.dumps({**dataclasses.asdict(TINY), field: value}))
+    assert len(str(refused.value)) < 300
 
 
 UNKNOWN_FIELD = json.dumps({**dataclasses.asdict(TINY), "colour": 1})

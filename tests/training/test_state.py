@@ -18,7 +18,9 @@ import pytest
 import torch
 
 from sr3mini.training import state as room
+from sr3mini.training.resume import _read
 from sr3mini.training.state import (
+    State,
     forget_states,
     latest_state,
     load_state,
@@ -227,3 +229,35 @@ def test_a_state_that_a_kill_left_half_written_is_not_there(state: Path) -> None
     assert state_paths(state.parent)[-1] == state
     save_state(state_path(state.parent, 6), {"a": torch.zeros(1)}, {"step": 6})
     assert list(load_state(state.parent / "step_00000006").tensors) == ["a"]
+
+
+READ = {
+    "seconds": 1.0,
+    "losses": [0.5],
+    "best": None,
+    "best_step": 0,
+    "streams": [{}],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("streams", value) for value in ([], None, 3, [5], ["ab"], {}, {"a": 1})],
+        *[("losses", value) for value in (None, 3, ["a"], [None], {"a": 1}, [[1]])],
+        *[("seconds", value) for value in (None, "a", [], {})],
+        *[("best_step", value) for value in (None, "a", float("inf"), [1])],
+        *[("best", value) for value in ("a", [], {})],
+    ],
+)
+def test_what_a_state_tells_is_checked_before_anything_is_put_back(
+    name: str, value: object
+) -> None:
+    """Though its checksums are right: somebody may have written them too."""
+    path = Path("state") / "step_00000001"
+    assert _read(State(path, {}, READ))[1] == [None]
+    with pytest.raises(ValueError, match=r"state\.json was not written by this ver"):
+        _read(State(path, {}, READ | {name: value}))
+    without = {other: READ[other] for other in READ if other != name}
+    with pytest.raises(ValueError, match=r"state\.json was not written by this ver"):
+        _read(State(path, {}, without))

@@ -11,6 +11,7 @@ import json
 import math
 import shutil
 import signal
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -829,6 +830,34 @@ def test_a_preset_for_own_pictures_asks_for_them(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="pass --data"):
         room.train(TINY, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("InvalidCxxCompiler: No working C++ compiler found"),
+        ImportError("no module triton"),
+        FileNotFoundError(2, "No such file", "g++"),
+        AssertionError("Torch not compiled with CUDA enabled\nand more"),
+        subprocess.CalledProcessError(1, ["g++"]),
+        PermissionError(13, "Permission denied", "/cache"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_machine_that_cannot_compile_is_told_before_the_first_step(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(f: object) -> object:
+        raise error
+
+    monkeypatch.setattr(torch, "compile", fail)
+    with pytest.raises(ValueError, match="compile does not work here") as told:
+        room.train(
+            TINY, tmp_path, data=str(tiny.pictures(tmp_path / "in")), compile=True
+        )
+    assert "leave --compile out" in str(told.value)
+    assert "\n" not in str(told.value)
+    assert not (tmp_path / "state").exists()
 
 
 def test_pictures_too_small_to_be_measured_are_refused_before_the_training(
