@@ -591,7 +591,8 @@ def test_a_training_is_not_begun_over_another_and_goes_on_where_it_was_asked_to(
     assert "no preset 'mine'" in fails(capsys, "train", "--preset", "mine")
     assert "none.json" in fails(capsys, "train", "--preset", tmp_path / "none.json")
     file.write_text("{")
-    assert "train" not in fails(capsys, "train", "--preset", file, "--data", own)
+    said = fails(capsys, "train", "--preset", file, "--data", own)
+    assert f"{file}: this preset is no JSON" in said
 
 
 @pytest.mark.filterwarnings("default:skipped")  # as outside of tests
