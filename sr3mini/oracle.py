@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .shapes import Batch, Images, Levels
+from .shapes import Batch, High, Images, Levels, Low
 
 
 class GaussianOracle:
@@ -168,6 +168,54 @@ class MixtureOracle:
         exponent = rest.square().sum(2) / (2 * spread)
         volume = self.means.shape[1] / 2 * (2 * math.pi * spread).log()
         return self.log_weights - exponent - volume
+
+
+class PicturesOracle:
+    """The best f in a world of N known pictures, seen through x = D y + noise of
+    deviation `sigma`.
+
+    p(y | x) gives picture i the share exp(-|x - D y_i|^2 / 2 sigma^2), up to a common
+    factor: so its mean, which a perfect regression would answer, and its draws, a
+    perfect sampler's, are known exactly. `y` (N, C, H, W) are the pictures, `x` (N, C,
+    h, w) their D y, without noise.
+    """
+
+    def __init__(self, y: High, x: Low, sigma: float) -> None:
+        self.shape, self.y = y.shape[1:], y.flatten(1).double()
+        self.x, self.sigma = x.flatten(1).double(), sigma
+
+    def shares(self, x: Low) -> Float[Tensor, "B N"]:
+        """How probable each picture is, given x; float64, each row sums to 1."""
+        return self._log_shares(x).softmax(1)
+
+    def mean(self, x: Low) -> High:
+        """E[y | x]."""
+        return (self.shares(x) @ self.y).reshape(-1, *self.shape).to(x)
+
+    def draw(self, x: Low, generator: torch.Generator | None = None) -> High:
+        """One picture of p(y | x) for each x."""
+        rows = torch.multinomial(self.shares(x), 1, generator=generator)[:, 0]
+        return self.y[rows].reshape(-1, *self.shape).to(x)
+
+    def __call__(self, x: Low, y_t: High, gamma: Levels) -> High:
+        level = gamma.double()[:, None]
+        noisy = y_t.flatten(1).double()
+        apart = _squared(noisy, self.y, level.sqrt())
+        shares = (self._log_shares(x) - apart / (2 * (1 - level))).softmax(1)
+        clean = shares @ self.y  # E[y_0 | x, y_t]
+        eps = (noisy - level.sqrt() * clean) / (1 - level).sqrt()
+        return eps.reshape(y_t.shape).to(y_t)
+
+    def _log_shares(self, x: Low) -> Float[Tensor, "B N"]:
+        return -_squared(x.flatten(1).double(), self.x, 1.0) / (2 * self.sigma**2)
+
+
+def _squared(
+    a: Float[Tensor, "B d"], b: Float[Tensor, "N d"], scale: Tensor | float
+) -> Float[Tensor, "B N"]:
+    """|a - scale b|^2 for each a, with a scale of its own, and each b."""
+    squares = scale**2 * b.square().sum(1)
+    return a.square().sum(1)[:, None] - 2 * scale * (a @ b.T) + squares
 
 
 def _median(share: Tensor, means: Tensor, deviation: Tensor) -> Tensor:

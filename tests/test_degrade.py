@@ -23,6 +23,7 @@ from sr3mini.data import from_bytes, to_bytes
 from sr3mini.degrade import (
     as_file,
     blur,
+    camera,
     degradation_matrix,
     downsample,
     unseen,
@@ -243,3 +244,14 @@ def test_what_cannot_be_resized_is_refused_in_one_sentence(
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+def test_the_noise_of_a_camera_has_the_deviation_and_depends_on_the_seed_alone() -> (
+    None
+):
+    x = torch.zeros(3, 1, 64, 64)
+    noisy = camera(x, 0.25, seeds=[7, 8, 7])
+    assert noisy.std().item() == pytest.approx(0.25, rel=0.03)
+    assert torch.equal(noisy[0], noisy[2])
+    assert not torch.equal(noisy[0], noisy[1])
+    assert torch.equal(noisy[1:2], camera(x[:1], 0.25, seeds=[8]))

@@ -18,10 +18,18 @@ from checks import (
     gaussian_problem,
     mixture,
     randn,
+    seeded,
 )
+from torch import Tensor
 
+from sr3mini import downsample
 from sr3mini.loss import denoising_loss
-from sr3mini.oracle import ConditionalGaussianOracle, GaussianOracle, MixtureOracle
+from sr3mini.oracle import (
+    ConditionalGaussianOracle,
+    GaussianOracle,
+    MixtureOracle,
+    PicturesOracle,
+)
 
 
 def test_check_6_the_mixture_oracle_is_the_score_far_out_in_the_tail_too() -> None:
@@ -248,3 +256,48 @@ def test_a_prior_that_is_itself_singular_is_no_trouble() -> None:
         "E[y | x]",
     )
     close(oracle.posterior_covariance(), 0 * flat, 1e-14, "V[y | x]")
+
+
+def _world(sigma: float) -> tuple[Tensor, Tensor, PicturesOracle]:
+    """Five pictures of 4 x 4, and their exact f at factor 2."""
+    y = torch.rand(5, 1, 4, 4, dtype=torch.float64, generator=seeded(0)) * 2 - 1
+    x = downsample(y, 2)
+    return y, x, PicturesOracle(y, x, sigma)
+
+
+def test_the_shares_of_known_pictures_are_bayes_rule() -> None:
+    y, x, oracle = _world(0.3)
+    seen = x[:2] + 0.3 * randn(2, 1, 2, 2)
+    errors = (seen[:, None] - x).flatten(2)
+    noise = torch.distributions.Normal(f64(0.0), f64(0.3))
+    joint = noise.log_prob(errors).sum(2).exp() / 5
+    wanted = joint / joint.sum(1, keepdim=True)
+    close(oracle.shares(seen), wanted, 1e-12, "shares")
+    mean = torch.einsum("bn,nchw->bchw", wanted, y)
+    close(oracle.mean(seen), mean, 1e-12, "mean")
+
+
+def test_draws_of_known_pictures_come_as_often_as_their_shares() -> None:
+    y, x, oracle = _world(0.5)
+    seen = x[:1].expand(20_000, -1, -1, -1)
+    drawn = oracle.draw(seen, seeded(0))
+    which = (drawn[:, None] - y).abs().flatten(2).amax(2)
+    assert which.min(1).values.max() == 0
+    counted = which.argmin(1).bincount(minlength=5).double() / 20_000
+    close(counted, oracle.shares(x[:1])[0], 0.02, "how often")
+
+
+@pytest.mark.parametrize("gamma", [0.99, 0.5, 0.02])
+def test_the_oracle_of_known_pictures_is_the_slope_of_the_log_density(
+    gamma: float,
+) -> None:
+    """eps = -sqrt(1 - gamma) d log p(y_t | x) / d y_t, by autograd; far away too."""
+    y, x, oracle = _world(0.3)
+    seen, level = x[:3] + 0.1, f64(gamma).expand(3)
+    far = 10 * randn(1, 1, 4, 4)
+    y_t = (torch.cat([gamma**0.5 * y[1:3], far])).requires_grad_()
+    apart = (y_t[:, None] - gamma**0.5 * y).flatten(2).square().sum(2)
+    log_p = (oracle.shares(seen).log() - apart / (2 * (1 - gamma))).logsumexp(1)
+    (slope,) = torch.autograd.grad(log_p.sum(), y_t)
+    f = oracle(seen, y_t.detach(), level)
+    close(f, -((1 - gamma) ** 0.5) * slope, 1e-8, "eps")

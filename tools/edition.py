@@ -312,6 +312,8 @@ class Chapter:
                 f'<pre class="output">{html.escape(output.ename)}:'
                 f" {html.escape(output.evalue)}</pre>"
             )
+        if "text/markdown" in output.data:  # a source, in a fence
+            return code(output.data["text/markdown"].split("\n", 1)[1].rstrip("`\n"))
         if "image/png" in output.data:
             png = base64.b64decode(output.data["image/png"])
             alt = output.metadata["image/png"]["alt"]

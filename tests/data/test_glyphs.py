@@ -12,7 +12,7 @@ import pytest
 import torch
 from rooms import room
 
-from sr3mini.data import ALPHABET, from_bytes, glyphs
+from sr3mini.data import ALPHABET, from_bytes, glyphs, letters
 from sr3mini.data.glyphs import STYLES, Glyphs
 
 # the module: the package offers the function under this name
@@ -253,3 +253,11 @@ def test_a_cache_folder_that_cannot_be_made_costs_nothing_but_time(
 ) -> None:
     cache.write_text("a file where the folder should be")
     assert characters_and_renderings(capsys)[1] == 1
+
+
+def test_the_letters_are_those_of_the_alphabet_in_every_style() -> None:
+    world = letters()
+    assert len(world) == 62 * 12
+    assert set(world.characters) == set(ALPHABET)
+    a = glyphs("test")
+    assert torch.equal(world[world.find("g")], a[a.find("g")])

@@ -26,6 +26,7 @@ class Exercise:
     inputs: tuple[object, ...]
     right: Answer
     slips: Mapping[str, Answer]
+    builds: bool = False  # a part of the reader's own SR3: `mine` collects it
 
 
 def grade(exercise: Exercise, answer: Answer) -> str:

@@ -5,7 +5,7 @@ figure and its description in words.
 are called as `figures.NAME`.
 """
 
-from .base import Picture, draw_image, image_rows, sample_sheet
+from .base import Picture, draw_image, image_rows, sample_sheet, source
 from .ch00 import trajectory_strip
 from .ch01 import noise_sum, noised_step
 from .ch02 import (
@@ -88,6 +88,7 @@ from .dive_d import (
     search_map,
 )
 from .dive_f import bias_shifts, faulty, psnr_ladder, snapshot_casts
+from .plane import plane, plane_fall
 
 __all__ = [
     "Layer",
@@ -138,6 +139,8 @@ __all__ = [
     "noised",
     "noised_step",
     "null_space_walk",
+    "plane",
+    "plane_fall",
     "posterior_product",
     "power_after",
     "powers_of_blocks",
@@ -158,6 +161,7 @@ __all__ = [
     "schedule_view",
     "search_map",
     "snapshot_casts",
+    "source",
     "spike_jump",
     "spike_memory",
     "spikes",

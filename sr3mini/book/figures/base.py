@@ -6,6 +6,7 @@ Colours are the Okabe-Ito set, which colour-blind readers can tell apart.
 from __future__ import annotations
 
 import base64
+import inspect
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,27 @@ class Picture:
             "text/plain": self.alt,
         }
         return data, {"image/png": {"alt": self.alt}}
+
+
+class Source:
+    """Functions and classes as they stand in the package, shown as code. Their module
+    is named above the first.
+    """
+
+    def __init__(self, *objects: Any) -> None:
+        parts = [inspect.getsource(each).rstrip() for each in objects]
+        self.text = "\n\n\n".join([f"# {objects[0].__module__}", *parts])
+
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> dict[str, str]:
+        fenced = f"```python\n{self.text}\n```"
+        return {"text/markdown": fenced, "text/plain": self.text}
+
+
+def source(*objects: Any) -> Source:
+    """The source of functions and classes, highlighted and whole."""
+    return Source(*objects)
 
 
 def image_rows(

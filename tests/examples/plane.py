@@ -1,0 +1,24 @@
+import torch
+
+from sr3mini import NoiseSchedule, trajectory
+from sr3mini.book import figures, plane
+
+from . import Figures, seeded
+
+
+def _fallen() -> figures.Picture:
+    schedule, x = NoiseSchedule.linear(20, 1e-3, 0.4), torch.zeros(40, 1)
+    how = {"generator": seeded(0), "variance": "posterior"}
+    return figures.plane_fall(
+        0.0, list(trajectory(plane.oracle, x, schedule, (40, 2), **how))
+    )
+
+
+FIGURES: Figures = {
+    "plane": (lambda: figures.plane(), ("cloud of data", "four clusters")),
+    "plane with a line": (
+        lambda: figures.plane(0.0, exact_draws=plane.answers(torch.zeros(9, 1))),
+        ("whose mean is 0", "9 points named exact draws"),
+    ),
+    "plane_fall": (_fallen, ("40 particles", "end on the line")),
+}
