@@ -31,8 +31,8 @@ class EvaluateOptions:
     # a shipped name, a .safetensors file, or the folder of a training run; without
     # references glyphs_8_32 for glyphs, else photos_16_64.
     model: str | None = None
-    # "glyphs" (their test split), a folder of high-resolution pictures (all) or a
-    # prepared one (its held-out part), cut to squares of the model's size.
+    # "glyphs" (their test split), "letters" (all), a folder of high-resolution pictures
+    # (all) or a prepared one (its held-out part), cut to squares of the model's size.
     data: str = "glyphs"
     # how many pictures, in an order drawn from the seed; 1024 of --data, all
     # --references, if not given.

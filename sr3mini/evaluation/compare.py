@@ -25,13 +25,13 @@ from torch import Tensor
 
 from ..data.folder import Folder
 from ..data.glyphs import STYLES, Glyphs
-from ..data.pairs import conditions
+from ..data.pairs import Pairs, conditions
 from ..degrade import as_file, downsample, upsample
 from ..files.reading import read_picture, to_bytes
 from ..metrics import consistency, diversity, psnr, ssim
 from ..model.network import Network
 from ..shapes import High, Low
-from ..upscaling.draw import draw
+from ..upscaling.draw import draw, seen
 from ..upscaling.upscale import upscale
 from .pairing import Pair
 from .perceptual import FID, Distance
@@ -117,9 +117,8 @@ def drawn_cases(
         if not rows:
             continue
         y = torch.stack([whole[i] for i in rows])
-        if isinstance(pictures, Tensor):
-            x = downsample(y, f.preset.factor)
-        else:
+        x = seen(f.preset, y, rows)
+        if isinstance(pictures, Pairs):
             x = conditions(pictures, rows, y, f.preset.factor)
         made = answers(f, x, steps=steps, samples=samples)
         for k, i in enumerate(rows):

@@ -38,7 +38,9 @@ def holds_out(data: str) -> bool:
     """Whether `chosen` takes pictures that no training saw: of a plain folder or a set
     of `Pairs` it takes all.
     """
-    return data == "glyphs" or folder_kind(Path(data)) == "prepared"
+    if data in ("glyphs", "letters"):
+        return data == "glyphs"
+    return folder_kind(Path(data)) == "prepared"
 
 
 def chosen(
@@ -47,11 +49,12 @@ def chosen(
     """The pictures that fit `f`, and the places of `count` of them (None: all) in an
     order drawn from the seed.
 
-    `data`: "glyphs", whose test split it is; a folder of pictures or a set of `Pairs`,
-    all of it; or what `sr3mini prepare` wrote, of which the part held out.
+    `data`: "glyphs", whose test split it is; "letters", all of them; a folder of
+    pictures or a set of `Pairs`, all of it; or what `sr3mini prepare` wrote, of which
+    the part held out.
     """
     preset = f.preset
-    if holds_out(data):
+    if data == "letters" or holds_out(data):
         pictures = open_pictures(data, preset.size, preset.image_channels, "test")
     else:
         whole = Pairs if folder_kind(Path(data)) == "pairs" else Folder

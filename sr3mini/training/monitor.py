@@ -21,13 +21,12 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from ..data.batches import Pictures, batches
-from ..degrade import downsample
 from ..files.writing import write_picture, write_text
 from ..metrics import measure
 from ..model.network import Network
 from ..model.preset import Preset
 from ..shapes import High
-from ..upscaling.draw import draw, grid
+from ..upscaling.draw import draw, grid, seen
 
 
 @contextlib.contextmanager
@@ -126,7 +125,7 @@ def validate(
     own = y[accelerator.process_index :: accelerator.num_processes]
     measured = {"PSNR": 0.0, "SSIM": 0.0, "consistency": 0.0}
     if len(own):
-        x = downsample(own, f.preset.factor)
+        x = seen(f.preset, own)
         measured = measure(draw(f, x, seeds=[0])[0], own, x)
     sums = torch.tensor([*measured.values()], device=y.device) * len(own)
     means = accelerator.reduce(sums, "sum") / len(y)

@@ -4,7 +4,7 @@ noise alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import torch
@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ..degrade import downsample, upsample
+from ..degrade import camera, downsample, upsample
 from ..files.sheet import framed
 from ..loss import NoisePredictor, regress
 from ..model.network import Network
@@ -66,11 +66,21 @@ def grid(
         drawn = generate(f, samples * len(y)).to(y).unflatten(0, (samples, len(y)))
         return framed(torch.cat([drawn, y[None]]))
 
-    x = downsample(y, f.preset.factor)
+    x = seen(f.preset, y)
     nearest = torch.nn.functional.interpolate(x, size=y.shape[-2:], mode="nearest")
     bicubic = upsample(x, f.preset.factor)
     drawn = draw(f, x, seeds=range(samples if f.preset.label == "SR3" else 1))
     return framed(torch.cat([nearest[None], bicubic[None], drawn, y[None]]))
+
+
+def seen(preset: Preset, y: High, seeds: Sequence[int] | None = None) -> Low:
+    """x as a network of this preset meets it: D y, with the noise of `x_noise`, drawn
+    from a seed a picture: 0, 1, 2... unless others are given.
+    """
+    x = downsample(y, preset.factor)
+    if preset.x_noise == 0:
+        return x
+    return camera(x, preset.x_noise, range(len(x)) if seeds is None else seeds)
 
 
 def draw(

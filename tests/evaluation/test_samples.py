@@ -17,6 +17,7 @@ from torch import Tensor
 from sr3mini.data import ALPHABET, Folder, glyphs
 from sr3mini.degrade import downsample, upsample
 from sr3mini.evaluation import compare
+from sr3mini.evaluation.compare import drawn_cases
 from sr3mini.evaluation.samples import (
     JUDGES,
     alphabet_legibility,
@@ -319,3 +320,17 @@ def test_a_table_has_the_columns_that_were_measured_and_room_for_every_name() ->
     assert head.split() == ["PSNR-Y", "SSIM-Y", "FID"]
     assert row.split() == ["mean", "of", "1000000", "28.42", "0.8104", "5.20"]
     assert len(head) == len(row)
+
+
+def test_letters_are_shown_with_the_noise_that_the_preset_trains_with() -> None:
+    preset = dataclasses.replace(GLYPHS, data="letters", x_noise=0.2)
+    f = network(preset)
+    pictures, order = chosen("letters", f, 64, seed=1)
+    assert len(pictures) == 62 * 12
+    cases = list(drawn_cases(f, pictures, order, steps=1, samples=1))
+    noise = torch.stack(
+        [c.x - downsample(c.y[None], f.preset.factor)[0] for c in cases]
+    )
+    assert noise.std().item() == pytest.approx(0.2, rel=0.1)
+    again = drawn_cases(f, pictures, order[5:6], steps=1, samples=1)
+    assert torch.equal(next(again).x, cases[5].x)
