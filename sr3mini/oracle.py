@@ -6,7 +6,7 @@ too, with covariance S = gamma Sigma + (1 - gamma) I, and
     E[eps | y_t] = sqrt(1 - gamma) S^{-1} (y_t - sqrt(gamma) m)     what L2 learns
     V[eps | y_t] = gamma Sigma S^{-1}                  what nobody can predict
 
-(tags 6.3 and 6.4). An oracle is a callable f(x, y_t, gamma), like the U-Net. Inside,
+(tags A.1 and A.2). An oracle is a callable f(x, y_t, gamma), like the U-Net. Inside,
 images are flattened to d numbers, in float64.
 """
 
@@ -57,12 +57,12 @@ class GaussianOracle:
         return (along @ self.vectors.T).reshape(y_t.shape).to(y_t)
 
     def residual_covariance(self, gamma: float) -> Float[Tensor, "d d"]:
-        """V[eps | y_t] = gamma Sigma S^{-1}: the same for every y_t (tag 6.4)."""
+        """V[eps | y_t] = gamma Sigma S^{-1}: the same for every y_t (tag A.2)."""
         ratio = gamma * self.values / (gamma * self.values + 1 - gamma)
         return (self.vectors * ratio) @ self.vectors.T
 
     def floor(self, gamma: float, p: int = 2) -> float:
-        """The lowest `denoising_loss` that any f can reach at this level (tag 6.5).
+        """The lowest `denoising_loss` that any f can reach at this level (tag A.3).
 
         tr V / d for p = 2, the mean of sqrt(2/pi V_ii) for p = 1.
         """
@@ -73,7 +73,7 @@ class GaussianOracle:
 
 
 class ConditionalGaussianOracle:
-    """The best f for y ~ N(mean, covariance) seen through x = D y (tag 7.7).
+    """The best f for y ~ N(mean, covariance) seen through x = D y (tag A.7).
 
     p(y | x) is Gaussian: its mean m + K (x - D m), K = Sigma D^T (D Sigma D^T)^{-1},
     depends on x; its covariance Sigma - K D Sigma does not, and is 0 in every direction
@@ -121,8 +121,8 @@ class MixtureOracle:
     """The best f for a mixture of round Gaussians and point masses. Ignores x.
 
     `weights` (K,) sum to 1, `means` (K, d), `variances` (K,), 0 for a point mass. `p` =
-    2 predicts the mean of eps given y_t (tag 6.6); `p` = 1 the median of each element
-    (tag 6.7), which is another function.
+    2 predicts the mean of eps given y_t (tag A.4); `p` = 1 the median of each element
+    (tag A.5), which is another function.
     """
 
     def __init__(

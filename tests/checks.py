@@ -18,6 +18,7 @@ from project import FIXTURE
 from public_code import weights
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.distributions import Normal
 
 from sr3mini.bridges.janspiry import their_name
 from sr3mini.degrade import degradation_matrix
@@ -72,6 +73,20 @@ def flat_curve(steps: int) -> NoiseSchedule:
     """
     tau = torch.arange(1, steps + 1, dtype=torch.float64) / steps
     return NoiseSchedule.from_gammas((-7 * tau.pow(4)).exp())
+
+
+def joint(
+    gamma: float, weights: Tensor, means: Tensor, variances: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A mixture of Gaussians, noised, on a fine grid of (y_t, y_0): y_t (N, 1), y_0
+    (M,), and the mass of each cell (N, M).
+    """
+    y_t = torch.linspace(-8, 8, 801, dtype=torch.float64)[:, None]
+    y_0 = torch.linspace(-7, 7, 1401, dtype=torch.float64)
+    part = Normal(means, variances.sqrt()).log_prob(y_0[:, None]).exp()
+    step = Normal(math.sqrt(gamma) * y_0, math.sqrt(1 - gamma)).log_prob(y_t).exp()
+    mass = (weights * part).sum(1) * step
+    return y_t, y_0, mass / mass.sum()
 
 
 # The law of y_t, pushed through a step exactly ----------------------------------------

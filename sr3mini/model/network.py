@@ -41,7 +41,7 @@ class SR3Network(UNet, Network):
     Gaussian around U x leaves over.
 
     If y ~ N(U x, s^2 I), then y_t - sqrt(gamma) U x has the variance v = gamma s^2 + 1
-    - gamma, and (6.3) and (6.4) give the noise: its mean sqrt(1 - gamma) / v (y_t -
+    - gamma, and (A.1) and (A.2) give the noise: its mean sqrt(1 - gamma) / v (y_t -
     sqrt(gamma) U x), and its variance gamma s^2 / v. The U-Net sees the difference over
     sqrt(v) in place of y_t, and its output counts in units of the deviation. The head
     starts at 0, so an untrained f is already the oracle of this Gaussian: no cast to

@@ -10,14 +10,11 @@ import pytest
 import torch
 from checks import (
     close,
-    conditional_problem,
     f64,
     mixture,
     order,
-    push,
     randn,
     seeded,
-    standard_normal,
 )
 from torch import Tensor
 
@@ -150,19 +147,6 @@ def test_the_two_variances_are_the_two_extremes() -> None:
     assert posterior.item() + 1e-3 < average.item() < paper.item() - 1e-3
 
 
-def test_conditioning_on_x_is_minimising_over_its_null_space() -> None:
-    """(7.7), another way: y = y* + N c with D y* = x and D N = 0; c is Gaussian with
-    the precision N^T Sigma^-1 N.
-    """
-    D, x, covariance, oracle = conditional_problem()
-    start, precision = torch.linalg.pinv(D) @ x[0], torch.linalg.inv(covariance)
-    N = torch.linalg.svd(D).Vh[4:].T
-    spread = torch.linalg.inv(N.T @ precision @ N)
-    mean = start - N @ spread @ N.T @ precision @ (start - oracle.prior_mean)
-    close(oracle.posterior_mean(x)[0], mean, 1e-13, "E[y | x]")
-    close(oracle.posterior_covariance(), N @ spread @ N.T, 1e-13, "V[y | x]")
-
-
 def test_the_step_goes_along_the_score() -> None:
     """(7.8), with the gradient of log q(y_t) by autograd."""
     y_t, z, gamma, alpha = (
@@ -197,44 +181,6 @@ def test_a_small_step_is_a_step_of_the_reverse_equation() -> None:
 
     sizes = [1000, 2000, 4000]
     assert abs(order([left_out(1 / n) for n in sizes], sizes) - 2) < 0.01
-
-
-@pytest.mark.parametrize("step", [reverse_step, posterior_step])
-def test_the_pushed_laws_are_those_that_the_checks_find(step: object) -> None:
-    """The same laws as checks.push, which was written for the tests: T + 1 of them, the
-    start included.
-    """
-    _, x, _, oracle = conditional_problem()
-    schedule = NoiseSchedule.linear(25, 0.01, 0.5)
-    start = standard_normal(25, 16)
-    laws = pushed(step, oracle, x, schedule, (start.mean, start.covariance))  # type: ignore[arg-type]
-    assert len(laws) == 26
-    for (mean, covariance), law in zip(
-        laws[1:], push(step, oracle, x, schedule, start), strict=True
-    ):  # type: ignore[arg-type]
-        close(mean, law.mean, 1e-14, f"mean of y_{law.t}")
-        close(covariance, law.covariance, 1e-14, f"covariance of y_{law.t}")
-
-
-def test_the_pushed_law_is_that_of_many_samples() -> None:
-    """And the same as drawing: 100,000 samples of correlated data."""
-    mean, covariance, n = f64(0.4, -0.3), f64(0.5, 0.2, 0.2, 0.3).reshape(2, 2), 100_000
-    oracle, schedule = (
-        GaussianOracle(mean, covariance),
-        NoiseSchedule.linear(10, 0.05, 0.7),
-    )
-    drawn = sample(
-        oracle, torch.zeros(n, 1).double(), schedule, (n, 2), generator=seeded(0)
-    )
-    exact, spread = pushed(
-        reverse_step,
-        oracle,
-        ONE,
-        schedule,
-        (torch.zeros(2).double(), torch.eye(2).double()),
-    )[-1]
-    close(drawn.mean(0), exact, 0.01, "mean")
-    close(drawn.T.cov(), spread, 0.01, "covariance")
 
 
 def test_a_wrong_start_is_forgotten_like_the_root_of_gamma() -> None:

@@ -15,16 +15,6 @@ FIGURES: Figures = {
         lambda: figures.reverse_variances(FEW, [0.0, 0.01, 0.1, 1.0]),
         ("25 steps", "N(0, 1)", "0 at t = 1"),
     ),
-    "exact_marginals": (
-        lambda: figures.exact_marginals(FEW),
-        ("from 25 to 1", "point mass"),
-    ),
-    "covariance_order": (
-        lambda: figures.covariance_order(
-            [25, 50, 100], [0.04, 0.02, 0.01], [0.08, 0.05, 0.03]
-        ),
-        ("25 to 100", "ends at -1.0", "ends at -0.7"),
-    ),
     "trajectory_residuals": (
         lambda: figures.trajectory_residuals(
             noise(2, 1, 8, 8),

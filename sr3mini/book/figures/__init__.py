@@ -41,18 +41,9 @@ from .ch05 import (
     walk,
     without_norms,
 )
-from .ch06 import (
-    bound_weight,
-    bound_weights,
-    loss_by_level,
-    mean_and_median,
-    training_curve,
-)
+from .ch06 import loss_by_level, training_curve
 from .ch07 import (
-    covariance_order,
-    exact_marginals,
     posterior_product,
-    pushed,
     reverse_variance,
     reverse_variances,
     trajectory_residuals,
@@ -79,6 +70,8 @@ from .ch09 import (
     stored,
     watched,
 )
+from .dive_a import covariance_order, exact_marginals, mean_and_median, pushed
+from .dive_b import bound_weight, bound_weights
 from .dive_d import (
     error_orders,
     flow_lines,

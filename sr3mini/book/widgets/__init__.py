@@ -12,10 +12,10 @@ from .ch02 import schedule_explorer
 from .ch03 import gamma_law_slider
 from .ch04 import null_space_slider
 from .ch05 import feature_maps_slider
-from .ch06 import mean_and_median_slider
 from .ch07 import residual_slider
 from .ch08 import two_alternatives
 from .ch09 import plan_slider
+from .dive_a import mean_and_median_slider
 from .dive_d import calls_slider
 from .dive_f import fault_slider
 

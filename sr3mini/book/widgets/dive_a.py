@@ -1,4 +1,4 @@
-"""Chapter 6's slider."""
+"""Deep dive A's slider."""
 
 from __future__ import annotations
 
