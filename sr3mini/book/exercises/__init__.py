@@ -10,7 +10,21 @@ the mistake.
 
 from types import SimpleNamespace
 
-from . import ch00, ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, dive_d, dive_f
+from . import (
+    ch00,
+    ch01,
+    ch02,
+    ch03,
+    ch04,
+    ch05,
+    ch06,
+    ch07,
+    ch08,
+    ch09,
+    dive_a,
+    dive_d,
+    dive_f,
+)
 from .grader import Answer, Exercise, grade
 from .own import keep, mine_of
 
@@ -25,6 +39,7 @@ EXERCISES: dict[str, Exercise] = {
     **ch05.EXERCISES,
     **ch06.EXERCISES,
     **ch07.EXERCISES,
+    **dive_a.EXERCISES,
     **dive_d.EXERCISES,
     **ch08.EXERCISES,
     **dive_f.EXERCISES,

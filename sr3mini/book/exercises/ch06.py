@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -28,19 +27,15 @@ def _loss(
     noised: Noised = diffuse,
     told: Answer = lambda gamma: gamma,
     target: str = "eps",
-    error: Answer = lambda r, p: r.abs() ** p,
+    error: Answer = lambda miss: miss.square().mean(),
 ) -> Answer:
-    """The loss of each picture, mean over its elements, with one thing done
-    differently.
-    """
+    """The loss, with one thing done differently."""
 
     def formula(
-        f: Answer, x: Tensor, y_0: Tensor, gamma: Tensor, eps: Tensor, p: int
+        f: Answer, x: Tensor, y_0: Tensor, gamma: Tensor, eps: Tensor
     ) -> Tensor:
-        residual = f(x, noised(y_0, gamma, eps), told(gamma)) - (
-            eps if target == "eps" else y_0
-        )
-        return error(residual, p).mean(dim=(1, 2, 3))
+        wanted = {"eps": eps, "y_0": y_0}[target]
+        return error(f(x, noised(y_0, gamma, eps), told(gamma)) - wanted)
 
     return formula
 
@@ -54,42 +49,18 @@ def _without_roots(y_0: Tensor, gamma: Tensor, eps: Tensor) -> Tensor:
     return level * y_0 + (1 - level) * eps
 
 
-def _expected(y_t: Tensor, gamma: Tensor, m: Tensor, variance: Tensor) -> Tensor:
-    return (
-        (1 - gamma).sqrt() * (y_t - gamma.sqrt() * m) / (gamma * variance + 1 - gamma)
-    )
-
-
-def _left(variances: Tensor, gamma: Tensor) -> Tensor:
-    """V[eps | y_t] of each pixel at each level, (G, d)."""
-    level = gamma[:, None]
-    return level * variances / (level * variances + 1 - level)
-
-
-def _floors(v: Tensor) -> Tensor:
-    return torch.stack([v.mean(1), (2 / math.pi * v).sqrt().mean(1)])
-
-
 _LEVELS = torch.tensor([0.9, 0.5, 0.1], dtype=torch.float64)
-_BATCH = (_network, images(3, 2, 0), images(3, 4, 1), _LEVELS, images(3, 4, 2), 1)
-_SCALARS = (
-    torch.tensor([1.2, -0.4, 0.3, 0.8], dtype=torch.float64),
-    torch.tensor([0.9, 0.5, 0.2, 0.05], dtype=torch.float64),
-    torch.tensor(0.5, dtype=torch.float64),
-    torch.tensor(0.3, dtype=torch.float64),
-)
-_VARIANCES = torch.tensor([0.02, 0.3, 1.5], dtype=torch.float64)
+_BATCH = (_network, images(3, 2, 0), images(3, 4, 1), _LEVELS, images(3, 4, 2))
 
 EXERCISES: dict[str, Exercise] = {
     "6.1": Exercise(
-        function="loss_of_each",
+        function="loss",
         inputs=_BATCH,
         right=_loss(),
         slips={
-            (
-                "y_t lacks its roots: it is sqrt(gamma) y_0 + sqrt(1 - gamma)"
-                " eps, as in (3.6)"
-            ): _loss(noised=_without_roots),
+            "y_t lacks its roots: it is sqrt(gamma) y_0 + sqrt(1 - gamma) eps": (
+                _loss(noised=_without_roots)
+            ),
             (
                 "gamma and 1 - gamma have changed places in y_t: gamma is the"
                 " share of signal"
@@ -100,13 +71,19 @@ EXERCISES: dict[str, Exercise] = {
             (
                 "this is the sum over the elements; take their mean, or pictures"
                 " of different sizes cannot be compared"
-            ): _loss(error=lambda r, p: r.abs() ** p * r[0].numel()),
+            ): _loss(error=lambda miss: miss.square().sum()),
             (
-                "the absolute value is missing: with p = 1, errors of opposite"
-                " sign cancel"
-            ): _loss(error=lambda r, p: r**p),
-            "this squares the error whatever p is; use abs() ** p": _loss(
-                error=lambda r, p: r**2
+                "this is the sum over the elements of a picture; take the mean"
+                " over them as well"
+            ): _loss(error=lambda miss: miss.square().sum((1, 2, 3)).mean()),
+            "these are absolute errors, p = 1; square them": _loss(
+                error=lambda miss: miss.abs().mean()
+            ),
+            "the errors are not squared, so opposite signs cancel": _loss(
+                error=lambda miss: miss.mean()
+            ),
+            "this is the root of the mean square; the loss is the mean square": _loss(
+                error=lambda miss: miss.square().mean().sqrt()
             ),
             "the network was shown the clean picture y_0; show it y_t": _loss(
                 noised=lambda y, g, e: y
@@ -121,85 +98,6 @@ EXERCISES: dict[str, Exercise] = {
                 _loss(told=lambda gamma: gamma.sqrt())
             ),
         },
-    ),
-    "6.2": Exercise(
-        function="expected_noise",
-        inputs=_SCALARS,
-        right=_expected,
-        slips={
-            "the root over 1 - gamma is missing in front": (
-                lambda y, g, m, v: (1 - g).sqrt() * _expected(y, g, m, v)
-            ),
-            "the mean of y_t is sqrt(gamma) m; here the root is missing": (
-                lambda y, g, m, v: _expected(y + (g.sqrt() - g) * m, g, m, v)
-            ),
-            "m is left out: what has to be explained by noise is y_t minus its mean": (
-                lambda y, g, m, v: _expected(y, g, 0 * m, v)
-            ),
-            (
-                "this divides by the root of S, the deviation of y_t; divide"
-                " by S, its variance"
-            ): (lambda y, g, m, v: _expected(y, g, m, v) * (g * v + 1 - g).sqrt()),
-            (
-                "in S, gamma and 1 - gamma have changed places: S = gamma s^2"
-                " + 1 - gamma"
-            ): lambda y, g, m, v: (
-                (1 - g).sqrt() * (y - g.sqrt() * m) / ((1 - g) * v + g)
-            ),
-            "this is E[y_0 | y_t], the clean value; the question is about the noise": (
-                lambda y, g, m, v: (
-                    m + g.sqrt() * v / (g * v + 1 - g) * (y - g.sqrt() * m)
-                )
-            ),
-            (
-                "this is the noise that would lead from m to y_t; only if s^2"
-                " = 0 is it certain that y_0 = m"
-            ): lambda y, g, m, v: _expected(y, g, m, 0 * v),
-            (
-                "this is the score, the slope of log p(y_t); by (6.8) the noise"
-                " is -sqrt(1 - gamma) times it"
-            ): lambda y, g, m, v: -_expected(y, g, m, v) / (1 - g).sqrt(),
-        },
-    ),
-    "6.3": Exercise(
-        function="floors",
-        inputs=(_VARIANCES, _LEVELS),
-        right=lambda variances, gamma: _floors(_left(variances, gamma)),
-        slips={
-            "these are the sums over the pixels; the loss is a mean over elements": (
-                lambda s, g: _floors(_left(s, g)) * len(s)
-            ),
-            (
-                "row 0 is right; in row 1 the root has to be taken of each pixel's"
-                " variance, before the mean"
-            ): lambda s, g: torch.stack(
-                [_left(s, g).mean(1), (2 / math.pi * _left(s, g).mean(1)).sqrt()]
-            ),
-            "row 0 is right; in row 1 the factor sqrt(2/pi) is missing": (
-                lambda s, g: torch.stack(
-                    [_left(s, g).mean(1), _left(s, g).sqrt().mean(1)]
-                )
-            ),
-            "row 0 is right; in row 1 the factor is 2/pi, without its root": (
-                lambda s, g: torch.stack(
-                    [_left(s, g).mean(1), 2 / math.pi * _left(s, g).sqrt().mean(1)]
-                )
-            ),
-            "the two rows have changed places: row 0 belongs to p = 2": (
-                lambda s, g: _floors(_left(s, g)).flip(0)
-            ),
-            (
-                "gamma and 1 - gamma have changed places: at gamma near 1 the"
-                " floor is high, because there the picture hides the noise"
-            ): lambda s, g: _floors(_left(s, 1 - g)),
-            (
-                "this is built on S, the variance of y_t; what is left of the"
-                " noise once y_t is known is gamma s^2 / S"
-            ): lambda s, g: _floors(g[:, None] * s + 1 - g[:, None]),
-            (
-                "this is built on V[y_0 | y_t], what is left of the picture;"
-                " the loss is about the noise"
-            ): lambda s, g: _floors(_left(s, g) * (1 - g[:, None]) / g[:, None]),
-        },
+        builds=True,
     ),
 }
