@@ -23,7 +23,7 @@ NETWORKS = ("eps_theta", "model")
 
 def to_sr3(source: str, first_step: int = 1) -> str:
     """Python source that reads `betas`, `alphas`, `alpha_bars` as DDPM's tables,
-    rewritten for the tables of a `NoiseSchedule` (tag 1.6).
+    rewritten for the tables of a `NoiseSchedule` (tag G.1).
 
     `first_step`: what the source's t is at the first step, 1 or 0; only the level told
     to the network depends on it. The condition `x` that `f` needs has to come from

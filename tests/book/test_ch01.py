@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import Any
 
+import jupytext
+import pytest
 import torch
 from checks import close, f64
+from project import ROOT
+from torch import nn
 
 from sr3mini import NoiseSchedule, diffuse
+from sr3mini.book import figures, plane
 
 SCHEDULE = NoiseSchedule.from_betas(f64(0.1, 0.3, 0.2, 0.4))
 
@@ -107,3 +113,54 @@ def test_the_variance_pushed_through_every_step_is_exactly_1_minus_gamma() -> No
         variance, product = (1 - beta) * variance + beta, product * (1 - beta)
         assert variance == 1 - product
         assert abs(gammas[t].item() / float(product) - 1) < 1e-12
+
+
+def test_the_pixel_by_hand() -> None:
+    """Section 1.6: alphas and variances of the table."""
+    pixel = NoiseSchedule.from_gammas(f64(0.9, 0.5, 0.1))
+    close(pixel.alphas[1:], f64(0.9, 5 / 9, 1 / 5), 1e-15, "alphas")
+    variance = f64(0)[0]
+    for t, wanted in enumerate((0.1, 0.5, 0.9), start=1):
+        variance = pixel.alphas[t] * variance + 1 - pixel.alphas[t]
+        close(variance, f64(wanted)[0], 1e-15, f"variance after {t} steps")
+
+
+@pytest.fixture(scope="module")
+def cells() -> list[str]:
+    """The code of section 1.8, as the chapter prints it."""
+    text = ROOT / "chapters" / "01_from_beta_to_alpha.md"
+    found, inside = [], False
+    for cell in jupytext.read(text, fmt="md:myst").cells:
+        if cell.cell_type == "markdown" and "## 1." in cell.source:
+            inside = "## 1.8" in cell.source
+        elif cell.cell_type == "code" and inside:
+            found.append(cell.source)
+    return found
+
+
+def test_the_whole_of_sr3_is_at_most_forty_lines(cells: list[str]) -> None:
+    """Network, training and sampling; blank lines are not counted."""
+    core = [cell for cell in cells if "def " in cell]
+    assert len(core) == 3
+    lines = [line for cell in core for line in cell.splitlines() if line.strip()]
+    assert len(lines) <= 40
+
+
+def test_the_forty_lines_draw_both_right_answers_two_to_one(cells: list[str]) -> None:
+    """The chapter's own code, trained: each cluster with its share, hardly anything
+    between them, on the line D y = 0, and as wide as the data.
+    """
+    space: dict[str, Any] = {
+        "torch": torch, "nn": nn, "plane": plane, "figures": figures
+    }  # fmt: skip
+    for cell in cells:
+        exec(cell, space)
+    y = space["answers"].double()
+    left = y[:, 0] < 0
+    assert abs(left.double().mean().item() - 2 / 3) < 0.05
+    assert (y.abs().amin(1) > 0.3).double().mean() > 0.97
+    assert y.mean(1).square().mean().sqrt() < 0.12
+    for cluster, centre in ((y[left], plane.CENTRES[0]), (y[~left], plane.CENTRES[1])):
+        assert (cluster.mean(0) - centre).abs().max() < 0.05
+        along = (cluster @ plane.ALONG).std()
+        assert 0.5 * plane.SPREAD < along < 2.5 * plane.SPREAD

@@ -93,9 +93,9 @@ def test_an_answer_that_works_in_place_does_not_spoil_the_next_try() -> None:
     def in_place(y_0: Tensor, gamma: Tensor, eps: Tensor) -> Tensor:
         return y_0.zero_() + eps.zero_()
 
-    assert "off by" in verdict("3.3", in_place)
-    assert verdict("3.3", in_place) == verdict("3.3", in_place)
-    assert EXERCISES["3.3"].inputs[0].abs().max() > 0.5  # type: ignore[attr-defined]
+    assert "off by" in verdict("1.1", in_place)
+    assert verdict("1.1", in_place) == verdict("1.1", in_place)
+    assert EXERCISES["1.1"].inputs[0].abs().max() > 0.5  # type: ignore[attr-defined]
 
 
 def test_there_is_no_exercise_9_9() -> None:

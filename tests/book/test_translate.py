@@ -84,14 +84,14 @@ def test_two_functions_have_names_of_their_own() -> None:
 
 
 def test_translated_code_computes_what_the_original_computes() -> None:
-    """(1.6) and its neighbours on numbers, for every step but the first, where the
+    """(G.1) and its neighbours on numbers, for every step but the first, where the
     original reads the wrong entry.
     """
     check_translated_code_computes_the_same(to_sr3)
 
 
 def test_the_first_steps_deviation_is_1_if_the_index_wraps_around_and_else_0() -> None:
-    """(1.6) at t = 1: DDPM's table reads its last entry, the table with T + 1 entries
+    """(G.1) at t = 1: DDPM's table reads its last entry, the table with T + 1 entries
     holds gamma_0 = 1.
     """
     wrapped, right = posterior_deviations(to_sr3, 1)

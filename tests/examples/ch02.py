@@ -14,17 +14,17 @@ FAMILIES = {
 }
 
 FIGURES: Figures = {
+    "along_log_snr": (
+        lambda: figures.along_log_snr([noise(1, 8, 8)] * 2, [4, 0, -4]),
+        ("2 pictures at log-SNR 4, 0, -4",),
+    ),
+    "ends_of_schedules": (
+        lambda: figures.ends_of_schedules([noise(1, 8, 8)], [0.605, 1e-5]),
+        ("γ at T: 0.605; γ at T: 1e-05",),
+    ),
     "schedule_families": (
         lambda: figures.schedule_families(FAMILIES),
         ("3 schedules", "fibonacci at gamma_T = 7e-01"),
-    ),
-    "wrong_start": (
-        lambda: figures.wrong_start(0.84, 0.04, {1e-4: (0.84, 0.2), 0.6: (0.78, 0.23)}),
-        ("mean 0.84", "at 0.6 mean 0.78"),
-    ),
-    "reverse_laws": (
-        lambda: figures.reverse_laws([(0.55, 0.5), (0.9, 0.2)], 0.3),
-        ("two separate peaks", "y_t = 0.3", "step of 0.2 in log-SNR: 9"),
     ),
     "schedule_view": (
         lambda: figures.schedule_view(SHORT, 3, PICTURES, "short, T = 5"),

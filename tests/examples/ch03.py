@@ -18,16 +18,11 @@ FIGURES: Figures = {
         ),
         ("2000 steps", "histogram"),
     ),
-    "root_draw": (lambda: figures.root_draw([SHORT, PAPER]), ("T = 5:", "T = 2000:")),
-    "batch_means": (
-        lambda: figures.batch_means(torch.rand(50) / 9 + 0.4, torch.rand(50), 8),
-        ("batches of 8", "narrow peak"),
-    ),
-    "noised": (
-        lambda: figures.noised(
-            noise(2, 1, 8, 8), [1.0, 0.5], noise(2, 2, 1, 8, 8), "Two squares"
+    "training_batch": (
+        lambda: figures.training_batch(
+            noise(2, 1, 8, 8), torch.tensor([0.9, 0.04]), noise(2, 1, 8, 8)
         ),
-        ("Two squares", "0.5"),
+        ("batch of 2 pictures", "gamma: 0.90, 0.04"),
     ),
 }
 

@@ -22,8 +22,10 @@ from . import (
     ch08,
     ch09,
     dive_a,
+    dive_c,
     dive_d,
     dive_f,
+    dive_g,
 )
 from .grader import Answer, Exercise, grade
 from .own import keep, mine_of
@@ -40,9 +42,11 @@ EXERCISES: dict[str, Exercise] = {
     **ch06.EXERCISES,
     **ch07.EXERCISES,
     **dive_a.EXERCISES,
+    **dive_c.EXERCISES,
     **dive_d.EXERCISES,
     **ch08.EXERCISES,
     **dive_f.EXERCISES,
+    **dive_g.EXERCISES,
     **ch09.EXERCISES,
 }
 

@@ -7,16 +7,9 @@ are called as `figures.NAME`.
 
 from .base import Picture, draw_image, image_rows, sample_sheet, source
 from .ch00 import trajectory_strip
-from .ch01 import noise_sum, noised_step
-from .ch02 import (
-    reverse_density,
-    reverse_laws,
-    schedule_families,
-    schedule_view,
-    wrong_start,
-    wrong_start_law,
-)
-from .ch03 import batch_means, gamma_law, gamma_segments, noised, root_draw, root_ratio
+from .ch01 import jumps, noise_sum, noised_step
+from .ch02 import along_log_snr, ends_of_schedules, schedule_families, schedule_view
+from .ch03 import gamma_law, gamma_segments, training_batch
 from .ch04 import bicubic_kernel, bicubic_weights, null_space_walk
 from .ch05 import (
     Layer,
@@ -72,6 +65,13 @@ from .ch09 import (
 )
 from .dive_a import covariance_order, exact_marginals, mean_and_median, pushed
 from .dive_b import bound_weight, bound_weights
+from .dive_c import (
+    reverse_density,
+    reverse_laws,
+    wrong_ends,
+    wrong_start,
+    wrong_start_law,
+)
 from .dive_d import (
     error_orders,
     flow_lines,
@@ -81,11 +81,13 @@ from .dive_d import (
     search_map,
 )
 from .dive_f import bias_shifts, faulty, psnr_ladder, snapshot_casts
+from .dive_g import batch_means, root_draw, root_ratio
 from .plane import plane, plane_fall
 
 __all__ = [
     "Layer",
     "Picture",
+    "along_log_snr",
     "alternatives",
     "batch_means",
     "bias_shifts",
@@ -101,6 +103,7 @@ __all__ = [
     "counted",
     "covariance_order",
     "draw_image",
+    "ends_of_schedules",
     "error_in_picture",
     "error_orders",
     "estimators",
@@ -120,6 +123,7 @@ __all__ = [
     "image_rows",
     "influence",
     "influence_maps",
+    "jumps",
     "least_error",
     "level_features",
     "level_rows",
@@ -129,7 +133,6 @@ __all__ = [
     "memory_bar",
     "network_map",
     "noise_sum",
-    "noised",
     "noised_step",
     "null_space_walk",
     "plane",
@@ -162,12 +165,14 @@ __all__ = [
     "stored",
     "told_apart",
     "tradeoff",
+    "training_batch",
     "training_curve",
     "trajectory_residuals",
     "trajectory_strip",
     "walk",
     "watched",
     "without_norms",
+    "wrong_ends",
     "wrong_start",
     "wrong_start_law",
 ]

@@ -5,6 +5,7 @@ step by step.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -14,8 +15,27 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from torch import Tensor
 
+from ...forward import diffuse
 from ...schedule import NoiseSchedule
-from .base import BLUE, GREEN, GREY, ORANGE, RED, Picture, draw_image
+from .base import BLUE, GREEN, GREY, ORANGE, RED, Picture, draw_image, image_rows
+
+
+def jumps(
+    y_0: Float[Tensor, "N C H W"],
+    eps: Float[Tensor, "N C H W"],
+    schedule: NoiseSchedule,
+    steps: Sequence[int],
+) -> Picture:
+    """Rows of pictures with the same noise `eps`, one column a step t: y_t in one jump
+    from y_0.
+    """
+    levels = [schedule.gammas[t].expand(len(y_0)) for t in steps]
+    columns = torch.stack([diffuse(y_0, gamma, eps) for gamma in levels], dim=1)
+    alt = (
+        f"{len(y_0)} pictures after {', '.join(str(t) for t in steps)} steps: ever more"
+        " grain, nearly lost half-way, and nothing but noise at the end."
+    )
+    return image_rows([("", row) for row in columns], alt, [f"t = {t}" for t in steps])
 
 
 def noise_sum(
@@ -52,8 +72,8 @@ def noise_sum(
         alpha=0.5,
         label=r"drawn $a\,\epsilon + b\,\epsilon'$",
     )
-    _bell(right, length, reach, BLUE, "-", f"deviation {length:g}: variances added")
-    _bell(right, a + b, reach, RED, "--", f"deviation {a + b:g}: deviations added")
+    _bell(right, length, reach, BLUE, "-", f"std {length:g}: variances added")
+    _bell(right, a + b, reach, RED, "--", f"std {a + b:g}: deviations added")
     right.set(xlim=(-reach, reach), yticks=[], ylim=(0, 0.62 / length))
     right.legend(fontsize=8, loc="upper left")
     alt = (
