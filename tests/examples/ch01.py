@@ -8,7 +8,7 @@ from . import SHORT, Figures, Playables, noise
 FIGURES: Figures = {
     "jumps": (
         lambda: figures.jumps(noise(2, 1, 8, 8), randn(2, 1, 8, 8), SHORT, [0, 2, 5]),
-        ("2 pictures after 0, 2, 5 steps",),
+        ("pictures after 0, 2, 5 steps",),
     ),
     "noise_sum": (
         lambda: figures.noise_sum(randn(3000), randn(3000, seed=1), 3.0, 4.0),

@@ -15,8 +15,8 @@ FAMILIES = {
 
 FIGURES: Figures = {
     "along_log_snr": (
-        lambda: figures.along_log_snr([noise(1, 8, 8)] * 2, [4, 0, -4]),
-        ("2 pictures at log-SNR 4, 0, -4",),
+        lambda: figures.along_log_snr([noise(1, 8, 8)] * 2, [4.0, 0.0, -4.0]),
+        ("pictures at log-SNR 4, 0, -4",),
     ),
     "ends_of_schedules": (
         lambda: figures.ends_of_schedules([noise(1, 8, 8)], [0.605, 1e-5]),

@@ -7,7 +7,7 @@ FIGURES: Figures = {
         lambda: figures.wrong_ends(
             noise(2, 1, 4, 4), {0.605: noise(2, 1, 8, 8)}, -noise(2, 1, 8, 8)
         ),
-        ("2 small pictures", "gamma = 0.6,"),
+        ("Small pictures x, 2 of them", "gamma = 0.6,"),
     ),
     "wrong_start": (
         lambda: figures.wrong_start(0.84, 0.04, {1e-4: (0.84, 0.2), 0.6: (0.78, 0.23)}),

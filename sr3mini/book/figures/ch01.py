@@ -32,7 +32,7 @@ def jumps(
     levels = [schedule.gammas[t].expand(len(y_0)) for t in steps]
     columns = torch.stack([diffuse(y_0, gamma, eps) for gamma in levels], dim=1)
     alt = (
-        f"{len(y_0)} pictures after {', '.join(str(t) for t in steps)} steps: ever more"
+        f"Rows of pictures after {', '.join(str(t) for t in steps)} steps: ever more"
         " grain, nearly lost half-way, and nothing but noise at the end."
     )
     return image_rows([("", row) for row in columns], alt, [f"t = {t}" for t in steps])

@@ -74,7 +74,7 @@ def along_log_snr(
     levels = torch.tensor(ratios, dtype=torch.float64).sigmoid()
     titles = [f"λ = {ratio:g}" for ratio in ratios]
     alt = (
-        f"{len(pictures)} pictures at log-SNR {', '.join(f'{r:g}' for r in ratios)}:"
+        f"Rows of pictures at log-SNR {', '.join(f'{r:g}' for r in ratios)}:"
         " clean at first, then grainy, then hard to make out; nothing but noise at the"
         " end."
     )

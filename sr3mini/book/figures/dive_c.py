@@ -28,8 +28,8 @@ def wrong_ends(
     rows = [(f"γ at T: {gamma:.2g}", samples) for gamma, samples in drawn.items()]
     ends = ", ".join(f"{gamma:.2g}" for gamma in drawn)
     alt = (
-        f"{len(y)} small pictures x, samples from schedules that end at gamma = {ends},"
-        " and the originals. The further the end is from 0, the less the sharp letters"
+        f"Small pictures x, {len(y)} of them, samples from schedules that end at"
+        f" gamma = {ends}, and the originals. The further the end is from 0, the less the sharp letters"
         " of the samples fit x."
     )
     return image_rows([("given x", x), *rows, ("original y", y)], alt)
