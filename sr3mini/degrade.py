@@ -94,6 +94,11 @@ def blur(x: Low, sigma: Levels) -> Low:
     rounded up, and sums to 1; sigma = 0 changes nothing. `sigma` best lies on the CPU,
     where reading its maximum is free.
     """
+    if len(sigma) != len(x) or not (sigma >= 0).all() or not sigma.isfinite().all():
+        raise ValueError(
+            f"sigma = {sigma.tolist()} for {len(x)} images: pass one finite number >= 0"
+            " for each"
+        )
     radius = math.ceil(3 * sigma.max().item())
     offsets = torch.arange(-radius, radius + 1, device=sigma.device)
     hill = -0.5 * (offsets / sigma.double().clamp(min=1e-3)[:, None]) ** 2

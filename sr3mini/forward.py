@@ -109,7 +109,11 @@ def noise(like: Images, seeds: Sequence[int]) -> Images:
 
 
 def per_image(values: Tensor, like: Tensor) -> Tensor:
-    """`values` (B,) as (B, 1, ..., 1), with the dtype and device of `like` (B, ...)."""
+    """`values` (B,) as (B, 1, ..., 1), with the dtype and device of `like` (B, ...),
+    which has to be of floats: whole numbers would make 0 of a level.
+    """
+    if not like.is_floating_point():
+        raise ValueError(f"images of {like.dtype}: pass floats in [-1, 1]")
     return values.to(like).reshape(-1, *[1] * (like.ndim - 1))
 
 

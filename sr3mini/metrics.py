@@ -24,8 +24,14 @@ from .shapes import High, Low, Numbers
 def psnr(y: High, reference: High) -> Numbers:
     """Peak signal-to-noise ratio of each image in dB (tag 8.5; torchmetrics' formula).
 
-    The peak is the range of [-1, 1], that is 2.
+    The peak is the range of [-1, 1], that is 2. ValueError for two shapes, whose pixels
+    torch would repeat, and for bytes.
     """
+    if y.shape != reference.shape or not y.is_floating_point():
+        raise ValueError(
+            f"PSNR compares floats in [-1, 1] of one shape, not {y.dtype} of"
+            f" {tuple(y.shape)} with {tuple(reference.shape)}"
+        )
     from torchmetrics.functional.image import peak_signal_noise_ratio
 
     return peak_signal_noise_ratio(

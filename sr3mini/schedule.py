@@ -159,8 +159,9 @@ class NoiseSchedule:
     @classmethod
     def fibonacci(cls, steps: int = 25, start: float = 1e-6) -> NoiseSchedule:
         """1 - alpha_t = `start` times 1, 2, 3, 5, ...: WaveGrad (Chen et al. 2020)."""
+        _demand_share("start", start)
         betas = [start, 2 * start]
-        while len(betas) < _positive(steps):
+        while len(betas) < _positive(steps) and betas[-1] < 1:  # which is refused below
             betas.append(betas[-1] + betas[-2])
         return cls.from_alphas(1 - torch.tensor(betas[:steps], dtype=torch.float64))
 

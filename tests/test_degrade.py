@@ -17,6 +17,7 @@ from checks import (
     randn,
 )
 from PIL import Image
+from rooms import room
 
 from sr3mini import degrade
 from sr3mini.data import from_bytes, to_bytes
@@ -255,3 +256,13 @@ def test_the_noise_of_a_camera_has_the_deviation_and_depends_on_the_seed_alone()
     assert torch.equal(noisy[0], noisy[2])
     assert not torch.equal(noisy[0], noisy[1])
     assert torch.equal(noisy[1:2], camera(x[:1], 0.25, seeds=[8]))
+
+
+@pytest.mark.parametrize(
+    "sigma",
+    [[-0.1, 0.0], [1.0, float("nan")], [1.0, float("inf")], [1.0], [0.0] * 3, []],
+)
+def test_a_blur_without_a_sense_is_refused(sigma: list[float]) -> None:
+    with pytest.raises(ValueError, match="one finite number >= 0 for each"):
+        # without the tests' check of shapes
+        room("degrade").blur(torch.zeros(2, 1, 8, 8), torch.tensor(sigma))

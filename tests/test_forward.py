@@ -195,3 +195,11 @@ def test_per_image_numbers_take_the_dtype_and_rank_of_the_image() -> None:
     scaled = per_image(f64(1, 2), torch.zeros(2, 3, 4, 5))
     assert scaled.shape == (2, 1, 1, 1)
     assert scaled.dtype == torch.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int64, torch.bool])
+def test_images_of_whole_numbers_are_refused(dtype: torch.dtype) -> None:
+    """Which would cast the levels to whole numbers, and make zeros."""
+    y_0 = torch.ones(2, 1, 4, 4, dtype=dtype)
+    with pytest.raises(ValueError, match="pass floats in"):
+        room("forward").diffuse(y_0, torch.tensor([0.5, 0.9]), torch.zeros(2, 1, 4, 4))

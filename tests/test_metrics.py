@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from checks import close, f64, randn
+from rooms import room
 from torch import Tensor
 
 from sr3mini.book.figures import blur
@@ -254,3 +255,21 @@ def test_ssim_says_what_it_cannot_look_at() -> None:
     assert ssim(
         small.new_zeros(1, 3, 6, 9), small.new_zeros(1, 3, 6, 9)
     ).item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("y", "reference"),
+    [
+        (torch.zeros(2, 3, 8, 8), torch.zeros(1, 3, 8, 8)),
+        (torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8)),
+        (torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 1)),
+        (torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 9, 8)),
+        (torch.zeros(2, 1, 8, 8).byte(), torch.zeros(2, 1, 8, 8).byte()),
+        (torch.zeros(2, 1, 8, 8).long(), torch.zeros(2, 1, 8, 8)),
+    ],
+)
+def test_psnr_of_two_shapes_or_of_bytes_is_refused(
+    y: torch.Tensor, reference: torch.Tensor
+) -> None:
+    with pytest.raises(ValueError, match="PSNR compares floats"):
+        room("metrics").psnr(y, reference)  # without the tests' check of shapes

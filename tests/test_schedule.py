@@ -270,3 +270,12 @@ def test_a_table_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
         match=r"^a schedule needs a table of shape \(T,\), T >= 1, .* got shape \(",
     ):
         room("schedule").NoiseSchedule.from_alphas(torch.full(shape, 0.5))
+
+
+@pytest.mark.parametrize(
+    "start", [0.0, -1e-6, 1.0, 2.0, float("nan"), float("inf"), 0.4]
+)
+def test_a_bad_start_of_fibonacci_is_refused_at_once(start: float) -> None:
+    """However many steps: as whole numbers these would fill the memory."""
+    with pytest.raises(ValueError, match="strictly between 0 and 1"):
+        NoiseSchedule.fibonacci(10**9, start)
