@@ -56,7 +56,7 @@ def prepare(
 
 
 def _summary(record: dict[str, Any], out: Path) -> None:
-    from ..data.folder import RECORD
+    from ..files.finding import RECORD
 
     square = f"{record['size']} x {record['size']}"
     print(

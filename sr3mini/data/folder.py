@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -19,54 +19,12 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ..files.finding import RECORD, Names, names_below, packed
 from ..files.reading import from_bytes, read_square
 
 Split = Literal["train", "test"]
-SUFFIXES = (
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".webp",
-    ".bmp",
-    ".gif",
-    ".tif",
-    ".tiff",
-    ".ppm",
-    ".pgm",
-)
 HELD_OUT = 20  # one in so many pictures is kept for testing
-RECORD = "prepared.json"
 LMDB = "data.mdb"
-
-
-class Names:
-    """Paths below a folder. They lie in one run of bytes, each with a 0 behind it: ten
-    million cost no Python object, and an index file needs no parsing.
-    """
-
-    def __init__(self, root: Path, text: bytes) -> None:
-        self.root, self.text = root, text
-        self.ends = np.flatnonzero(np.frombuffer(text, np.uint8) == 0)
-
-    def __len__(self) -> int:
-        return len(self.ends)
-
-    def __getitem__(self, index: int) -> Path:
-        return self.root / self.name(index)
-
-    def name(self, index: int) -> str:
-        """The path below `root`."""
-        start = self.ends[index - 1] + 1 if index else 0
-        return os.fsdecode(self.text[start : self.ends[index]])
-
-    def all(self) -> list[str]:
-        """All paths below `root`."""
-        return os.fsdecode(self.text).split("\0")[:-1]
-
-
-def packed(names: Iterable[str]) -> bytes:
-    """Names as `Names` keeps them."""
-    return b"".join(os.fsencode(name) + b"\0" for name in names)
 
 
 class Folder(Dataset[Tensor]):
@@ -150,58 +108,6 @@ def folder_kind(path: Path) -> Literal["prepared", "pairs", "pictures"]:
         for pattern in ("hr_[0-9]*", "[ls]r_[0-9]*")
     )
     return "pairs" if pairs else "pictures"
-
-
-def names_below(path: Path, leave_out: Path | None = None) -> Names:
-    """The files of `walk` that look like pictures; ValueError if none does."""
-    found = walk(path, leave_out)
-    names = Names(path, packed(n for n in found if n.lower().endswith(SUFFIXES)))
-    if not len(names):
-        raise ValueError(
-            f"no picture below {path}: no name ends in {', '.join(SUFFIXES)}"
-        )
-    return names
-
-
-def walk(path: Path, leave_out: Path | None = None) -> Iterator[str]:
-    """The names, relative to `path`, of all files below it, in a fixed order. Links are
-    followed, each folder is entered once; hidden names are passed over.
-
-    So is, with a warning, each folder further down that `sr3mini prepare` wrote: its
-    squares are copies. A link that leads nowhere counts as a file, for whoever reads it
-    to name. ValueError when `path` is no folder.
-    """
-    if not path.is_dir():
-        raise ValueError(
-            f"{path} is not a folder; give the folder that holds your pictures"
-        )
-    return _below(str(path), "", {os.path.realpath(leave_out)} if leave_out else set())
-
-
-def _below(place: str, prefix: str, entered: set[str]) -> Iterator[str]:
-    real = os.path.realpath(place)
-    if real in entered:
-        return
-    entered.add(real)
-    try:
-        with os.scandir(place) as entries:
-            here = sorted(entries, key=lambda entry: entry.name)
-    except PermissionError as error:
-        warnings.warn(f"left out: {place} ({error.strerror})", stacklevel=3)
-        return
-    if prefix and any(entry.name == RECORD for entry in here):
-        warnings.warn(f"left out: {place} (sr3mini prepare wrote it)", stacklevel=3)
-        return
-
-    for entry in here:
-        if entry.name.startswith("."):
-            continue
-        # a link that leads to itself is an error to an entry, and to a path it is not
-        what = Path(entry) if entry.is_symlink() else entry
-        if what.is_dir():
-            yield from _below(entry.path, f"{prefix}{entry.name}/", entered)
-        elif what.is_file() or not os.path.exists(entry):  # no pipe, no device
-            yield prefix + entry.name
 
 
 def part(

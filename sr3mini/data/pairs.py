@@ -21,8 +21,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..degrade import downsample
+from ..files.kinds import is_picture
 from ..files.reading import from_bytes, read_square
-from .folder import SUFFIXES, Folder, Split, part
+from .folder import Folder, Split, part
 
 
 class Pairs(Folder):
@@ -41,7 +42,7 @@ class Pairs(Folder):
         for file in self.path.glob("[hl]r_*/*"):
             kind, side = file.parent.name.split("_", 1)
             # not hr_128_old
-            if side.isdecimal() and file.suffix.lower() in SUFFIXES:
+            if side.isdecimal() and is_picture(file):
                 found[kind].setdefault(int(side), {})[file.stem] = file
         largest = (sizes[max(sizes)] if sizes else {} for sizes in found.values())
         high, self.lows = largest

@@ -26,10 +26,12 @@ from typing import Any, get_args
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ..files.reading import decode, squared
+from ..files.decoding import decode
+from ..files.finding import RECORD, Names, packed, walk
+from ..files.reading import squared
 from ..files.text import read_json
 from ..files.writing import save_picture, write_bytes, write_text
-from .folder import RECORD, Folder, Names, Split, folder_kind, packed, part, walk
+from .folder import Folder, Split, folder_kind, part
 from .workers import Made, ahead
 
 SUFFIX = ".webp"
@@ -198,8 +200,8 @@ def _make(file: Path, target: Path, size: int) -> list[int]:
         return []
     if file.with_name(target.name).is_dir():
         raise ValueError(f"would become {target.name}, a folder beside it; rename it")
-    array = decode(file)
-    square = squared(array, size).permute(1, 2, 0).squeeze(2).numpy()
+    picture = decode(file)
+    square = squared(picture, size).permute(1, 2, 0).squeeze(2).numpy()
     target.parent.mkdir(parents=True, exist_ok=True)
     save_picture(Image.fromarray(square), target, lossless=True, method=0)
-    return [min(array.shape[:2])]
+    return [min(picture.array.shape[:2])]

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from tqdm.auto import tqdm
 
+from ..files.kinds import endings
 from ..files.writing import atomic, write_text
-from .folder import SUFFIXES
 
 ATTEMPTS = 6
 
@@ -126,7 +126,7 @@ def _members(opened: zipfile.ZipFile, inside: str) -> list[zipfile.ZipInfo]:
     members = []
     for member in opened.infolist():
         _, found, below = f"/{member.filename}".partition(f"/{inside}/")
-        if found and below.lower().endswith(SUFFIXES):
+        if found and Path(below).suffix.lower() in endings():
             member.filename = below
             members.append(member)
     return members

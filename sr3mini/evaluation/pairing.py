@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 from unicodedata import normalize
 
-from ..data.folder import names_below
+from ..files.finding import names_below
 
 
 class Pair(NamedTuple):

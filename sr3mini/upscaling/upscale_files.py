@@ -23,15 +23,14 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ..data.folder import names_below
 from ..degrade import downsample, upsample
+from ..files.finding import names_below
+from ..files.ranges import from_stored, to_stored
 from ..files.reading import (
     PictureFile,
-    from_integers,
     on_white,
     read,
     to_bytes,
-    to_integers,
 )
 from ..files.sheet import SIDE, framed, sheet
 from ..files.writing import all_or_none, demand_free, write, write_picture
@@ -275,10 +274,10 @@ def _target(picture: PictureFile, networks: Sequence[Network], wish: Wish) -> Si
 
 def _tensors(picture: PictureFile) -> tuple[Tensor, Tensor | None]:
     """Colour and alpha in [-1, 1]; the colour goes on below what is transparent."""
-    x = from_integers(picture.colour)
+    x = from_stored(picture.colour, picture.bounds)
     if picture.alpha is None:
         return x, None
-    alpha = from_integers(picture.alpha[..., None])
+    alpha = from_stored(picture.alpha[..., None])
     return bleed(x, (alpha + 1) / 2), alpha
 
 

@@ -24,7 +24,8 @@ from rooms import room
 
 from sr3mini import cli
 from sr3mini.data import batches, open_pictures
-from sr3mini.data.folder import Folder, part, walk
+from sr3mini.data.folder import Folder, part
+from sr3mini.files.finding import walk
 from sr3mini.files.reading import decode, read_square
 
 # the module: the package offers the function under this name
