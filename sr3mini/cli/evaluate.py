@@ -181,7 +181,7 @@ def _check(wish: EvaluateOptions) -> None:
 
 
 def _check_places(wish: EvaluateOptions) -> None:
-    from ..data.folder import SUFFIXES
+    from ..files.writing import is_picture_name
 
     for path in (wish.out, wish.csv, wish.markdown, wish.sheet):
         if path is not None and path.is_dir():
@@ -190,7 +190,7 @@ def _check_places(wish: EvaluateOptions) -> None:
             raise ValueError(
                 f"{path} cannot be written: there is no folder {path.parent}"
             )
-    if wish.sheet is not None and wish.sheet.suffix.lower() not in SUFFIXES:
+    if wish.sheet is not None and not is_picture_name(wish.sheet):
         raise ValueError(f"{wish.sheet} is no name for a picture: end it in .png")
 
 

@@ -20,9 +20,10 @@ from PIL import Image, ImageCms, ImageFile
 
 from .kinds import HEAD, TIFF, advice, formats
 from .ranges import Range, Unfit, bounds_of, outside, told
-from .tiff import LARGEST, tiff_pixels
+from .tiff import LARGEST, Pixels, tiff_pixels
 
 Source = str | Path | bytes  # a file, or what is in one
+Stream = io.BufferedIOBase
 PILLOWS_LIMIT = Image.MAX_IMAGE_PIXELS
 
 # EXIF: description, maker, camera, software, time, artist, copyright
@@ -52,7 +53,7 @@ def decode(source: Source, name: str = "", given: Range | None = None) -> Decode
     name = name or named(source)
     try:
         with _opened(source) as stream:
-            return _decoded(stream, name, given)
+            return _decoded(stream, given)
     except Unfit as error:
         error.args = (f"{name} {error}",)
         raise
@@ -92,7 +93,7 @@ def _reason(error: Exception, source: Source) -> str:
 
 
 @contextlib.contextmanager
-def _opened(source: Source) -> Iterator[io.BufferedIOBase]:
+def _opened(source: Source) -> Iterator[Stream]:
     """The file, which is to be a regular one: a pipe or a device may never end."""
     if isinstance(source, bytes):
         yield io.BytesIO(source)
@@ -105,7 +106,7 @@ def _opened(source: Source) -> Iterator[io.BufferedIOBase]:
 
 
 @contextlib.contextmanager
-def _pillow(stream: io.BufferedIOBase) -> Iterator[ImageFile.ImageFile]:
+def _pillow(stream: Stream) -> Iterator[ImageFile.ImageFile]:
     """A picture as Pillow opens it, before a pixel is decoded.
 
     Pillow refuses pictures of more than 89 million pixels, which a result of ours can
@@ -127,12 +128,10 @@ def _pillow(stream: io.BufferedIOBase) -> Iterator[ImageFile.ImageFile]:
         Image.MAX_IMAGE_PIXELS = usual
 
 
-def _decoded(stream: io.BufferedIOBase, name: str, given: Range | None) -> Decoded:
-    array, orientation, remarks = None, 1, []
-    if stream.read(4) in TIFF:
-        array, orientation = tiff_pixels(stream)
-
-    if array is not None:
+def _decoded(stream: Stream, given: Range | None) -> Decoded:
+    remarks: list[str] = []
+    pixels = tiff_pixels(stream) if stream.read(4) in TIFF else None
+    if pixels is not None:
         info, kept = _beside(stream)
     else:
         with _pillow(stream) as opened:
@@ -141,13 +140,13 @@ def _decoded(stream: io.BufferedIOBase, name: str, given: Range | None) -> Decod
                 frames = getattr(opened, "n_frames", 1)
                 if frames > 1:
                     remarks.append(f"holds {frames} pictures; the first is taken")
-            array, picture = _pixels(opened, stream)
+            array, stated, info = _stored(opened, stream)
             orientation, kept = _exif(opened)
-            info = picture.info
+            pixels = Pixels(array, orientation, stated)
 
-    array = _upright(array, orientation)
+    array = _upright(pixels.array, pixels.orientation)
     colour = array if array.shape[2] in (1, 3) else array[..., :-1]
-    bounds = bounds_of(colour, given)
+    bounds = bounds_of(colour, given, pixels.stated)
     if given is not None and (share := outside(colour, given)):
         remarks.append(f"has {share:.2%} of its values cut to {told(given)}")
     carried = _carried(info, kept, remarks)
@@ -157,7 +156,7 @@ def _decoded(stream: io.BufferedIOBase, name: str, given: Range | None) -> Decod
 # Pixels -------------------------------------------------------------------------------
 
 
-def _demand_whole(opened: ImageFile.ImageFile, stream: io.BufferedIOBase) -> None:
+def _demand_whole(opened: ImageFile.ImageFile, stream: Stream) -> None:
     """ValueError for numbers of which Pillow would keep 8 bits, or lose the sign."""
     kind, deep = opened.format, False
     args = opened.tile[0].args if opened.tile else ()
@@ -165,8 +164,8 @@ def _demand_whole(opened: ImageFile.ImageFile, stream: io.BufferedIOBase) -> Non
         deep = _codec_bits(kind, stream) > (16 if opened.mode == "I;16" else 8)
     elif opened.mode in ("L", "RGB", "RGBA") and kind in ("SGI", "DDS"):
         deep = ";16" in str(args) or "BC6" in str(args)
-    elif opened.mode == "RGB" and kind == "PPM" and isinstance(args, tuple):
-        deep = args[1] > 255
+    elif opened.mode == "RGB" and kind == "PPM":
+        deep = _maxval(opened) > 255
     if deep:
         raise Unfit(
             f"is {kind} with more than 8 bits a channel, of which some would be lost:"
@@ -174,7 +173,15 @@ def _demand_whole(opened: ImageFile.ImageFile, stream: io.BufferedIOBase) -> Non
         )
 
 
-def _codec_bits(kind: str, stream: io.BufferedIOBase) -> int:
+def _maxval(opened: ImageFile.ImageFile) -> int:
+    """The white that a PPM or PGM states."""
+    args = opened.tile[0].args
+    if isinstance(args, tuple):
+        return int(args[1])
+    return 65_535 if opened.mode == "I" else 255
+
+
+def _codec_bits(kind: str, stream: Stream) -> int:
     """The bits of the deepest channel; 17 for signed numbers."""
     place = stream.tell()
     stream.seek(0)
@@ -188,11 +195,11 @@ def _codec_bits(kind: str, stream: io.BufferedIOBase) -> int:
     return 17 if max(depths) > 127 else max(depths) + 1
 
 
-def _pixels(
-    opened: ImageFile.ImageFile, stream: io.BufferedIOBase
-) -> tuple[np.ndarray, Image.Image]:
-    """(h, w) or (h, w, 1 to 4) as it is stored, and the picture whose profile belongs
-    to it.
+def _stored(
+    opened: ImageFile.ImageFile, stream: Stream
+) -> tuple[np.ndarray, Range | None, dict[Any, Any]]:
+    """(h, w) or (h, w, 1 to 4) as it is stored, the range that its file states, and
+    what belongs to it besides.
     """
     if opened.format == "PNG" and ";16" in str(opened.tile[0].args):
         import imagecodecs
@@ -201,15 +208,18 @@ def _pixels(
         stream.seek(0)
         whole = stream.read()
         stream.seek(place)
-        return imagecodecs.png_decode(whole), opened
+        return imagecodecs.png_decode(whole), None, opened.info
 
+    top = _scaled_from(opened, stream)
     opened.load()
     picture: Image.Image = opened
     if picture.mode.startswith(("I", "F")):
-        # a PGM tells its white, and Pillow scales it to 16 bits
-        sixteen = ";16" in picture.mode or (opened.format, picture.mode) == ("PPM", "I")
         array = np.asarray(picture)
-        return array.astype(np.uint16) if sixteen else array, picture
+        if top is not None:
+            array = np.rint(array * (top / 65_535))
+        if top is not None or ";16" in picture.mode:
+            array = array.astype(np.uint16)
+        return array, None if top is None else (0.0, float(top)), opened.info
     if picture.has_transparency_data:
         grey = picture.mode in ("1", "L", "LA", "La")
         picture = picture.convert("LA" if grey else "RGBA")
@@ -217,7 +227,19 @@ def _pixels(
         picture = picture.convert("L")
     elif picture.mode not in ("L", "RGB"):
         picture = _to_rgb(picture)
-    return np.asarray(picture), picture
+    return np.asarray(picture), None, picture.info
+
+
+def _scaled_from(opened: ImageFile.ImageFile, stream: Stream) -> int | None:
+    """The white that a PGM or a deep grey JPEG 2000 states, which Pillow scales to
+    65535; None where it scales nothing.
+    """
+    if (opened.format, opened.mode) == ("PPM", "I"):
+        return _maxval(opened)
+    if (opened.format, opened.mode) == ("JPEG2000", "I;16"):
+        bits = _codec_bits("JPEG2000", stream)
+        return None if bits == 16 else 2**bits - 1
+    return None
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
@@ -253,7 +275,7 @@ def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
 # What a file carries besides its pixels -----------------------------------------------
 
 
-def _beside(stream: io.BufferedIOBase) -> tuple[dict[Any, Any], bytes | None]:
+def _beside(stream: Stream) -> tuple[dict[Any, Any], bytes | None]:
     """What a TIFF carries, where Pillow can open it."""
     try:
         with _pillow(stream) as opened:

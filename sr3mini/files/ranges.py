@@ -34,7 +34,7 @@ class RangeNeeded(Unfit):
 
 def full(dtype: np.dtype) -> Range:
     """All that a type of whole numbers holds."""
-    return np.iinfo(dtype).min, np.iinfo(dtype).max
+    return float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
 
 
 def told(bounds: Range) -> str:
@@ -49,27 +49,30 @@ def demand_range(bounds: Range | None) -> Range | None:
     return bounds
 
 
-def bounds_of(array: np.ndarray, given: Range | None = None) -> Range:
+def bounds_of(
+    array: np.ndarray, given: Range | None = None, stated: Range | None = None
+) -> Range:
     """The values of this picture that are black and white: those given, or those that
-    its type stands for. ValueError when neither is right.
+    its file states or its type stands for. ValueError when none is right.
     """
     found = _found(array)
     if given is None:
-        return _usual(array.dtype, found)
-    what = f"holds {array.dtype} from {found[0]:.7g} to {found[1]:.7g}, but"
-    if array.dtype.kind != "f":
-        least, most = full(array.dtype)
-        if given[0] < least or given[1] > most:
-            raise Unfit(f"{what} {told(given)} is for others: give it a run of its own")
-    if outside(array, given) > 0.5:
-        raise Unfit(f"{what} most of it lies outside of {told(given)}")
+        return stated or _usual(array.dtype, found)
+    least, most = (-np.inf, np.inf) if array.dtype.kind == "f" else full(array.dtype)
+    if given[0] < least or given[1] > most or outside(array, given) > 0.5:
+        raise Unfit(
+            f"holds {array.dtype} from {found[0]:.7g} to {found[1]:.7g}, which"
+            f" {told(given)}, of this run or of the model, does not fit"
+        )
     return given
 
 
 def _found(array: np.ndarray) -> Range:
     """The least and the largest value; ValueError where one is no finite number."""
     low, high = float(array.min()), float(array.max())
-    if not np.isfinite(high - low):
+    if array.dtype.kind != "f" and array.dtype.itemsize > 4:
+        raise Unfit(f"holds {array.dtype}: save it with 32 bits, or as floats")
+    if not (np.isfinite(low) and np.isfinite(high)):
         count = int(np.sum(~np.isfinite(array)))
         raise Unfit(
             f"holds {count} values that are no finite numbers (NaN or infinity), which"

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import io
 import logging
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .ranges import Unfit, full
+from .ranges import Range, Unfit
 
 COLOURS = {"MINISBLACK": 1, "MINISWHITE": 1, "RGB": 3}
 PILLOWS = {"PALETTE": 1, "SEPARATED": 4, "YCBCR": 3, "CIELAB": 3}  # of 8 bits
@@ -23,24 +22,41 @@ LARGEST = 2**29  # pixels; far below what a small file can be made to unpack to
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
-def tiff_pixels(stream: io.BytesIO | Path) -> tuple[np.ndarray | None, int]:
-    """(h, w, 1 to 4) as stored, alpha last, and how it is to be turned; None for what
-    Pillow reads whole. ValueError that names the layout of what neither does.
+class Pixels(NamedTuple):
+    """`array` (h, w, 1 to 4) as stored, alpha last; how it is to be turned; its black
+    and white, where the file tells them.
+    """
+
+    array: np.ndarray
+    orientation: int = 1
+    stated: Range | None = None
+
+
+def tiff_pixels(stream: io.BufferedIOBase) -> Pixels | None:
+    """What a TIFF holds; None for what Pillow reads whole. ValueError that names the
+    layout of what neither does.
     """
     import tifffile
 
+    stream.seek(0)
     with tifffile.TiffFile(stream) as tiff:
         page = tiff.pages.first
         _demand_one_picture(tiff, page)
         if not _is_ours(page):
-            return None, 1
+            return None
         _demand_channels(page)
         array = page.asarray()
         if page.axes == "SYX":
             array = array.transpose(1, 2, 0)
         tag = page.tags.get(274)
-        orientation = tag.value if tag is not None else 1
-        return _plain(page, array.reshape(*array.shape[:2], -1)), orientation
+        array = _plain(page, array.reshape(*array.shape[:2], -1))
+        return Pixels(array, 1 if tag is None else tag.value, _stated(page))
+
+
+def _stated(page: Any) -> Range | None:
+    """The range of 9 to 15 bits in 16, which the tags tell."""
+    bits = page.bitspersample
+    return None if bits % 8 == 0 else (0.0, 2.0**bits - 1)
 
 
 def _demand_one_picture(tiff: Any, page: Any) -> None:
@@ -99,21 +115,18 @@ def _demand_channels(page: Any) -> None:
 
 
 def _plain(page: Any, array: np.ndarray) -> np.ndarray:
-    """0 as black, all bits of the type in use, colours not multiplied by alpha."""
-    usable, bits = COLOURS[_name(page)], page.bitspersample
-    whole = array.dtype.kind == "u"
-    if array.shape[2] > usable and array.dtype not in (np.uint8, np.uint16):
-        raise Unfit(f"holds transparency as {array.dtype}: save it with 8 or 16 bits")
-    if whole and bits < 8 * array.dtype.itemsize:
-        top = full(array.dtype)[1]
-        array = np.rint(array * (top / (2**bits - 1))).astype(array.dtype)
+    """0 as black, colours not multiplied by their alpha."""
+    usable, whole = COLOURS[_name(page)], array.dtype.kind == "u"
+    if array.shape[2] > usable and page.bitspersample not in (8, 16):
+        bits = f"{page.bitspersample} bits, {array.dtype}"
+        raise Unfit(f"holds transparency in {bits}: save it with 8 or 16 bits")
+    top = 2**page.bitspersample - 1
     colour, alpha = array[..., :usable], array[..., usable:]
     if _name(page) == "MINISWHITE":
         if not whole:
             raise Unfit(f"holds {array.dtype} with 0 as white: save it with 0 as black")
-        colour = full(array.dtype)[1] - colour
+        colour = (top - colour).astype(array.dtype)
     if [int(kind) for kind in page.extrasamples] == [1]:
-        top = full(array.dtype)[1]
         share = np.maximum(alpha, 1) / top
         colour = np.rint((colour / share).clip(0, top)).astype(array.dtype)
     return np.concatenate([colour, alpha], axis=2)

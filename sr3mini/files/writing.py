@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import shutil
 import struct
 import tempfile
@@ -20,6 +21,8 @@ from torch import Tensor
 from .reading import PictureFile, to_bytes
 
 NAMES = ("icc_profile", "exif", "dpi")  # what every format takes, by Pillow's names
+FAILURES = (OSError, RuntimeError, SafetensorError)  # torch's is RuntimeError
+DENSEST = 65_535  # dots an inch that every format can tell
 HEADER = 33  # bytes of a PNG's signature and its chunk IHDR
 
 
@@ -30,20 +33,42 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
     OSError, in one sentence that names `path`, when the disk, torch or safetensors
     fails to write; nothing is left beside it then, and what was there before still is.
+    A link stays one. A pipe or a device, such as /dev/stdout, is written to at the end.
     """
     path = Path(path)
-    beside = path.with_name(f".{path.stem}.part{path.suffix}")
+    if is_device(path):
+        with tempfile.TemporaryDirectory() as folder, _told(path):
+            yield Path(folder) / path.name
+            with path.open("ab") as device:
+                device.write((Path(folder) / path.name).read_bytes())
+        return
+    file = Path(os.path.realpath(path))
+    beside = file.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        yield beside
-        beside.replace(path)
-    except (OSError, RuntimeError, SafetensorError) as error:  # torch's is RuntimeError
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise OSError(f"{path} could not be written: {reason}") from error
+        with _told(path):
+            yield beside
+            beside.replace(file)
     finally:
         if beside.is_dir():
             shutil.rmtree(beside, ignore_errors=True)
         with contextlib.suppress(OSError):  # such as a path below a file
             beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _told(path: Path, kinds: tuple[type[Exception], ...] = FAILURES) -> Iterator[None]:
+    """OSError that names `path` for whatever fails to write it."""
+    try:
+        yield
+    except kinds as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise OSError(f"{path} could not be written: {reason}") from error
+
+
+def is_device(path: Path) -> bool:
+    """Whether a path leads to a pipe or a device, which is no file to be replaced."""
+    there = path.exists() and not (path.is_file() or path.is_dir())
+    return there or os.path.abspath(path).startswith(("/dev/", "/proc/"))
 
 
 def to_pillow(image: Float[Tensor, "C H W"]) -> Image.Image:
@@ -66,18 +91,47 @@ def save_picture(picture: Image.Image, path: str | Path, **options: Any) -> None
         picture.save(beside, **options)
 
 
+def is_picture_name(path: Path) -> bool:
+    """Whether its ending asks for a format that Pillow writes."""
+    Image.init()
+    return Image.EXTENSION.get(path.suffix.lower()) in Image.SAVE
+
+
 def write(picture: PictureFile, file: Path) -> None:
     """Write what `read` reads, in the format that the name asks for: colours, alpha,
-    depth, and what else the picture carries. 16 bits are for PNG.
+    depth, and what else the picture carries. 16 bits are for PNG and TIFF, other
+    numbers for TIFF.
     """
     planes = [plane for plane in picture[:2] if plane is not None]
     array = np.ascontiguousarray(np.dstack(planes))
     options = _options(picture.carried)
+    if file.suffix == ".tif" and array.dtype != np.uint8:
+        _write_tiff(array, file, picture.carried)
+        return
     if array.dtype == np.uint16:
         file.write_bytes(_png_of_16_bits(array, options))
         return
     array = array[..., 0] if array.shape[2] == 1 else array
     Image.fromarray(array).save(file, quality=95, **options)
+
+
+def _write_tiff(array: np.ndarray, file: Path, carried: dict[str, Any]) -> None:
+    """Any type of numbers, with profile and resolution."""
+    import tifffile
+
+    channels = array.shape[2]
+    tifffile.imwrite(
+        file,
+        array[..., 0] if channels == 1 else array,
+        photometric="rgb" if channels > 2 else "minisblack",
+        planarconfig="contig" if channels > 1 else None,
+        extrasamples=["unassalpha"] if channels in (2, 4) else None,
+        compression="zlib",
+        iccprofile=carried.get("icc_profile"),
+        resolution=carried.get("dpi"),
+        resolutionunit="inch" if "dpi" in carried else None,
+        metadata=None,
+    )
 
 
 def _options(carried: dict[str, Any]) -> dict[str, Any]:
@@ -93,6 +147,8 @@ def _options(carried: dict[str, Any]) -> dict[str, Any]:
         numbers = [round(value * 100_000) for value in carried["chromaticity"]]
         chunks.add(b"cHRM", struct.pack(f">{len(numbers)}I", *numbers))
     kept = {name: carried[name] for name in NAMES if name in carried}
+    if max(kept.get("dpi", (0,))) > DENSEST:
+        del kept["dpi"]
     return {"pnginfo": chunks, **kept}
 
 
@@ -115,7 +171,10 @@ def all_or_none(paths: Sequence[Path]) -> Iterator[list[Path]]:
     """
     folder = paths[0].parent
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".sr3mini-") as beside:
+    with (
+        _told(paths[0], (OSError,)),  # what computes may fail too
+        tempfile.TemporaryDirectory(dir=folder, prefix=".sr3mini-") as beside,
+    ):
         files = [Path(beside) / path.name for path in paths]
         yield files
         for file, path in zip(files, paths, strict=True):
@@ -127,7 +186,7 @@ def demand_free(paths: Iterable[Path], overwrite: bool = False) -> None:
     to be overwritten. Said before anything is computed.
     """
     for path in paths:
-        if path.exists() and not overwrite:
+        if path.exists() and not overwrite and not is_device(path):
             raise ValueError(
                 f"{path} is there already: choose another --out, or pass --overwrite"
             )

@@ -24,8 +24,9 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ..degrade import downsample, upsample
+from ..files.decoding import size_of
 from ..files.finding import names_below
-from ..files.ranges import from_stored, to_stored
+from ..files.ranges import Range, from_stored, to_stored
 from ..files.reading import (
     PictureFile,
     on_white,
@@ -39,24 +40,35 @@ from .draw import generate
 from .tiled import TILE
 from .upscale import Size, cascade, product, target_size, work
 
-Format = Literal["png", "jpg", "webp"]
-SIDES = {"png": 2**31 - 1, "jpg": 65_535, "webp": 16_383}  # the largest that each holds
+Format = Literal["png", "jpg", "webp", "tif"]
+# the largest side that each holds
+SIDES = {"png": 2**31 - 1, "jpg": 65_535, "webp": 16_383, "tif": 2**31 - 1}
 
 
 class Wish(NamedTuple):
     """What is asked for, for all pictures alike. `size` (H, W) or `factor`, if not the
-    networks' own factor; see `upscale` for the rest.
+    networks' own factor; `range`: the values that are black and white, where files do
+    not tell; see `upscale` for the rest. `format`: PNG, and for a TIFF whose range is
+    given TIFF, if not given.
     """
 
     factor: float | None = None
     size: Size | None = None
     samples: int = 1
-    format: Format = "png"
+    format: Format | None = None
     sheet: bool = False
     seed: int = 0
     steps: int | None = None
     tile: int = TILE
     dtype: torch.dtype = torch.float32
+    range: Range | None = None
+
+    def of(self, file: Path) -> Wish:
+        """The wish with the format that this file's results have."""
+        if self.format is not None:
+            return self
+        same = self.range is not None and file.suffix.lower() in (".tif", ".tiff")
+        return self._replace(format="tif" if same else "png")
 
 
 PLAIN = Wish()
@@ -83,16 +95,16 @@ def upscale_files(
     found, skipped = find_pictures(paths, out, networks, wish), 0
     for goal, (file, named) in found.items():
         if named:
-            windows(read(file), networks, wish, file.name)
-            demand_free(results(goal, wish), overwrite)
+            _fitting(file, networks, wish)
+            demand_free(results(goal, wish.of(file)), overwrite)
 
     for number, (goal, (file, named)) in enumerate(found.items(), start=1):
-        if not (named or overwrite) and all(p.exists() for p in results(goal, wish)):
+        own = wish.of(file)
+        if not (named or overwrite) and all(p.exists() for p in results(goal, own)):
             _warn(f"{file} was upscaled already and stays; --overwrite draws it anew")
             continue
         try:
-            picture = read(file)
-            windows(picture, networks, wish, file.name)
+            picture = _fitting(file, networks, wish)
         except ValueError as error:
             if named:
                 raise
@@ -100,10 +112,20 @@ def upscale_files(
             skipped += 1
             continue
         title = file.name if len(found) == 1 else f"{number}/{len(found)} {file.name}"
-        yield from upscale_file(picture, networks, goal, wish, title)
+        yield from upscale_file(picture, networks, goal, own, title)
 
     if skipped:
         raise ValueError(f"{skipped} of {len(found)} pictures could not be upscaled")
+
+
+def _fitting(file: Path, networks: Sequence[Network], wish: Wish) -> PictureFile:
+    """A picture whose result can be drawn and written; else ValueError, where its size
+    is to blame before it is decoded.
+    """
+    _demand_room(size_of(file), 1, networks, wish.of(file), file.name)
+    picture = read(file, wish.range)
+    windows(picture, networks, wish.of(file), file.name)
+    return picture
 
 
 def _warn(message: str) -> None:
@@ -153,18 +175,34 @@ def windows(
     """How many windows the networks will look at. ValueError when the result cannot be
     written as the wish says, or is too large for this machine's memory.
     """
-    size = _target(picture, networks, wish)
-    if max(size) > SIDES[wish.format]:
-        raise ValueError(
-            f"{name} would become {size[1]}x{size[0]}, and a {wish.format} ends at"
-            f" {SIDES[wish.format]} pixels a side"
-        )
-    if wish.format == "jpg" and picture.alpha is not None:
+    format, dtype = wish.format or "png", picture.colour.dtype
+    if format == "jpg" and picture.alpha is not None:
         raise ValueError(
             f"{name} is transparent, which jpg cannot hold: write png or webp"
         )
-    shape, kept = (picture.colour.shape[2], *picture.size), 1 + (wish.samples > 1)
-    one = work(networks, shape, size, kept, wish.steps, wish.tile, name)
+    if format != "tif" and dtype not in (np.uint8, np.uint16):
+        raise ValueError(
+            f"{name} holds {dtype}, which {format} cannot: write tif, --format tif"
+        )
+    channels = picture.colour.shape[2]
+    return _demand_room(picture.size, channels, networks, wish, name)
+
+
+def _demand_room(
+    shape: Size, channels: int, networks: Sequence[Network], wish: Wish, name: str
+) -> int:
+    """How many windows the networks will look at; ValueError when the result is too
+    large for its file or for this machine.
+    """
+    format = wish.format or "png"
+    size = wish.size or target_size(networks, shape, wish.factor)
+    if max(size) > SIDES[format]:
+        raise ValueError(
+            f"{name} would become {size[1]}x{size[0]}, and a {format} ends at"
+            f" {SIDES[format]} pixels a side"
+        )
+    whole, kept = (channels, *shape), 1 + (wish.samples > 1)
+    one = work(networks, whole, size, kept, wish.steps, wish.tile, name)
     return wish.samples * one
 
 
@@ -206,9 +244,10 @@ def results(goal: Path, wish: Wish) -> list[Path]:
     """The files that a picture becomes: its samples, the map of where they disagree if
     there are several, the sheet if asked for.
     """
-    endings = [f".{wish.format}"]
+    format = wish.format or "png"
+    endings = [f".{format}"]
     if wish.samples > 1:
-        endings = [f"_{k}.{wish.format}" for k in range(1, wish.samples + 1)]
+        endings = [f"_{k}.{format}" for k in range(1, wish.samples + 1)]
         endings.append("_disagreement.png")
     if wish.sheet:
         endings.append("_sheet.png")
@@ -231,6 +270,7 @@ def write_generated(
     goals = [out / f"{k:04}.png" for k in range(1, count + 1)] + [out / "all.png"]
     demand_free(goals, overwrite)
     drawn = generate(f, count, steps=steps, seed=seed, progress=True)
+    demand_numbers(drawn)
     shown = drawn[:100]
     columns = math.ceil(math.sqrt(len(shown)))
     blank = shown.new_ones(-len(shown) % columns, *shown.shape[1:])
@@ -300,22 +340,30 @@ def bleed(
 
 
 def _like(
-    picture: PictureFile, y: Tensor, alpha: Tensor | None, format: Format
+    picture: PictureFile, y: Tensor, alpha: Tensor | None, format: Format | None
 ) -> PictureFile:
-    """y and alpha in [-1, 1] at the depth, and with all else, that `picture` has;
-    formats other than PNG hold 8 bits.
+    """y and alpha in [-1, 1] in the type and range, and with all else, that `picture`
+    has; JPEG and WebP hold 8 bits.
     """
+    demand_numbers(y)
+    carried, scale = dict(picture.carried), y.shape[2] / picture.size[1]
+    if "dpi" in carried:
+        carried["dpi"] = tuple(scale * side for side in carried["dpi"])
+    if format in ("jpg", "webp"):
+        dtype, bounds = np.dtype(np.uint8), None
+    else:
+        dtype, bounds = picture.colour.dtype, picture.bounds
+    clear = None if alpha is None else to_stored(alpha, dtype)[..., 0]
+    return PictureFile(to_stored(y, dtype, bounds), clear, carried, bounds)
+
+
+def demand_numbers(y: Tensor) -> None:
+    """ValueError for what would be written as black."""
     if y.isnan().any():
         raise ValueError(
             "the network's answer is no number in places: its weights are damaged, or"
             " want --dtype bfloat16"
         )
-    depth = picture.colour.dtype if format == "png" else np.dtype(np.uint8)
-    carried, scale = dict(picture.carried), y.shape[2] / picture.size[1]
-    if "dpi" in carried:
-        carried["dpi"] = tuple(scale * side for side in carried["dpi"])
-    clear = None if alpha is None else to_integers(alpha, depth)[..., 0]
-    return PictureFile(to_integers(y, depth), clear, carried)
 
 
 def _small(colour: Tensor, alpha: Tensor | None) -> Float[Tensor, "C h w"]:

@@ -173,6 +173,7 @@ def test_what_is_upright_and_what_is_white_stay_so(
     assert read_square(out / "cat.b.png.webp", SIZE, 3).min() == 255
 
 
+@pytest.mark.filterwarnings("ignore:left out below .*, no pictures")
 def test_training_on_what_was_prepared_is_training_on_the_folder_itself(
     made: tuple[Path, Path, set[str], set[str]],
 ) -> None:
@@ -398,6 +399,7 @@ def test_a_prepared_folder_inside_its_source_is_not_prepared_itself(
         )["pictures"] == len(good)
 
 
+@pytest.mark.filterwarnings("ignore:left out below .*, no pictures")
 def test_what_was_prepared_earlier_is_no_source(tmp_path: Path) -> None:
     """Nor is it trained on twice, raw and prepared; asked for by its own name, it is
     walked.

@@ -17,7 +17,8 @@ from checks import close
 from PIL import Image, ImageCms, PngImagePlugin
 from tiny import numbers, png
 
-from sr3mini.files.reading import PictureFile, from_integers, read, read_picture
+from sr3mini.files.ranges import from_stored
+from sr3mini.files.reading import PictureFile, read, read_picture
 
 
 def smooth(size: tuple[int, int] = (200, 300)) -> np.ndarray:
@@ -103,7 +104,7 @@ def test_a_tiff_of_planes_and_one_multiplied_by_its_alpha() -> None:
     assert np.array_equal(read(planes).colour, array)
     half = np.full((23, 17, 4), 20_000, np.uint16)
     half[..., 3] = 40_000
-    picture = read(tiff(half, extrasamples=["assocalpha"]))
+    picture = read(tiff(half, extrasamples=["assocalpha"]), (0.0, 65535.0))
     assert picture.alpha is not None
     assert abs(picture.colour / np.iinfo(picture.colour.dtype).max - 0.5).max() < 0.01
 
@@ -123,7 +124,7 @@ def test_training_and_use_decode_a_file_alike(
 ) -> None:
     array = numbers(channels, depth)
     (tmp_path / "a.png").write_bytes(png(array))
-    seen = from_integers(array)
+    seen = from_stored(array)
     if channels in (2, 4):
         seen = 1 + (seen[:-1] - 1) * (seen[-1:] + 1) / 2
     close(read_picture(tmp_path / "a.png"), seen, 1e-6, "on white")
@@ -240,14 +241,6 @@ def test_a_cmyk_pictures_profile_is_used_up() -> None:
     assert "icc_profile" not in picture.carried
 
 
-@pytest.mark.parametrize(
-    "values", [[0.0, 0.5, 1.0], [0.0, 127.5, 255.0], [0.0, 32768.0, 65535.0]]
-)
-def test_floats_become_16_bits(values: list[float]) -> None:
-    image = Image.fromarray(np.array([values], np.float32))
-    assert read(encoded(image, "tiff")).colour[0, :, 0].tolist() == [0, 32768, 65535]
-
-
 def test_the_first_frame_of_many_is_taken_and_told() -> None:
     frames = [Image.new("L", (4, 3), value) for value in (40, 200)]
     with pytest.warns(UserWarning, match="holds 2 pictures; the first is taken"):
@@ -292,8 +285,8 @@ def test_a_picture_as_large_as_our_results_is_read_and_pillows_limit_stays_as_it
     """24000 x 16000 comes of a photograph of 24 million pixels; here the limits are a
     millionth of the real ones. A user's own limit counts.
     """
-    monkeypatch.setattr("sr3mini.files.reading.PILLOWS_LIMIT", 89)
-    monkeypatch.setattr("sr3mini.files.reading.LARGEST", 536)
+    monkeypatch.setattr("sr3mini.files.decoding.PILLOWS_LIMIT", 89)
+    monkeypatch.setattr("sr3mini.files.decoding.LARGEST", 536)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 89)
     large, larger = (png(np.zeros((16, side, 1), np.uint8)) for side in (24, 48))
     assert read(large).size == (16, 24)
