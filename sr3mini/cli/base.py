@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
 
 if TYPE_CHECKING:
     import torch
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
     from ..model.network import Network
     from ..model.preset import Preset
 
+# the values of files that are black and white
+RangeOption = Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="LOW HIGH")]
 DEFAULT_MODEL = "photos_16_64"  # of the shipped ones, where the user names none
 
 

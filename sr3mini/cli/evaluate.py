@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from ..training.options import command
-from .base import DEFAULT_MODEL, between, network_calls, pick_device
+from .base import DEFAULT_MODEL, RangeOption, between, network_calls, pick_device
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -62,6 +62,9 @@ class EvaluateOptions:
     bicubic: int | None = None
     # pixels to leave out at each side; the field takes the factor.
     border: int = 0
+    # the values that are black and white, where files do not tell (floats, signed and
+    # 32-bit numbers, 12 bits in 16), if not those that the model was trained with.
+    range: RangeOption = None
     # PSNR and SSIM of the brightness Y (MATLAB's rgb2ycbcr) instead of all channels.
     y_channel: bool = False
     # also measure LPIPS (needs torchvision and weights that it fetches).
@@ -153,11 +156,14 @@ def _one_after_another(writes: list[Callable[[], None]]) -> None:
 
 def _check(wish: EvaluateOptions) -> None:
     """ValueError unless the options have a sense, and together."""
+    from ..files.ranges import demand_range
+
     for name, least in {"count": 1, "samples": 1, "bicubic": 2}.items():
         if (value := getattr(wish, name)) is not None:
             between(name, value, least)
     between("seed", wish.seed, 0)
     between("border", wish.border, 0)
+    demand_range(wish.range)
     compared = wish.results is not None or wish.bicubic is not None
     if wish.suffix is not None and wish.results is None:
         raise ValueError("--suffix is of results: name the folder of --results too")
@@ -232,7 +238,8 @@ def _of_data(f: Network, wish: EvaluateOptions) -> Cases:
     from ..evaluation.samples import chosen, holds_out
 
     data, preset = wish.data, f.preset
-    pictures, order = chosen(data, f, wish.count or 1024, wish.seed)
+    bounds = wish.range or preset.range
+    pictures, order = chosen(data, f, wish.count or 1024, wish.seed, bounds)
     cases = drawn_cases(f, pictures, order, steps=wish.steps, samples=wish.samples or 1)
     sizes = f"{preset.size // preset.factor} -> {preset.size}"
     about = f"{'held-out ' * holds_out(data)}pictures of {data}, {sizes}"
@@ -264,6 +271,7 @@ def _of_references(f: Network | None, wish: EvaluateOptions, references: Path) -
         steps=wish.steps,
         seed=wish.seed,
         samples=wish.samples or 1,
+        bounds=wish.range or (None if f is None else f.preset.range),
     )
     about = f"pictures of {references}"
     return cases, len(paired), about + (f", x{factor}" if factor else "")

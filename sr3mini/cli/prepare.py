@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from .base import between
+from .base import RangeOption, between
 
 
 def prepare(
@@ -19,6 +19,7 @@ def prepare(
     size: int = 128,
     out: Path | None = None,
     jobs: int | None = None,
+    range: RangeOption = None,
     group_by_folder: bool = False,
     public: str | None = None,
     yes: bool = False,
@@ -32,12 +33,15 @@ def prepare(
         size: side of the squares, pixels.
         out: folder to write to (default: data/NAME_SIZE).
         jobs: how many processes work at once, if not one a core.
+        range: the values that are black and white, where files do not tell: floats,
+            signed and 32-bit numbers, 12 bits in 16.
         group_by_folder: hold out whole folders, such as one of each person, instead of
             single pictures.
         public: download this set instead of giving SRC: clothing.
         yes: accept the licence of the public set without being asked.
     """
     from ..data.prepared import prepare as run
+    from ..files.ranges import demand_range
 
     between("size", size, 1, 4096)
     jobs = (os.cpu_count() or 1) if jobs is None else between("jobs", jobs, 1, 1024)
@@ -50,8 +54,15 @@ def prepare(
         source = out.parent / public
         notes = _fetch(public, source, yes)
     assert source is not None
-    by = group_by_folder
-    record = run(source, out, size, jobs=jobs, group_by_folder=by, notes=notes)
+    record = run(
+        source,
+        out,
+        size,
+        jobs=jobs,
+        group_by_folder=group_by_folder,
+        bounds=demand_range(range),
+        notes=notes,
+    )
     _summary(record, out)
 
 
@@ -68,8 +79,18 @@ def _summary(record: dict[str, Any], out: Path) -> None:
         print(f"{enlarged} of the {made} were enlarged, which teaches blur")
     if skipped := record["skipped"]:
         print(f"{len(skipped)} files were skipped; {out / RECORD} names each, such as")
-        for file, reason in list(skipped.items())[:5]:
-            print(f"  {file} {reason}")
+        _list(skipped)
+    if hint := record["hint"]:
+        print(f"pictures were skipped whose range nothing tells{hint}")
+    if remarks := record["remarks"]:
+        made = f"{record['made']} made in this run"
+        print(f"{len(remarks)} of the {made} lost something, such as")
+        _list(remarks)
+
+
+def _list(told: dict[str, str]) -> None:
+    for file, reason in list(told.items())[:5]:
+        print(f"  {file} {reason}")
 
 
 def _fetch(name: str, folder: Path, yes: bool) -> dict[str, str]:

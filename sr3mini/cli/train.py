@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from ..training.options import Options
-from .base import between, named_preset
+from .base import RangeOption, between, named_preset
 
 USUAL = Options()
 Fields = Annotated[Options, tyro.conf.arg(name=""), tyro.conf.FlagCreatePairsOff]
@@ -22,6 +22,7 @@ def train(
     steps: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
+    range: RangeOption = None,
 ) -> None:
     """Train a preset, on whatever this machine has; Ctrl-C ends early and keeps what
     was learnt.
@@ -38,9 +39,12 @@ def train(
         batch_size: pictures a step, all processes together, if not the preset's own.
         learning_rate: if not the preset's own; may change with --resume, which is the
             cure for a loss that went astray.
+        range: the values that are black and white, where files of --data do not tell:
+            floats, signed and 32-bit numbers, 12 bits in 16. Kept with the model.
     """
     import dataclasses
 
+    from ..files.ranges import demand_range
     from ..training.train import train as run
 
     if steps is not None:
@@ -51,6 +55,7 @@ def train(
         train_steps=named.train_steps if steps is None else steps,
         batch_size=named.batch_size if batch_size is None else batch_size,
         learning_rate=named.learning_rate if learning_rate is None else learning_rate,
+        range=demand_range(range) or named.range,
     )
     folder = out or Path("runs") / chosen.name
     run(chosen, folder, **vars(options))

@@ -13,6 +13,7 @@ import tyro
 
 from .base import (
     DEFAULT_MODEL,
+    RangeOption,
     between,
     clear_up_when_terminated,
     network_calls,
@@ -47,8 +48,12 @@ class UpscaleOptions:
     seed: int = 0
     # also write a sheet that shows input, bicubic and samples side by side.
     sheet: bool = False
-    # kind of file of the results; jpg and webp hold 8 bits.
-    format: Literal["png", "jpg", "webp"] = "png"
+    # the values that are black and white, where files do not tell (floats, signed and
+    # 32-bit numbers, 12 bits in 16), if not those that the model was trained with.
+    range: RangeOption = None
+    # kind of file of the results, if not png, or tif for a TIFF with a --range; jpg and
+    # webp hold 8 bits.
+    format: Literal["png", "jpg", "webp", "tif"] | None = None
     # draw anew what is there already.
     overwrite: bool = False
     # cpu, cuda, cuda:1, mps ...; auto takes the GPU if there is one.
@@ -61,6 +66,7 @@ class UpscaleOptions:
     tile: int = 256
 
 
+LARGEST_INPUT = 2**29  # bytes of standard input, which may never end
 USUAL = UpscaleOptions()
 Fields = Annotated[UpscaleOptions, tyro.conf.arg(name=""), tyro.conf.FlagCreatePairsOff]
 
@@ -85,6 +91,7 @@ def upscale(
     """
     import torch
 
+    from ..files.ranges import demand_range
     from ..model.checkpoint import load
     from ..upscaling.upscale_files import Wish, upscale_files
 
@@ -102,6 +109,7 @@ def upscale(
     networks = [load(name, place) for name in options.model or (DEFAULT_MODEL,)]
     _check_calls(networks, options.steps, samples)
 
+    trained_with = (f.preset.range for f in networks if f.preset.range)
     wish = Wish(
         factor,
         _size(options.size),
@@ -112,6 +120,7 @@ def upscale(
         options.steps,
         options.tile,
         getattr(torch, options.dtype),
+        demand_range(options.range) or next(trained_with, None),
     )
     if Path("-") in pictures:
         return _from_standard_input(networks, wish)
@@ -154,7 +163,10 @@ def _from_standard_input(networks: list[Network], wish: Wish) -> None:
     from ..files.reading import read
     from ..upscaling.upscale_files import upscale_file
 
-    picture, name = read(sys.stdin.buffer.read()), "standard input"
+    name, content = "standard input", sys.stdin.buffer.read(LARGEST_INPUT + 1)
+    if len(content) > LARGEST_INPUT:
+        raise ValueError(f"{name} does not end after {LARGEST_INPUT} bytes")
+    picture = read(content, wish.range)
     with tempfile.TemporaryDirectory() as beside:
         goal = Path(beside) / "large"
         (result,) = upscale_file(picture, networks, goal, wish, name)

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from ..files.ranges import Range
 from ..files.reading import from_bytes, read_picture, read_square, square, to_bytes
 from ..files.writing import save_picture, write_picture, write_text
 from .batches import Pictures, batches, rows
@@ -53,20 +54,25 @@ __all__ = [
 
 
 def open_pictures(
-    data: str, size: int, channels: int, split: Split = "train"
+    data: str,
+    size: int,
+    channels: int,
+    split: Split = "train",
+    bounds: Range | None = None,
 ) -> Pictures:
     """Pictures by name, `(channels, size, size)`: "glyphs", a folder, raw or prepared
     (see `prepared`, `Pairs`), or a stream (see `Stream`).
 
-    Of each, the part to train on or the part held out for testing. ValueError when
-    there is no such thing, or no picture in it.
+    Of each, the part to train on or the part held out for testing. `bounds`: the values
+    that are black and white, where files do not tell. ValueError when there is no such
+    thing, or no picture in it.
     """
     if data == "letters":  # the same for training and testing: only x is new
         return letters(size, channels)
     if data == "glyphs":
         return glyphs(split, size, channels)
     if is_stream(data):
-        return Stream(data, size, channels, split)
+        return Stream(data, size, channels, split, bounds)
     kinds: dict[str, Callable[..., Folder]]
     kinds = {"prepared": prepared, "pairs": Pairs, "pictures": folder}
-    return kinds[folder_kind(Path(data))](data, size, channels, split)
+    return kinds[folder_kind(Path(data))](data, size, channels, split, bounds)

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..files.finding import RECORD, Names, names_below, packed
+from ..files.ranges import Range
 from ..files.reading import from_bytes, read_square
 
 Split = Literal["train", "test"]
@@ -42,8 +43,10 @@ class Folder(Dataset[Tensor]):
         size: int,
         channels: int = 3,
         files: Names | Sequence[Path] | None = None,
+        bounds: Range | None = None,
     ) -> None:
         self.path, self.size, self.channels = Path(path), size, channels
+        self.bounds = bounds
         self.files = names_below(self.path) if files is None else files
         self.unreadable: set[Path] = set()
 
@@ -78,11 +81,15 @@ class Folder(Dataset[Tensor]):
 
     def square(self, file: Path) -> UInt8[Tensor, "C S S"]:
         """One file as a picture, 0..255. ValueError when it is none."""
-        return read_square(file, self.size, self.channels)
+        return read_square(file, self.size, self.channels, bounds=self.bounds)
 
 
 def folder(
-    path: str | Path, size: int, channels: int = 3, split: Split = "train"
+    path: str | Path,
+    size: int,
+    channels: int = 3,
+    split: Split = "train",
+    bounds: Range | None = None,
 ) -> Folder:
     """One part of the pictures below a folder: a twentieth is held out, by a hash of
     the name, so that it stays the same when pictures are added.
@@ -90,7 +97,7 @@ def folder(
     path = Path(path)
     names = names_below(path).all()
     chosen = packed(part(names, names, split, path))
-    return Folder(path, size, channels, Names(path, chosen))
+    return Folder(path, size, channels, Names(path, chosen), bounds)
 
 
 def folder_kind(path: Path) -> Literal["prepared", "pairs", "pictures"]:

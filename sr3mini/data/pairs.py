@@ -22,6 +22,7 @@ from torch.utils.data import Dataset
 
 from ..degrade import downsample
 from ..files.kinds import is_picture
+from ..files.ranges import Range
 from ..files.reading import from_bytes, read_square
 from .folder import Folder, Split, part
 
@@ -35,7 +36,12 @@ class Pairs(Folder):
     """
 
     def __init__(
-        self, path: str | Path, size: int, channels: int = 3, split: Split | None = None
+        self,
+        path: str | Path,
+        size: int,
+        channels: int = 3,
+        split: Split | None = None,
+        bounds: Range | None = None,
     ) -> None:
         self.path = Path(path)
         found: dict[str, dict[int, dict[str, Path]]] = {"hr": {}, "lr": {}}
@@ -50,16 +56,17 @@ class Pairs(Folder):
             raise ValueError(f"{self.path} holds no picture hr_SIZE/…")
         names = sorted(high)
         self.names = names if split is None else part(names, names, split, self.path)
-        super().__init__(path, size, channels, [high[name] for name in self.names])
+        files = [high[name] for name in self.names]
+        super().__init__(path, size, channels, files, bounds)
 
     def low(self, index: int, size: int) -> Float[Tensor, "C s s"] | None:
         """x number `index` in [-1, 1], `size` x `size`, as whoever prepared the set
         shrunk and rounded it; None where there is none.
         """
         file = self.lows.get(self.names[index])
-        return (
-            None if file is None else from_bytes(read_square(file, size, self.channels))
-        )
+        if file is None:
+            return None
+        return from_bytes(read_square(file, size, self.channels, bounds=self.bounds))
 
 
 def conditions(

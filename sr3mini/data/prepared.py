@@ -21,13 +21,15 @@ import json
 import os
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
+import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
 from ..files.decoding import decode
 from ..files.finding import RECORD, Names, packed, walk
+from ..files.ranges import Range, RangeNeeded, is_range, told
 from ..files.reading import squared
 from ..files.text import read_json
 from ..files.writing import save_picture, write_bytes, write_text
@@ -35,6 +37,7 @@ from .folder import Folder, Split, folder_kind, part
 from .workers import Made, ahead
 
 SUFFIX = ".webp"
+FEW = 64  # levels of grey, of 256
 CHUNK = 16  # files that a process takes at once
 # bytes of a file's name, to which the suffix and a mark are added; most file systems
 # end at 255
@@ -42,10 +45,14 @@ LONGEST = 235
 
 
 def prepared(
-    path: str | Path, size: int, channels: int = 3, split: Split = "train"
+    path: str | Path,
+    size: int,
+    channels: int = 3,
+    split: Split = "train",
+    bounds: Range | None = None,
 ) -> Folder:
     """One part of a prepared folder. ValueError when its preparation was interrupted,
-    or when it holds smaller pictures than `size`.
+    or when it holds smaller pictures than `size`, or such of another range.
     """
     path = Path(path)
     record = _read_record(path)
@@ -65,6 +72,8 @@ def prepared(
             f"{path} holds pictures of {record['size']} pixels a side: prepare them"
             f" again with --size {size}"
         )
+    if bounds is not None and bounds != _range(record):
+        raise ValueError(f"{path} was prepared without {told(bounds)}: prepare it anew")
     return Folder(path, size, channels, names)
 
 
@@ -78,6 +87,19 @@ def _leads_out(text: bytes) -> bool:
     return any(mark in before or mark in text for mark in (b"\0/", b"\0../", b"/../"))
 
 
+def range_of(data: str | None) -> Range | None:
+    """The range that a prepared folder was prepared with; None for all else."""
+    if data is None or not (Path(data) / RECORD).is_file():
+        return None
+    return _range(_read_record(Path(data)))
+
+
+def _range(record: dict[str, Any]) -> Range | None:
+    bounds = record.get("range")
+    bounds = tuple(bounds) if isinstance(bounds, list) else bounds
+    return bounds if is_range(bounds) else None
+
+
 def prepare(
     source: str | Path,
     out: str | Path,
@@ -85,40 +107,41 @@ def prepare(
     *,
     jobs: int = 1,
     group_by_folder: bool = False,
+    bounds: Range | None = None,
     notes: dict[str, Any] | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Make every picture below `source` a square of `size` in `out`, and return the
     record that is written beside them.
 
-    What is returned also tells how many squares this run "made", and how many of these
-    it "enlarged" because the picture was smaller. Every file is tried, whatever its
-    name; what is no picture is skipped and recorded. Stopped, it goes on where it was:
-    what `out` holds already is made anew only where the source is younger. With
+    What is returned also tells how many squares this run "made", how many of these it
+    "enlarged" because the picture was smaller, "remarks" on what they lost, and a
+    "hint" at the range of those whose files tell none. Every file is tried, whatever
+    its name; what is no picture is skipped and recorded. Stopped, it goes on where it
+    was: what `out` holds already is made anew only where the source is younger. With
     `group_by_folder` a folder is held out whole or not at all (several pictures of one
-    person). `notes` are added to the record. ValueError when there is no picture, or
+    person). `bounds`: the values that are black and white, where files do not tell.
+    `notes` are added to the record. ValueError when there is no picture, or
     `out` is used otherwise.
     """
     source, out = Path(source), Path(out)
-    _check(source, out, size)
+    _check(source, out, size, bounds)
     names = Names(source, packed(walk(source, leave_out=out)))
     if not len(names):
         raise ValueError(f"{source} holds no file at all")
 
     out.mkdir(parents=True, exist_ok=True)
-    _write_record(out, {"size": size, "complete": False})
+    _write_record(out, {"size": size, "range": bounds, "complete": False})
     rows = [range(len(names))[i : i + CHUNK] for i in range(0, len(names), CHUNK)]
-    make = Made(partial(_make_some, names, out, size))
-    skipped: dict[str, str] = {}
-    made = enlarged = 0
+    make = Made(partial(_make_some, names, out, size, bounds))
+    total = Outcome(0, {}, {}, [], [])
     said = f"preparing {out}"
     with tqdm(total=len(names), disable=not progress, desc=said) as bar:
-        for taken, reasons, sides in ahead(make, jobs if jobs > 1 else 0, rows):
-            skipped |= reasons
-            made += len(sides)
-            enlarged += sum(side < size for side in sides)
-            bar.update(taken)
+        for some in ahead(make, jobs if jobs > 1 else 0, rows):
+            total.add(some)
+            bar.update(some.files)
 
+    skipped = total.skipped
     kept = [name for name in names.all() if name not in skipped]
     if not kept:
         (out / RECORD).unlink()
@@ -126,10 +149,12 @@ def prepare(
             out.rmdir()
         name, reason = next(iter(skipped.items()))
         raise ValueError(
-            f"no file below {source} is a picture; the first: {name} {reason}"
+            f"no file below {source} is a picture; the first: {name}"
+            f" {reason}{total.hint()}"
         )
 
-    record: dict[str, Any] = {"size": size, "complete": True, "pictures": len(kept)}
+    record: dict[str, Any] = {"size": size, "range": bounds, "complete": True}
+    record["pictures"] = len(kept)
     groups = [os.path.dirname(name) for name in kept] if group_by_folder else kept
     for split in get_args(Split):
         chosen = part(kept, groups, split, source)
@@ -137,23 +162,30 @@ def prepare(
         record[split] = len(chosen)
     record |= {**(notes or {}), "skipped": skipped}
     _write_record(out, record)
-    return {**record, "made": made, "enlarged": enlarged}
+    return {
+        **record,
+        "made": len(total.sides),
+        "enlarged": sum(side < size for side in total.sides),
+        "remarks": total.remarks,
+        "hint": total.hint(),
+    }
 
 
-def _check(source: Path, out: Path, size: int) -> None:
+def _check(source: Path, out: Path, size: int, bounds: Range | None) -> None:
     if folder_kind(source) == "pairs":
         raise ValueError(
             f"{source} was prepared by other SR3 code, and is ready: for another size"
             " give its folder hr_... alone"
         )
     if (out / RECORD).exists():
-        wrong = _read_record(out)["size"] != size
+        record = _read_record(out)
+        wrong = record["size"] != size or _range(record) != bounds
     else:
         wrong = out.is_file() or (out.is_dir() and any(out.iterdir()))
     if wrong:
         raise ValueError(
-            f"{out} is a file, or holds others, or pictures of another size; name"
-            " another folder to write to"
+            f"{out} is a file, or holds others, or pictures of another size or range;"
+            " name another folder to write to"
         )
 
 
@@ -173,25 +205,53 @@ def _write_record(path: Path, record: dict[str, Any]) -> None:
     write_text(json.dumps(record, indent=1) + "\n", path / RECORD)
 
 
-def _make_some(
-    names: Names, out: Path, size: int, rows: range
-) -> tuple[int, dict[str, str], list[int]]:
-    """How many rows these were, {name: reason} of what was skipped, and the sides that
-    the others had before they were resized.
+class Outcome(NamedTuple):
+    """What some files became: how many they were, {name: reason} of what was skipped,
+    {name: remark} of what was not but lost something, the sides that the pictures had
+    before they were resized, and the ends of the ranges that somebody has to tell.
     """
-    skipped: dict[str, str] = {}
-    sides: list[int] = []
+
+    files: int
+    skipped: dict[str, str]
+    remarks: dict[str, str]
+    sides: list[int]
+    unknown: list[float]
+
+    def add(self, other: Outcome) -> None:
+        """Take in what other files became."""
+        self.skipped.update(other.skipped)
+        self.remarks.update(other.remarks)
+        self.sides.extend(other.sides)
+        self.unknown.extend(other.unknown)
+
+    def hint(self) -> str:
+        """The range that would hold what no file tells."""
+        if not self.unknown:
+            return ""
+        return f"; all of them lie in {told((min(self.unknown), max(self.unknown)))}"
+
+
+def _make_some(
+    names: Names, out: Path, size: int, bounds: Range | None, rows: range
+) -> Outcome:
+    made = Outcome(len(rows), {}, {}, [], [])
     for name, file in ((names.name(row), names[row]) for row in rows):
         try:
-            sides += _make(file, out / (name + SUFFIX), size)
+            remarks = _make(file, out / (name + SUFFIX), size, bounds, made.sides)
+            if remarks:
+                made.remarks[name] = "; ".join(remarks)
         except ValueError as error:
-            skipped[name] = str(error).removeprefix(f"{file} ")
-    return len(rows), skipped, sides
+            made.skipped[name] = str(error).removeprefix(f"{file} ")
+            if isinstance(error, RangeNeeded):
+                made.unknown.extend(error.found)
+    return made
 
 
-def _make(file: Path, target: Path, size: int) -> list[int]:
-    """Make one square: [the side that it had in the picture], or [] where it is there
-    already.
+def _make(
+    file: Path, target: Path, size: int, bounds: Range | None, sides: list[int]
+) -> list[str]:
+    """Make one square, and add the side that it had in the picture to `sides`; what it
+    lost. Nothing is done where it is there already.
     """
     if len(os.fsencode(file.name)) > LONGEST:
         raise ValueError(f"has a name of more than {LONGEST} bytes")
@@ -200,8 +260,18 @@ def _make(file: Path, target: Path, size: int) -> list[int]:
         return []
     if file.with_name(target.name).is_dir():
         raise ValueError(f"would become {target.name}, a folder beside it; rename it")
-    picture = decode(file)
+    picture = decode(file, given=bounds)
     square = squared(picture, size).permute(1, 2, 0).squeeze(2).numpy()
     target.parent.mkdir(parents=True, exist_ok=True)
     save_picture(Image.fromarray(square), target, lossless=True, method=0)
-    return [min(picture.array.shape[:2])]
+    sides.append(min(picture.array.shape[:2]))
+    return [*picture.remarks, *_few_levels(picture.array, square)]
+
+
+def _few_levels(array: np.ndarray, square: np.ndarray) -> list[str]:
+    """A remark when most of what tells the pixels of a deep picture apart was lost."""
+    levels = len(np.unique(square))
+    if array.dtype == np.uint8 or levels >= FEW or len(np.unique(array)) <= levels:
+        return []
+    found = (float(array.min()), float(array.max()))
+    return [f"keeps {levels} levels of grey: its values lie in {told(found)}"]

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
+from ..files.ranges import Range
 from ..files.reading import read_square
 from .folder import HELD_OUT, Split, mark
 from .workers import Batches, Dealt, floats_ahead, permutation
@@ -47,12 +48,18 @@ class Stream:
     """
 
     def __init__(
-        self, data: str, size: int, channels: int = 3, split: Split = "train"
+        self,
+        data: str,
+        size: int,
+        channels: int = 3,
+        split: Split = "train",
+        bounds: Range | None = None,
     ) -> None:
         source = _open(data)
         from datasets import Image
 
         self.data, self.size, self.channels, self.split = data, size, channels, split
+        self.bounds = bounds
         features = source.features or {}
         columns = [name for name in features if isinstance(features[name], Image)]
         if not columns:
@@ -163,7 +170,8 @@ class _Readers(IterableDataset[Dealt | ValueError]):
             for taken in range(begin["taken"], len(block)):
                 name, content = block[order[taken]]
                 try:
-                    square = read_square(content, stream.size, stream.channels, name)
+                    how = (stream.size, stream.channels, name, stream.bounds)
+                    square = read_square(content, *how)
                     pictures.append(square)
                 except ValueError as error:
                     skipped.append(str(error))

@@ -27,6 +27,7 @@ from ..data.folder import Folder
 from ..data.glyphs import STYLES, Glyphs
 from ..data.pairs import Pairs, conditions
 from ..degrade import as_file, downsample, upsample
+from ..files.ranges import Range
 from ..files.reading import read_picture, to_bytes
 from ..metrics import consistency, diversity, psnr, ssim
 from ..model.network import Network
@@ -37,6 +38,7 @@ from .pairing import Pair
 from .perceptual import FID, Distance
 from .table import Row, Table, finite_mean, measured
 
+Reader = Callable[..., Tensor]  # `read_picture`, with the range of the data
 BATCH_PIXELS = 2**17  # drawn together: 128 pictures of 32x32, or 8 of 128x128
 
 
@@ -62,23 +64,27 @@ def folder_cases(
     steps: int | None = None,
     seed: int = 0,
     samples: int = 1,
+    bounds: Range | None = None,
 ) -> Iterator[Case]:
     """Whole pictures, 8 bits a channel: the results of each pair, "bicubic" if there is
     a factor, and `samples` answers of `f`, of that factor, if there is one.
 
     With a factor the reference is cropped to a multiple of it, at the right and below,
-    and x = D y is rounded to 8 bits, as a file would hold it. ValueError where sizes do
-    not agree or a file cannot be read; the next picture may be asked for all the same.
+    and x = D y is rounded to 8 bits, as a file would hold it; `bounds`: the values of
+    the files that are black and white, where they do not tell. ValueError where sizes
+    do not agree or a file cannot be read; the next picture may be asked for all the
+    same.
     """
     how: dict[str, Any] = {"steps": steps, "seed": seed, "samples": samples}
-    return map(partial(_folder_case, factor=factor, f=f, how=how), paired)
+    read = partial(read_picture, bounds=bounds)
+    return map(partial(_folder_case, read=read, factor=factor, f=f, how=how), paired)
 
 
 def _folder_case(
-    pair: Pair, factor: int | None, f: Network | None, how: dict[str, Any]
+    pair: Pair, read: Reader, factor: int | None, f: Network | None, how: dict[str, Any]
 ) -> Case:
     reference, results = pair
-    y = as_file(read_picture(reference))
+    y = as_file(read(reference))
     x, made = None, {}
     if factor is not None:
         y = _multiple(y, factor, reference)
@@ -88,9 +94,11 @@ def _folder_case(
         assert x is not None
         made |= _with_mean(f.preset.label, as_file(upscale(f, x, **how)))
     for name, files in results.items():
-        read = torch.stack([_of_size(path, y, reference) for path in files])
+        several = [
+            _of_size(path, read(path, y.shape[0]), y, reference) for path in files
+        ]
         told = "" if len(results) == 1 and f is None else f" {name}"
-        made |= _with_mean(name, read, told)
+        made |= _with_mean(name, torch.stack(several), told)
     return Case(reference.name, y, x, made)
 
 
@@ -164,11 +172,11 @@ def _multiple(y: Tensor, factor: int, path: Path) -> Tensor:
     return y[:, :height, :width]
 
 
-def _of_size(path: Path, y: Tensor, reference: Path) -> Tensor:
+def _of_size(path: Path, result: Tensor, y: Tensor, reference: Path) -> Tensor:
     """A result with as many channels as its reference and as many pixels, or
     ValueError.
     """
-    result = as_file(read_picture(path, y.shape[0]))
+    result = as_file(result)
     if result.shape != y.shape:
         raise ValueError(
             f"{path} has {_pixels(result)} pixels and its reference {reference}"

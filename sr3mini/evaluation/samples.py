@@ -19,6 +19,7 @@ from ..data.folder import Folder, folder_kind
 from ..data.glyphs import ALPHABET, Glyphs, glyphs
 from ..data.pairs import Pairs
 from ..degrade import downsample
+from ..files.ranges import Range
 from ..metrics import legibility, sharpness
 from ..model.network import Network
 from .compare import Comparison, answers, drawn_cases
@@ -44,7 +45,11 @@ def holds_out(data: str) -> bool:
 
 
 def chosen(
-    data: str, f: Network, count: int | None, seed: int = 0
+    data: str,
+    f: Network,
+    count: int | None,
+    seed: int = 0,
+    bounds: Range | None = None,
 ) -> tuple[Glyphs | Folder, list[int]]:
     """The pictures that fit `f`, and the places of `count` of them (None: all) in an
     order drawn from the seed.
@@ -55,10 +60,11 @@ def chosen(
     """
     preset = f.preset
     if data == "letters" or holds_out(data):
-        pictures = open_pictures(data, preset.size, preset.image_channels, "test")
+        size, channels = preset.size, preset.image_channels
+        pictures = open_pictures(data, size, channels, "test", bounds)
     else:
         whole = Pairs if folder_kind(Path(data)) == "pairs" else Folder
-        pictures = whole(data, preset.size, preset.image_channels)
+        pictures = whole(data, preset.size, preset.image_channels, None, bounds)
     assert isinstance(pictures, Glyphs | Folder)
     return pictures, shuffled(len(pictures), seed)[:count]
 

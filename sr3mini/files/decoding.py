@@ -23,7 +23,7 @@ from .ranges import Range, Unfit, bounds_of, outside, told
 from .tiff import LARGEST, Pixels, tiff_pixels
 
 Source = str | Path | bytes  # a file, or what is in one
-Stream = io.BufferedIOBase
+Stream = io.BytesIO | io.BufferedReader
 PILLOWS_LIMIT = Image.MAX_IMAGE_PIXELS
 
 # EXIF: description, maker, camera, software, time, artist, copyright

@@ -42,9 +42,17 @@ def told(bounds: Range) -> str:
     return f"--range {bounds[0]:.7g} {bounds[1]:.7g}"
 
 
+def is_range(value: object) -> bool:
+    """Whether it is two finite numbers, the lower one first."""
+    if not isinstance(value, tuple) or len(value) != 2:
+        return False
+    numbers = all(type(each) in (int, float) for each in value)
+    return numbers and -np.inf < value[0] < value[1] < np.inf
+
+
 def demand_range(bounds: Range | None) -> Range | None:
     """ValueError unless a range that somebody gives is one."""
-    if bounds is not None and not -np.inf < bounds[0] < bounds[1] < np.inf:
+    if bounds is not None and not is_range(bounds):
         raise ValueError(f"{told(bounds)}, but LOW must lie below HIGH")
     return bounds
 

@@ -32,7 +32,7 @@ class Pixels(NamedTuple):
     stated: Range | None = None
 
 
-def tiff_pixels(stream: io.BufferedIOBase) -> Pixels | None:
+def tiff_pixels(stream: io.BytesIO | io.BufferedReader) -> Pixels | None:
     """What a TIFF holds; None for what Pillow reads whole. ValueError that names the
     layout of what neither does.
     """

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ..files.ranges import is_range
 from ..files.text import parse_json
 from ..schedule import NoiseSchedule
 
@@ -119,6 +120,8 @@ class Preset:
     decay: str = "cosine"  # of the learning rate; "none", as in the paper: it stays
     weight_decay: float = 0.01
     ema_decay: float = 0.999
+    # The values of picture files that are black and white, where the files do not tell.
+    range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         for field in CHOICES:
@@ -177,6 +180,11 @@ class Preset:
             "sampling_steps",
             self.sampling_steps <= self.schedule_steps,
             f"at most schedule_steps = {self.schedule_steps}",
+        )
+        self._demand(
+            "range",
+            self.range is None or (self.data == "folder" and is_range(self.range)),
+            "null, or for a folder two numbers, the lower one first",
         )
         self._demand(
             "size",

@@ -26,6 +26,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ..data import Batches, Folder, Pictures, batches, open_pictures, rows
+from ..data.prepared import range_of
 from ..files.writing import write_picture, write_text
 from ..metrics import SMALLEST
 from ..model.card import describe
@@ -102,8 +103,11 @@ class Run:
 def begin(preset: Preset, out: Path, options: Options) -> Run:
     """Everything that a training needs, checked before the first step."""
     _demand_pictures(preset, options.data)
+    preset = replace(preset, range=preset.range or range_of(options.data))
     source = (options.data or preset.data, preset.size, preset.image_channels)
-    pictures, held_out = (open_pictures(*source, part) for part in ("train", "test"))
+    pictures, held_out = (
+        open_pictures(*source, part, preset.range) for part in ("train", "test")
+    )
     # Accelerate's own FSDP is for GPUs only, and would round gamma to bfloat16
     shard = os.environ.pop("ACCELERATE_USE_FSDP", "") == "true" or options.shard
     accelerator = _accelerator(out, options)

@@ -14,7 +14,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tiny
 import torch
@@ -25,8 +24,10 @@ from rooms import room
 from sr3mini import cli
 from sr3mini.data import batches, open_pictures
 from sr3mini.data.folder import Folder, part
+from sr3mini.files.decoding import Decoded, decode
 from sr3mini.files.finding import walk
-from sr3mini.files.reading import decode, read_square
+from sr3mini.files.ranges import Range
+from sr3mini.files.reading import read_square
 
 # the module: the package offers the function under this name
 prepare = importlib.import_module("sr3mini.data.prepared")
@@ -113,7 +114,8 @@ def test_the_summary_counts_and_names(
     said = capsys.readouterr().out
     assert f"12 pictures of 8 x 8 in {tmp_path / 'out'}" in said
     assert "8 files were skipped; " in said
-    assert said.count("\n  ") == 5
+    assert said.count("\n  ") == 5 + 1
+    assert "1 of the 12 made in this run lost something, such as\n  animated" in said
 
 
 def test_enlarged_pictures_are_counted_in_the_run_that_makes_them(
@@ -213,9 +215,9 @@ def test_a_second_run_makes_nothing_anew_but_what_has_changed(
     source, out, _, bad = made
     read: list[str] = []
 
-    def watched(file: Path) -> np.ndarray:
+    def watched(file: Path, given: Range | None) -> Decoded:
         read.append(str(file.relative_to(source)))
-        return decode(file)
+        return decode(file, given=given)
 
     monkeypatch.setattr(prepare, "decode", watched)
     before = record(out)
@@ -223,6 +225,7 @@ def test_a_second_run_makes_nothing_anew_but_what_has_changed(
     again = prepare.prepare(source, out, SIZE, progress=False)
     assert set(read) == bad | {"cat.a.png"}
     assert (again.pop("made"), again.pop("enlarged")) == (1, 0)
+    assert (again.pop("remarks"), again.pop("hint")) == ({}, "")
     assert again == before == record(out)
 
 
@@ -373,7 +376,7 @@ def test_mistakes_are_told_in_a_sentence(
         ((source, "--out", source / "deep"), "holds others, .*; name another folder"),
         (
             (source, "--out", tmp_path / "out", "--size", "4"),
-            "out is a file, or holds others, or pictures of another size; name another",
+            "out is a file, or holds others, or pictures of another size or range",
         ),
         ((source, "--out", source / "notes.txt"), "notes.txt is a file, or holds"),
         ((source, "--size", "0"), "size = 0, but it must lie between 1 and 4096"),
