@@ -38,8 +38,9 @@ def full(dtype: np.dtype) -> Range:
 
 
 def told(bounds: Range) -> str:
-    """A range as the command line takes it."""
-    return f"--range {bounds[0]:.7g} {bounds[1]:.7g}"
+    """A range as the command line takes it; a single value with one above it."""
+    low, high = bounds
+    return f"--range {low:.7g} {high if high != low else low + 1:.7g}"
 
 
 def is_range(value: object) -> bool:
@@ -53,7 +54,7 @@ def is_range(value: object) -> bool:
 def demand_range(bounds: Range | None) -> Range | None:
     """ValueError unless a range that somebody gives is one."""
     if bounds is not None and not is_range(bounds):
-        raise ValueError(f"{told(bounds)}, but LOW must lie below HIGH")
+        raise ValueError(f"range = {bounds}, but LOW must lie below HIGH")
     return bounds
 
 
