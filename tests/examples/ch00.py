@@ -11,6 +11,16 @@ FIGURES: Figures = {
         ),
         ("Noise",),
     ),
+    "letter_sheet": (
+        lambda: figures.letter_sheet(
+            {"given": noise(3, 1, 4, 4), "y": noise(3, 1, 8, 8)}
+        ),
+        ("3 letters", "given, y"),
+    ),
+    "portrait": (
+        lambda: figures.portrait([("all", noise(5, 3, 8, 8))]),
+        ("portrait", "glasses"),
+    ),
     "trajectory_strip": (
         lambda: figures.trajectory_strip(stored_steps(), "A letter"),
         ("A letter", "t = 10", "t = 0"),

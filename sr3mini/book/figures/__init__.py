@@ -5,8 +5,8 @@ figure and its description in words.
 are called as `figures.NAME`.
 """
 
-from .base import Picture, draw_image, image_rows, sample_sheet, source
-from .ch00 import trajectory_strip
+from .base import Picture, image_rows, sample_sheet, source
+from .ch00 import letter_sheet, portrait, trajectory_strip
 from .ch01 import jumps, noise_sum, noised_step
 from .ch02 import along_log_snr, ends_of_schedules, schedule_families, schedule_view
 from .ch03 import gamma_law, gamma_segments, training_batch
@@ -56,7 +56,9 @@ from .ch09 import (
     full_run,
     head_start,
     memory_bar,
+    readable_hours,
     rotation,
+    rounded,
     spike_jump,
     spike_memory,
     spikes,
@@ -102,7 +104,6 @@ __all__ = [
     "cost_by_layer",
     "counted",
     "covariance_order",
-    "draw_image",
     "ends_of_schedules",
     "error_in_picture",
     "error_orders",
@@ -125,6 +126,7 @@ __all__ = [
     "influence_maps",
     "jumps",
     "least_error",
+    "letter_sheet",
     "level_features",
     "level_rows",
     "loss_by_level",
@@ -137,6 +139,7 @@ __all__ = [
     "null_space_walk",
     "plane",
     "plane_fall",
+    "portrait",
     "posterior_product",
     "power_after",
     "powers_of_blocks",
@@ -144,6 +147,7 @@ __all__ = [
     "pushed",
     "quality_by_calls",
     "reach",
+    "readable_hours",
     "reverse_density",
     "reverse_laws",
     "reverse_variance",
@@ -152,6 +156,7 @@ __all__ = [
     "root_ratio",
     "root_sinusoids",
     "rotation",
+    "rounded",
     "sample_sheet",
     "schedule_families",
     "schedule_view",

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from .base import Picture, image_rows
+
+
+def letter_sheet(rows: Mapping[str, Float[Tensor, "_N 1 _H _W"]]) -> Picture:
+    """Rows of letters under their names, a column for each letter."""
+    count = len(next(iter(rows.values())))
+    alt = (
+        f"A table of {count} letters, a column each. Its rows are: {', '.join(rows)}."
+        " The small pictures are a few grey squares, means and enlargements of them"
+        " are blurred, and draws, samples and originals are sharp black strokes."
+    )
+    return image_rows(list(rows.items()), alt, side=0.62)
+
+
+def portrait(rows: Sequence[tuple[str, Float[Tensor, "_N 3 _H _W"]]]) -> Picture:
+    """A photograph in five versions, whole and a part of it."""
+    alt = (
+        "A portrait as 48x48 pixels, enlarged bicubically, two SR3 samples with crisper"
+        " edges and texture, and the original; below, the part around glasses and"
+        " mouth."
+    )
+    columns = ["given x", "bicubic", "seed 0", "seed 1", "original y"]
+    return image_rows(rows, alt, columns, side=1.6)
 
 
 def trajectory_strip(
