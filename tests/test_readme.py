@@ -47,8 +47,11 @@ def test_every_link_leads_somewhere(target: str) -> None:
 
 
 def test_every_chapter_that_is_written_is_in_the_table_and_no_other() -> None:
+    chapters = (ROOT / "chapters").rglob("[0-9a-z]*_*.ipynb")
     written = {
-        f"chapters/{path.name}" for path in (ROOT / "chapters").glob("[0-9]*.ipynb")
+        path.relative_to(ROOT).as_posix()
+        for path in chapters
+        if ".ipynb_checkpoints" not in path.parts
     }
     assert written == set(re.findall(r"\]\(([^)]+\.ipynb)\)", README))
 

@@ -97,16 +97,9 @@ def build(out: Path, places: int | None = None) -> None:
 
 
 def contents(pages: Pages, out: Path) -> str:
-    """The first page: title, picture and chapter table of the README."""
+    """The first page: title and picture of the README, and its tables as a map."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    opening, table = (
-        readme.split("\n## ")[0],
-        re.search(r"^## The book\n(.*?)(?=^## )", readme, re.MULTILINE | re.DOTALL),
-    )
-    assert table is not None, (
-        "the README has a section 'The book' with the table of the chapters"
-    )
-    rows = "\n".join(line for line in table[1].splitlines() if line.startswith("|"))
+    opening = readme.split("\n## ")[0]
     shutil.copy(ROOT / "data" / "readme.png", out / "images")
     opening = opening.replace("(data/readme.png)", "(images/readme.png)")
     links = (
@@ -118,9 +111,30 @@ def contents(pages: Pages, out: Path) -> str:
         " narrow screen a tap on a picture shows it at full size."
     )
     about += " To run and change the code, open the notebooks, as the README says."
-    return frame(
-        "sr3mini", pages.render(opening + about + "\n\n## Chapters\n\n" + rows + links)
-    )
+    top, end = pages.render(opening + about + "\n\n## The book\n"), pages.render(links)
+    return frame("sr3mini", f"{top}\n{map_of(readme, pages)}\n{end}")
+
+
+def map_of(readme: str, pages: Pages) -> str:
+    """The line of the chapters, and beside each the deep dives that go on from it."""
+    row = re.compile(r"^\| (\d+|[A-K]) \| (\[.*?\)) \| (.*?) \| (.*?) \|", re.MULTILINE)
+    rows = [match.groups() for match in row.finditer(readme)]
+    assert rows, "the README has tables of the chapters and of the deep dives"
+    line = [each for each in rows if each[0].isdigit()]
+    dives = [each for each in rows if not each[0].isdigit()]
+    parts = []
+    for number, link, words, read in line:
+        beside = "".join(
+            f'<span class="dive">{name} {pages.render_line(to)}</span> '
+            for name, to, after, _ in dives
+            if number in after.split(", ")
+        )
+        parts.append(
+            f'<li><span class="stop">{number}</span> <b>{pages.render_line(link)}</b>'
+            f' <span class="read">{read}</span><p>{pages.render_line(words)}</p>'
+            f"{beside}</li>"
+        )
+    return f'<ol class="map">\n{"".join(parts)}\n</ol>'
 
 
 # -- pages
@@ -174,6 +188,10 @@ class Pages:
         return page.replace("<table>", '<div class="wide"><table>').replace(
             "</table>", "</table></div>"
         )
+
+    def render_line(self, source: str) -> str:
+        """A few words, as part of a line."""
+        return self.render(source).strip().removeprefix("<p>").removesuffix("</p>")
 
     def linked(self, tokens: list[Token]) -> Iterator[Token]:
         """The same tokens, with a link around each reference that stands outside a
