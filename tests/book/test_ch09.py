@@ -47,7 +47,7 @@ def problem() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def test_an_untrained_head_start_is_the_oracle_of_a_gaussian_around_U_x() -> None:
-    """(9.1): for every x and level, to float64's rounding."""
+    """(I.1): for every x and level, to float64's rounding."""
     x, _, _, y_t = problem()
     f = build(STARTED).double()
     for i in range(5):
@@ -63,7 +63,7 @@ def test_an_untrained_head_start_is_the_oracle_of_a_gaussian_around_U_x() -> Non
 
 
 def test_the_rest_is_the_u_net_in_units_of_what_the_gaussian_leaves_open() -> None:
-    """(9.2): with weights that are not zero, f less the oracle is the U-Net's own
+    """(I.2): with weights that are not zero, f less the oracle is the U-Net's own
     output for the normalised difference, times the deviation of (6.4).
     """
     x, _, _, y_t = problem()
@@ -90,7 +90,7 @@ def test_the_rest_is_the_u_net_in_units_of_what_the_gaussian_leaves_open() -> No
 
 
 def test_detail_and_noise_are_turned_by_an_angle() -> None:
-    """(9.3): what the U-Net is shown, and the answer that makes f the noise itself."""
+    """(I.3): what the U-Net is shown, and the answer that makes f the noise itself."""
     x, rho, eps, y_t = problem()
     cos, sin = (part[:, None, None, None] for part in rotation(GAMMAS, 0.2))
     close(cos.square() + sin.square(), torch.ones_like(cos), 1e-15, "cos^2 + sin^2")
@@ -107,7 +107,7 @@ def test_detail_and_noise_are_turned_by_an_angle() -> None:
 
 @pytest.mark.parametrize("s", [0.2, 0.0])
 def test_how_far_an_error_of_the_u_net_moves_the_picture(s: float) -> None:
-    """(9.4): add 1 to the U-Net's output, whose head's bias it is, and compare the
+    """(I.4): add 1 to the U-Net's output, whose head's bias it is, and compare the
     guessed pictures.
     """
     preset = dataclasses.replace(STARTED, detail=s)
@@ -154,7 +154,7 @@ def test_head_start_loss_is_mean_cos_squared_if_s_is_the_details_deviation() -> 
 
 
 def test_twenty_bytes_a_parameter_before_the_first_activation() -> None:
-    """(9.5): weight, gradient, two moments and average, of four bytes each; and
+    """(9.1): weight, gradient, two moments and average, of four bytes each; and
     activations grow with the pictures on a device.
     """
     costs = [
@@ -171,7 +171,7 @@ def test_twenty_bytes_a_parameter_before_the_first_activation() -> None:
 
 
 def test_a_training_step_is_three_forward_passes_and_no_plan_beats_arithmetic() -> None:
-    """(9.6)."""
+    """(9.2)."""
     preset = PRESETS["faces_16_128_small"]
     for gpus in (1, 4):
         cost = plan(preset, kind="h100", gpus=gpus)
@@ -184,7 +184,7 @@ def test_a_training_step_is_three_forward_passes_and_no_plan_beats_arithmetic() 
 def test_the_learning_rate_climbs_in_equal_steps_and_falls_along_half_a_cosine() -> (
     None
 ):
-    """(9.7)."""
+    """(9.3)."""
     preset = dataclasses.replace(TINY, warmup_steps=10, train_steps=100)
     eta = preset.learning_rate
     for s in (0, 4, 9, 50, 99):
@@ -197,7 +197,7 @@ def test_the_learning_rate_climbs_in_equal_steps_and_falls_along_half_a_cosine()
 
 @pytest.mark.parametrize("n", [1, 10, 100])
 def test_what_the_average_keeps_of_the_first_weights(n: int) -> None:
-    """(9.8): the product of (1 + s)/(10 + s) is n! 9!/(n + 9)!, while the ramp is
+    """(J.1): the product of (1 + s)/(10 + s) is n! 9!/(n + 9)!, while the ramp is
     below the decay.
     """
     preset = dataclasses.replace(TINY, ema_decay=0.9999)
@@ -209,7 +209,7 @@ def test_what_the_average_keeps_of_the_first_weights(n: int) -> None:
 def test_the_gradient_of_a_batch_is_the_mean_of_the_gradients_of_its_equal_parts() -> (
     None
 ):
-    """(9.9): for 1, 2 and 4 parts of 8 pictures, in float64."""
+    """(9.4): for 1, 2 and 4 parts of 8 pictures, in float64."""
     f = tiny.network().double().requires_grad_(True)
     x, y_0, eps = (
         downsample(randn(8, 1, 16, 16, seed=1), 4),
@@ -256,7 +256,7 @@ def usual(step: int) -> float:
 
 @pytest.mark.parametrize("c", [3.0, 30.0, 1000.0])
 def test_one_large_gradient_moves_a_weight_by_many_learning_rates(c: float) -> None:
-    """(9.10): gradients +1, -1, ..., and one that is c times as large; the place 60
+    """(I.5): gradients +1, -1, ..., and one that is c times as large; the place 60
     steps later, less where the weight would have been.
     """
     # long enough for Adam's averages to settle; an odd step, whose usual gradient is +1
@@ -268,7 +268,7 @@ def test_one_large_gradient_moves_a_weight_by_many_learning_rates(c: float) -> N
 
 @pytest.mark.parametrize("c", [100.0, 1000.0])
 def test_adam_remembers_a_large_gradient_for_thousands_of_steps(c: float) -> None:
-    """(9.11): the size of its steps, half of the usual one after just so many; and a
+    """(I.6): the size of its steps, half of the usual one after just so many; and a
     small spike is no brake at all.
     """
     start, after = 5_001, round(spike_memory(c))

@@ -7,7 +7,7 @@ from sr3mini.book import figures, widgets
 from sr3mini.model.presets import PRESETS
 from sr3mini.training.plan import plan
 
-from . import Figures, Playables
+from . import Figures, Playables, noise
 
 LOGS = {
     name: [{"step": 20.0 * n, "loss": loss} for n, loss in enumerate(values, 1)]
@@ -25,6 +25,15 @@ def _cost(**how: Any) -> Any:
 
 
 FIGURES: Figures = {
+    "pairs": (
+        lambda: figures.pairs(noise(2, 3, 4, 4), noise(2, 3, 8, 8), noise(2, 3, 8, 8)),
+        ("2 held-out", "x of 4x4"),
+    ),
+    "starts": (
+        lambda: figures.starts({"one": noise(2, 3, 8, 8), "y": noise(2, 3, 8, 8)}),
+        ("one, y",),
+    ),
+    "photographs_sheet": (figures.photographs_sheet, ("Eight", "x of 16x16")),
     "head_start": (
         lambda: figures.head_start(0.1),
         ("by up to 148 with the plain start", "at most 0.10 with"),

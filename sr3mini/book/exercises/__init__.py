@@ -26,6 +26,7 @@ from . import (
     dive_d,
     dive_f,
     dive_g,
+    dive_j,
 )
 from .grader import Answer, Exercise, grade
 from .own import keep, mine_of
@@ -41,13 +42,14 @@ EXERCISES: dict[str, Exercise] = {
     **ch05.EXERCISES,
     **ch06.EXERCISES,
     **ch07.EXERCISES,
+    **ch08.EXERCISES,
+    **ch09.EXERCISES,
     **dive_a.EXERCISES,
     **dive_c.EXERCISES,
     **dive_d.EXERCISES,
-    **ch08.EXERCISES,
     **dive_f.EXERCISES,
     **dive_g.EXERCISES,
-    **ch09.EXERCISES,
+    **dive_j.EXERCISES,
 }
 
 

@@ -18,9 +18,10 @@ from matplotlib.ticker import NullLocator
 from PIL import Image
 from torch import Tensor
 
+from ...model.checkpoint import WEIGHTS
 from ...schedule import log_snr
 from ...training.plan import Plan
-from .base import BLUE, DPI, GREEN, GREY, ORANGE, RED, Picture
+from .base import BLUE, DPI, GREEN, GREY, ORANGE, RED, Picture, image_rows
 
 BETA_1, BETA_2 = 0.9, 0.999  # of Adam: how much of its two averages a step keeps
 SKY, YELLOW, PINK = "#56B4E9", "#F0E442", "#CC79A7"
@@ -39,7 +40,7 @@ def rotation(
     gamma: Float[Tensor, "..."], s: float
 ) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
     """cos and sin of the angle by which detail and noise are turned at level gamma:
-    sqrt(gamma) s and sqrt(1 - gamma), over the root of v (tag 9.3).
+    sqrt(gamma) s and sqrt(1 - gamma), over the root of v (tag I.3).
     """
     v = gamma * s**2 + 1 - gamma
     return gamma.sqrt() * s / v.sqrt(), ((1 - gamma) / v).sqrt()
@@ -47,21 +48,21 @@ def rotation(
 
 def error_in_picture(gamma: Float[Tensor, "..."], s: float) -> Float[Tensor, "..."]:
     """How far an error 1 of the U-Net moves the guessed picture: s sin(phi) with a head
-    start of s > 0, sqrt((1 - gamma) / gamma) without, s = 0 (tag 9.4).
+    start of s > 0, sqrt((1 - gamma) / gamma) without, s = 0 (tag I.4).
     """
     return s * rotation(gamma, s)[1] if s > 0 else ((1 - gamma) / gamma).sqrt()
 
 
 def spike_jump(c: float) -> float:
     """How many learning rates Adam moves a weight by one gradient that is c times as
-    large as usual (tag 9.10).
+    large as usual (tag I.5).
     """
     return c / math.sqrt(1 + (1 - BETA_2) * (c**2 - 1))
 
 
 def spike_memory(c: float) -> float:
     """For how many steps after it Adam's steps stay below half of their usual size; 0
-    if they never do (tag 9.11).
+    if they never do (tag I.6).
     """
     return max(
         0.0, math.log(max(1.0, (1 - BETA_2) * (c**2 - 1) / 3)) / -math.log(BETA_2)
@@ -326,6 +327,44 @@ def _logarithmic(ax: Axes) -> None:
 def _at_half(steps: Sequence[float], losses: Sequence[float]) -> float:
     return next(
         loss for step, loss in zip(steps, losses, strict=True) if step >= steps[-1] / 2
+    )
+
+
+def pairs(
+    x: Float[Tensor, "N C h w"],
+    made: Float[Tensor, "N C H W"],
+    y: Float[Tensor, "N C H W"],
+) -> Picture:
+    """What is given, what was made of it, the original, and three times what is
+    missing.
+    """
+    rows = [("given x", x), ("made of x", made), ("original y", y)]
+    rows.append(("3 (y − made)", 3 * (y - made)))
+    alt = (
+        f"{len(x)} held-out pieces of a photograph: x of {x.shape[-1]}x{x.shape[-1]}"
+        " pixels, what was made of it, the original, and their difference times three,"
+        " grey with edges in it."
+    )
+    return image_rows(rows, alt, side=0.75)
+
+
+def starts(rows: Mapping[str, Float[Tensor, "_N _C _H _W"]]) -> Picture:
+    """Held-out pieces as networks draw them that began in different places."""
+    alt = (
+        f"Held-out pieces, in rows: {', '.join(rows)}. The network with the plain start"
+        " draws coloured noise; the untrained head start the blurred picture under"
+        " noise; the trained one the picture with some grain."
+    )
+    return image_rows(list(rows.items()), alt)
+
+
+def photographs_sheet() -> Picture:
+    """The stored sheet of the full run of chapter 9."""
+    return stored(
+        WEIGHTS.parent / "runs" / "photos_16_64.png",
+        "Eight held-out photographs of clothes, a column each. From top to bottom: x of"
+        " 16x16 pixels; the bicubic enlargement, blurred; three samples of 64x64"
+        " pixels, sharp, whose folds and prints differ from each other; the originals.",
     )
 
 
