@@ -45,12 +45,13 @@ help:  ## list the verbs
 	touch $@
 
 # default_url, where a file name would do, puts the chapter into the printed address as well. Root needs a flag of its own
-# (containers), and a browser is opened only where there is a screen.
+# (containers), and a browser is opened only where there is a screen. tools/lab: no question about news, no machinery in
+# the list of files.
 lab: .venv/.installed  ## open the book in JupyterLab; its address is printed (PORT=8899 for another port)
 	@set -- --LabApp.default_url=/lab/tree/chapters/00_tour.ipynb --port=$(PORT); \
 	if [ "$$(id -u)" = 0 ]; then set -- "$$@" --allow-root; fi; \
 	if [ -z "$$DISPLAY$$WAYLAND_DISPLAY" ] && [ "$$(uname)" != Darwin ]; then set -- "$$@" --no-browser; fi; \
-	exec $(VENV_PYTHON) -m jupyterlab "$$@"
+	JUPYTER_CONFIG_PATH=tools/lab exec $(VENV_PYTHON) -m jupyterlab "$$@"
 
 test: lint  ## every check: style, types, tests, and every chapter's outputs against the stored ones
 	$(ALONE) $(VENV_PYTHON) -m pytest -n $(JOBS) --dist loadfile tests/

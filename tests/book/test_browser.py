@@ -12,7 +12,6 @@ limits are generous, since the machine may be busy with other things.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import signal
@@ -33,7 +32,6 @@ from browser import PATIENCE, started
 from playwright.sync_api import Error
 from project import ROOT
 
-CHAPTERS = sorted((ROOT / "chapters").glob("[0-9][0-9]_*.ipynb"))
 CONTROLS = ".noUi-target, .widget-dropdown select"
 
 
@@ -52,23 +50,12 @@ def server(tmp_path_factory):
     tmp_path = tmp_path_factory.mktemp("lab")
     folder = tmp_path / "book"
     folder.mkdir()
-    # JupyterLab would ask whether it may fetch news.
-    quiet = tmp_path / "config" / "labconfig" / "page_config.json"
-    quiet.parent.mkdir(parents=True)
-    quiet.write_text(
-        json.dumps(
-            {
-                "disabledExtensions": {
-                    "@jupyterlab/apputils-extension:announcements": True
-                }
-            }
-        ),
-        encoding="utf-8",
-    )
     folders = {
         f"JUPYTER_{kind.upper()}_DIR": str(tmp_path / kind)
         for kind in ("config", "data", "runtime")
     }
+    # as `make lab` has it: it asks for no news, and hides machinery
+    folders["JUPYTER_CONFIG_PATH"] = str(ROOT / "tools" / "lab")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -184,7 +171,11 @@ def shortened(chapter):
     return nbformat.v4.new_notebook(cells=kept, metadata=book.METADATA)
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.stem)
+CHAPTERS = [text.with_suffix(".ipynb") for text in book.texts()]
+PLAYED = [chapter for chapter in CHAPTERS if chapter.exists() and played(chapter)]
+
+
+@pytest.mark.parametrize("chapter", PLAYED, ids=lambda chapter: chapter.stem)
 def test_moving_any_control_changes_its_picture(server, page, chapter):
     notebook = shortened(chapter)
     nbformat.write(notebook, server.folder / chapter.name)
@@ -277,3 +268,16 @@ def drag(page, slider):
         track["x"] + share * track["width"], start["y"] + start["height"] / 2, steps=10
     )
     page.mouse.up()
+
+
+def test_the_lab_asks_for_no_news_and_shows_chapters_without_machinery(server, page):
+    for name in ("00_a.ipynb", "00_a.md", "conftest.py", "symbols.md"):
+        (server.folder / name).write_text("{}", encoding="utf-8")
+    page.goto(f"{server.address}/lab/workspaces/tree")
+    shown = page.locator(".jp-DirListing-itemText")
+    page.get_by_text("symbols.md").first.wait_for()
+    listed = shown.all_inner_texts()
+    assert {"00_a.ipynb", "symbols.md"} <= set(listed)
+    assert not {"00_a.md", "conftest.py"} & set(listed)
+    page.wait_for_timeout(3000)
+    assert not page.get_by_text("Jupyter news").count()
