@@ -1,7 +1,7 @@
 r"""From a high-resolution y to the low-resolution x, and from x back to y's size.
 
     x    = D y    antialiased bicubic; linear: D(a y + b z) = a D y + b D z     tag 4.1
-    x_up = U x    the same kernel the other way: what the U-Net sees            tag 4.2
+    x_up = U x    the same kernel the other way: what the U-Net sees            tag 4.6
 
 One bicubic in both directions: the a = -0.5 kernel of Pillow and of MATLAB's
 `imresize`. Nothing is clipped and nothing is rounded to 8 bits, so D stays linear and
@@ -56,7 +56,7 @@ def upsample(
     size: tuple[int, int] | None = None,
     mode: Mode = "bicubic",
 ) -> High:
-    """Enlarge by a whole `factor`, or to `size` = (H, W) (tag 4.2)."""
+    """Enlarge by a whole `factor`, or to `size` = (H, W) (tag 4.6)."""
     height, width = x.shape[-2:]
     if factor is None:
         return _resize(x, size, mode)
@@ -73,7 +73,7 @@ def degradation_matrix(size: int, factor: int) -> Float[Tensor, "low high"]:
 
 
 def unseen(y: Float[Tensor, "B C S S"], factor: int) -> Float[Tensor, "B C S S"]:
-    """The part of y that x = D y does not hold, float64; its own x is 0 (tag 4.5).
+    """The part of y that x = D y does not hold, float64; its own x is 0 (tag 4.4).
 
     y - D^T (D D^T)^{-1} D y.
 

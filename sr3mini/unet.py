@@ -97,7 +97,7 @@ class Attention(nn.Module):
         self.out = nn.Conv2d(channels, channels, 1)
 
     def mixed(self, h: High) -> High:
-        """Each pixel's mean of all, weighted by how well they answer it (tag 5.6)."""
+        """Each pixel's mean of all, weighted by how well they answer it (tag 5.3)."""
         tokens = self.qkv(self.norm(h)).flatten(2).transpose(1, 2)  # (B, H*W, 3C)
         q, k, v = tokens[:, None].chunk(3, dim=-1)  # (B, 1 head, H*W, C) each
         means = F.scaled_dot_product_attention(q, k, v)[:, 0]
@@ -137,7 +137,7 @@ class Up(nn.Conv2d):
 
 
 class UNet(nn.Module):
-    """f(x, y_t, gamma) -> predicted noise, with the shape of y_t (tag 5.3).
+    """f(x, y_t, gamma) -> predicted noise, with the shape of y_t (tag 5.4).
 
     Args:
         image_channels: of y_t.

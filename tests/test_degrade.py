@@ -92,7 +92,7 @@ def test_the_matrix_does_what_downsample_does() -> None:
 
 
 def test_the_unseen_part_has_no_x_and_what_is_taken_away_is_orthogonal_to_it() -> None:
-    """(4.5): D n = 0, <y - n, n> = 0, and nothing of n is seen in n."""
+    """(4.4): D n = 0, <y - n, n> = 0, and nothing of n is seen in n."""
     y = randn(2, 3, 12, 12)
     n = unseen(y, 3)
     close(downsample(n, 3), torch.zeros(2, 3, 4, 4).double(), 1e-14, "D n")
@@ -159,7 +159,7 @@ def test_every_small_size_is_resized_to_every_other_as_pillow_does(
 def test_upsample_is_linear_and_does_not_undo_downsample(
     low: tuple[int, int], high: tuple[int, int]
 ) -> None:
-    """(4.2): U(a x + b x') = a U x + b U x'; shrinking U x again does not give x."""
+    """(4.6): U(a x + b x') = a U x + b U x'; shrinking U x again does not give x."""
     x, other = randn(2, 1, *low), 5 * randn(2, 1, *low, seed=1)
     close(
         upsample(2 * x - 3 * other, size=high),

@@ -123,7 +123,7 @@ def test_every_weight_takes_part() -> None:
 
 
 def test_attention_is_the_softmax_formula() -> None:
-    """(5.6): softmax(q^T k / sqrt(C)) over all pixels, written out, as a residual
+    """(5.3): softmax(q^T k / sqrt(C)) over all pixels, written out, as a residual
     branch scaled like the others.
     """
     attention, h = Attention(8, 4), image(2, 8, 3, 5)

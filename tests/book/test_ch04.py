@@ -1,4 +1,6 @@
-"""Equations of chapter 4 that are not the job of one room."""
+"""Equations of chapter 4 that are not the job of one room, and what the chapter says of
+the plane and of the letters.
+"""
 
 from __future__ import annotations
 
@@ -6,101 +8,30 @@ import math
 
 import pytest
 import torch
-import torch.nn.functional as F
-from checks import close, f64, randn
+from checks import close, f64, randn, seeded
 from torch import Tensor
 
-from sr3mini import diffuse, load
-from sr3mini.book.figures import bicubic_kernel
-from sr3mini.data import glyphs
-from sr3mini.degrade import as_file, degradation_matrix, downsample, unseen, upsample
-from sr3mini.metrics import consistency, psnr
-from sr3mini.model.network import Network
-from sr3mini.oracle import GaussianOracle
-from sr3mini.upscaling.draw import draw
+from sr3mini.book import plane
+from sr3mini.data import Glyphs, letters
+from sr3mini.degrade import camera, degradation_matrix, downsample, unseen
+from sr3mini.metrics import sharpness
+from sr3mini.oracle import PicturesOracle
+
+SIGMA = 20 / 255
 
 
-def weights(size: int, factor: int, stretch: float, a: float) -> torch.Tensor:
-    """(size / factor, size): every row holds the kernel, `stretch` times as wide,
-    around one pixel of x, and sums to 1.
-    """
-    middles = (torch.arange(size // factor, dtype=torch.float64) + 0.5) * factor - 0.5
-    kernel = bicubic_kernel((torch.arange(size) - middles[:, None]) / stretch, a)
-    return kernel / kernel.sum(1, keepdim=True)
+@pytest.fixture(scope="module")
+def world() -> Glyphs:
+    return letters()
 
 
-def test_the_rows_of_d_hold_the_kernel_stretched_by_the_factor() -> None:
-    """(4.6): antialiased, a = -0.5. Two directions, one after the other: D is the
-    Kronecker product of the line's matrix with itself.
-    """
-    W = weights(16, 4, stretch=4, a=-0.5)
-    close(torch.kron(W, W), degradation_matrix(16, 4), 1e-14, "D from the kernel")
-
-
-def test_without_antialiasing_torch_uses_another_kernel_at_its_own_width() -> None:
-    """(4.6), a = -0.75: four pixels a line, however many lie between two of x."""
-    line = torch.eye(16, dtype=torch.float64).reshape(16, 1, 1, 16)
-    sparse = F.interpolate(line, size=(1, 4), mode="bicubic", align_corners=False)[
-        :, 0, 0
-    ].T
-    close(weights(16, 4, stretch=1, a=-0.75), sparse, 1e-14, "the line's matrix")
-
-
-def test_the_kernel_is_1_in_the_middle_0_at_other_whole_numbers_and_smooth() -> None:
-    """So x is met exactly when a picture is not resized; value and slope have no jump
-    at 1 and at 2.
-    """
-    for a in (-0.5, -0.75):
-        close(
-            bicubic_kernel(f64(0, 1, -1, 2, 3), a),
-            f64(1, 0, 0, 0, 0),
-            1e-15,
-            "whole numbers",
-        )
-        s = f64(1, 2).requires_grad_()
-        for side in (-1e-9, 1e-9):
-            (slope,) = torch.autograd.grad(bicubic_kernel(s + side, a).sum(), s)
-            close(slope, f64(a, 0), 1e-7, f"slopes at 1 and 2, coming from {side}")
-
-
-def test_enlarging_uses_the_same_kernel_unstretched() -> None:
-    """U: between the pixels of x, a = -0.5, at the width of a pixel of x (away from the
-    border, where the weights that fall outside are left out).
-    """
-    line = torch.eye(8, dtype=torch.float64).reshape(8, 1, 1, 8)
-    U = upsample(line, size=(1, 32))[:, 0, 0].T
-    where = (torch.arange(32, dtype=torch.float64) + 0.5) / 4 - 0.5
-    wanted = bicubic_kernel(where[:, None] - torch.arange(8))
-    close(U[8:24], wanted[8:24], 2e-7, "rows of U")  # torch keeps float32 coordinates
-
-
-def test_the_hand_made_guess_is_the_best_one_when_y_minus_ux_is_white() -> None:
-    """(4.7): for y_0 ~ N(U x, v I) the Gaussian oracle gives this very formula."""
-    x_up, y_t, gamma, v = randn(16), randn(3, 16, seed=1), f64(0.9, 0.5, 0.1), 0.1
-    level = gamma[:, None]
-    guess = (1 - level).sqrt() / (level * v + 1 - level) * (y_t - level.sqrt() * x_up)
-    close(
-        GaussianOracle(x_up, v * torch.eye(16).double())(None, y_t, gamma),
-        guess,
-        1e-14,
-        "the guess",
-    )
-
-
-def test_the_factor_of_the_hand_made_guess_has_the_smallest_squared_error() -> None:
-    """(4.7): E(eps - c r)^2 with r = sqrt(gamma) d + sqrt(1 - gamma) eps, d of variance
-    v, is lowest at this c.
-    """
-    for gamma in (0.99, 0.5, 0.01):
-        v = 0.1
-        best = math.sqrt(1 - gamma) / (gamma * v + 1 - gamma)
-        c = f64(*[best + step for step in (-0.01, 0.0, 0.01)])
-        error = 1 - 2 * c * math.sqrt(1 - gamma) + c.square() * (gamma * v + 1 - gamma)
-        assert error.argmin() == 1
+@pytest.fixture(scope="module")
+def y(world: Glyphs) -> Tensor:
+    return world.batch(range(len(world)))
 
 
 def test_the_mean_of_consistent_answers_is_consistent() -> None:
-    """(4.3) at work: D is linear, so answers that all shrink to x have a mean that
+    """(4.2) at work: D is linear, so answers that all shrink to x have a mean that
     shrinks to x.
     """
     x = downsample(randn(1, 1, 8, 8), 4)
@@ -110,67 +41,118 @@ def test_the_mean_of_consistent_answers_is_consistent() -> None:
     close(downsample(answers.mean(0, keepdim=True), 4), x, 1e-14, "their mean")
 
 
-# -- what the chapter shows with the trained network
+def test_the_exact_answers_of_the_plane_are_the_data_that_lie_near_the_line() -> None:
+    """(4.3): p(y) along the line D y = x, added up on a fine grid, gives the shares of
+    the clusters and the mean.
+    """
+    for x in (0.0, 0.13, -0.7):
+        along = torch.linspace(-4, 4, 40_001, dtype=torch.float64)[:, None]
+        y = x + along * f64(1, -1)  # D y = x
+        apart = (y[:, None] - plane.CENTRES).square().sum(2)
+        p = plane.SHARES * (-apart / (2 * plane.SPREAD**2)).exp()
+        p = p / p.sum()
+        close(plane.shares(f64(x)[:, None])[0], p.sum(0), 1e-9, f"shares at {x}")
+        mean = (p.sum(1, keepdim=True) * y).sum(0)
+        close(plane.mean(f64(x)[:, None])[0], mean, 1e-7, f"the mean at {x}")
 
 
-@pytest.fixture(scope="module")
-def f() -> Network:
-    return load("glyphs_8_32")
+def test_the_mean_lies_on_the_line_and_far_from_all_data() -> None:
+    x = torch.zeros(2000, 1)
+    answers, mean = plane.answers(x, seeded(0)), plane.mean(x[:1])
+    close(answers.double() @ plane.D.double().T, x.double(), 1e-6, "D of the answers")
+    close(mean.double() @ plane.D.double().T, x[:1].double(), 1e-7, "D of the mean")
+    assert (answers - mean).norm(dim=1).min() > 0.25
+    upper = (answers[:, 1] > 0).double().mean()
+    assert upper == pytest.approx(2 / 3, abs=0.04)
 
 
-@pytest.fixture(scope="module")
-def y() -> Tensor:
-    """Eight letters that the network has not seen."""
-    test = glyphs("test")
-    return test.batch([test.find(character) for character in "ABCDR5ga"])
+def test_the_rank_of_d_leaves_1008_of_1024_numbers_open() -> None:
+    singular = torch.linalg.svdvals(degradation_matrix(32, 8))
+    assert len(singular) == 16
+    assert singular.min() > 0.05
 
 
-def test_neither_way_of_resizing_undoes_the_other(y: Tensor) -> None:
-    """And clipping x, unlike shrinking, is not linear."""
-    x = downsample(y, 4)
-    assert (upsample(x, 4) - y).square().mean().sqrt() > 0.2
-    assert (downsample(upsample(x, 4), 4) - x).square().mean().sqrt() > 0.03
-
-    twice, flat = downsample(2 * y - 1, 4).clamp(-1, 1), torch.ones_like(x)
-    assert (twice - (2 * x.clamp(-1, 1) - flat)).abs().max() > 0.1
-
-
-def test_between_two_letters_every_draw_obeys_x(f: Network) -> None:
-    test = glyphs("test")
-    names = ("a", "DejaVuSansMono"), ("ə", "DejaVuSans")
-    middle = downsample(test.batch([test.find(*name) for name in names]), 4)
-    middle = middle.mean(0, keepdim=True)
-    answers = draw(f, middle, seeds=range(8))[:, 0]
-    assert (consistency(answers, middle.expand(8, -1, -1, -1)) < 20).all()
-
-
-def test_the_network_can_use_the_x_it_was_trained_on_and_no_other(
-    f: Network, y: Tensor
+def test_the_unseen_part_of_another_letter_leaves_x_and_changes_the_picture(
+    world: Glyphs,
 ) -> None:
-    x = downsample(y, 4)
-    usable = {"its own": x, "8 bits": ((x + 1) * 127.5).round() / 127.5 - 1}
-    foreign = {
-        "a file's": as_file(x),
-        "bilinear": downsample(y, 4, mode="bilinear"),
-        "aliased": F.interpolate(y, (8, 8), mode="bicubic", align_corners=False),
+    rows = [world.find(c, "DejaVuSerif") for c in "RgM8"]
+    first, *others = world.batch(rows).double().split(1)
+    n = unseen(torch.cat(others) - first, 8)
+    x = downsample(first, 8).expand(3, -1, -1, -1)
+    close(downsample(first + n, 8), x, 1e-12, "x")
+    assert (n.square().mean((1, 2, 3)).sqrt() > 0.3).all()
+
+
+def test_different_letters_have_x_that_the_cameras_noise_does_not_tell_apart(
+    world: Glyphs, y: Tensor
+) -> None:
+    """The pairs that the chapter shows: apart by less than half of sigma."""
+    pairs = {
+        ("8", "DejaVuSerif"): ("0", "DejaVuSans"),
+        ("v", "DejaVuSans"): ("x", "DejaVuSansMono"),
+        ("b", "DejaVuSerif"): ("h", "DejaVuSerif"),
+        ("R", "DejaVuSerif-Italic"): ("B", "DejaVuSerif-Italic"),
+        ("X", "DejaVuSans"): ("6", "DejaVuSerif"),
     }
-    assert f.preset.from_files == 0  # else the chapter has another story to tell
-    for name, small in {**usable, **foreign}.items():
-        quality = psnr(draw(f, small, seeds=[0])[0], y).mean().item()
-        assert quality > 25 if name in usable else quality < 20, (name, quality)
+    for one, other in pairs.items():
+        change = y[[world.find(*one)]] - y[[world.find(*other)]]
+        assert downsample(change, 8).square().mean().sqrt() < SIGMA / 2
+        assert change.square().mean().sqrt() > 0.2
 
 
-def test_another_x_changes_the_answer(f: Network, y: Tensor) -> None:
-    """Samples no longer shrink to the x that was meant, and the loss notices."""
-    x = downsample(y, 4)
-    wrong = {"another's": x.roll(1, 0), "white": torch.ones_like(x)}
-    assert (consistency(draw(f, x, seeds=[0])[0], x) < 20).all()
-    for small in wrong.values():
-        assert (consistency(draw(f, small, seeds=[0])[0], x) > 100).all()
+def test_the_shares_are_bayes_rule_written_out() -> None:
+    """(4.5): the density of x around each D y_i, pixel by pixel, over their sum."""
+    pictures, sigma = randn(5, 1, 8, 8), 0.4
+    small = downsample(pictures, 4)
+    x = small[:3] + sigma * randn(3, 1, 2, 2, seed=1)
+    densities = [
+        [
+            math.prod(
+                math.exp(-((seen - own) ** 2) / (2 * sigma**2))
+                / math.sqrt(2 * math.pi * sigma**2)
+                for seen, own in zip(
+                    one.flatten().tolist(), each.flatten().tolist(), strict=True
+                )
+            )
+            for each in small
+        ]
+        for one in x
+    ]
+    wanted = torch.tensor(densities, dtype=torch.float64)
+    wanted = wanted / wanted.sum(1, keepdim=True)
+    oracle = PicturesOracle(pictures, small, sigma)
+    close(oracle.shares(x), wanted, 1e-12, "the shares")
+    mean = (wanted @ pictures.flatten(1)).reshape(3, 1, 8, 8)
+    close(oracle.mean(x), mean, 1e-12, "the mean")
 
-    eps, gamma = randn(*y.shape).float(), f64(0.9).expand(len(y))
-    y_t = diffuse(y, gamma, eps)
-    own, others = (
-        (f(small, y_t, gamma) - eps).square().mean() for small in (x, x.roll(1, 0))
+
+def test_the_exact_mean_of_the_letters_is_a_smear_and_has_the_least_error(
+    y: Tensor,
+) -> None:
+    """x leaves several pictures open; a draw is as sharp as a letter and twice as far
+    off as the mean, in square (exercise 4.3).
+    """
+    small = downsample(y, 8)
+    x = camera(small, SIGMA, seeds=range(len(y)))
+    oracle = PicturesOracle(y, small, SIGMA)
+    count = 1 / oracle.shares(x).square().sum(1)
+    assert 3 < count.median() < 10
+    assert count.max() > 20
+
+    mean, draws = (
+        oracle.mean(x),
+        torch.stack([oracle.draw(x, seeded(seed)) for seed in range(4)]),
     )
-    assert others > 10 * own
+    of_mean = (mean - y).square().mean()
+    of_draw = (draws - y).square().mean()
+    assert (of_draw / of_mean).item() == pytest.approx(2, rel=0.1)
+    sharp = [sharpness(each).mean().item() for each in (y, draws[0], mean)]
+    assert sharp[1] == pytest.approx(sharp[0], rel=0.05)
+    assert sharp[2] < 0.75 * sharp[0]
+
+
+def test_the_answer_to_exercise_4_2() -> None:
+    D, y = plane.D.double(), f64(3, 1)
+    seen = D.T @ torch.linalg.inv(D @ D.T) @ D @ y
+    close(seen, f64(2, 2), 1e-14, "the seen part")
+    close(y - seen, f64(1, -1), 1e-14, "the unseen part")

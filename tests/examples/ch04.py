@@ -1,26 +1,50 @@
+import torch
+
 from sr3mini.book import figures, widgets
+from sr3mini.data import Glyphs
+from sr3mini.data.glyphs import STYLES
+from sr3mini.degrade import downsample
+from sr3mini.oracle import PicturesOracle
 
 from . import Figures, Playables, noise
 
+FOUR, TWO = noise(4, 1, 16, 16), noise(2, 1, 16, 16)
+SANS = STYLES.index("DejaVuSans")
+
+
+def oracle() -> PicturesOracle:
+    return PicturesOracle(FOUR, downsample(FOUR, 8), 0.3)
+
+
+def world() -> Glyphs:
+    """Four pictures under the names of letters."""
+    images = ((noise(4, 16, 16) + 1) * 127).to(torch.uint8)
+    return Glyphs(images, "abcd", [SANS] * 4)
+
+
 FIGURES: Figures = {
-    "bicubic_weights": (
-        figures.bicubic_weights,
-        ("Antialiased, 16 pixels", "not antialiased, 4 pixels", "0.59"),
+    "shadows": (
+        lambda: figures.shadows({"y": TWO, "y'": -TWO}),
+        ("Rows of 2 pictures: y, y'", "their x at most"),
     ),
-    "null_space_walk": (
-        lambda: figures.null_space_walk(
-            noise(1, 8, 8),
-            0 * noise(1, 8, 8).double(),
-            -noise(1, 8, 8),
-            0.5,
-            ("a", "b"),
-        ),
-        ("50% of the way from a to b", "by at most 0.00", "by up to"),
+    "same_x": (
+        lambda: figures.same_x(TWO[:1], 0.5 * torch.ones_like(TWO)),
+        ("2 others", "by up to 0.5", "at most 0.5"),
+    ),
+    "exact_answers": (
+        lambda: figures.exact_answers(oracle(), downsample(TWO, 8), TWO),
+        ("2 letters", "4 exact draws"),
+    ),
+    "seen_by_the_network": (
+        lambda: figures.seen_by_the_network(downsample(TWO, 8), TWO),
+        ("2 letters", "gamma = 0.99", "noise at 0.05"),
+    ),
+    "open_letters": (
+        lambda: figures.open_letters(oracle(), downsample(TWO[:1], 8), "abcd"),
+        ("Noise of 38/255 on x", "pictures count", "10 exact draws"),
     ),
 }
 
 PLAYABLES: Playables = {
-    "null_space_slider": lambda: widgets.null_space_slider(
-        {("m", "n"): noise(2, 1, 8, 8), ("B", "8"): -noise(2, 1, 8, 8)}
-    ),
+    "open_letters_slider": lambda: widgets.open_letters_slider(world(), "ab"),
 }

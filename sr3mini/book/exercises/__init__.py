@@ -27,6 +27,7 @@ from . import (
     dive_f,
     dive_g,
     dive_j,
+    dive_k,
 )
 from .grader import Answer, Exercise, grade
 from .own import keep, mine_of
@@ -50,6 +51,7 @@ EXERCISES: dict[str, Exercise] = {
     **dive_f.EXERCISES,
     **dive_g.EXERCISES,
     **dive_j.EXERCISES,
+    **dive_k.EXERCISES,
 }
 
 

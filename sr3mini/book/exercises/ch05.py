@@ -2,171 +2,57 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...schedule import log_snr
-from .grader import Answer, Exercise, images
+from .grader import Exercise, images
 
-_LEVELS = torch.tensor([0.98, 0.6, 0.05], dtype=torch.float64)
-_FREQUENCIES = torch.tensor([0.1, 0.5, 2.0], dtype=torch.float64)
-_H, _N = images(2, 4, 11), images(2, 4, 12)
-_SCALE, _SHIFT = torch.tensor([[0.5], [-0.8]]), torch.tensor([[0.2], [0.6]])
-_INPUTS, _OUTPUTS = torch.tensor([16, 16, 48]), torch.tensor([16, 32, 32])
-
-
-def _sinusoids(level: Callable[[Tensor], Tensor]) -> Answer:
-    def formula(gamma: Tensor, frequencies: Tensor) -> Tensor:
-        angles = level(gamma)[:, None] * frequencies
-        return torch.cat([angles.sin(), angles.cos()], dim=1)
-
-    return formula
+_H = images(2, 4, 12).repeat(1, 2, 1, 1)  # two channels
+_SCALE, _SHIFT = (
+    torch.tensor([[0.5, -0.3], [-0.8, 2.0]]),
+    torch.tensor([[0.2, -1.0], [0.6, 0.1]]),
+)
 
 
-def _interleaved(gamma: Tensor, frequencies: Tensor) -> Tensor:
-    return (
-        _sinusoids(log_snr)(gamma, frequencies)
-        .reshape(len(gamma), 2, -1)
-        .transpose(1, 2)
-        .flatten(1)
-    )
-
-
-def _block(
-    h: Tensor, n: Tensor, scale: Tensor, shift: Tensor, factor: float = math.sqrt(0.5)
-) -> Tensor:
-    return (
-        h + F.silu((1 + scale[..., None, None]) * n + shift[..., None, None])
-    ) * factor
-
-
-def _parameters(
-    inputs: Tensor,
-    outputs: Tensor,
-    embedding: int,
-    area: int = 9,
-    biases: int = 1,
-    norms: int = 1,
-    numbers: int = 2,
-) -> Tensor:
-    """`numbers`: how many the level gives each channel."""
-    convolutions = area * outputs * (inputs + outputs) + 2 * biases * outputs
-    return (
-        2 * norms * (inputs + outputs)
-        + convolutions
-        + numbers * outputs * (embedding + 1)
-        + _skip(inputs, outputs, biases)
-    )
-
-
-def _skip(inputs: Tensor, outputs: Tensor, biases: int = 1) -> Tensor:
-    return (inputs != outputs) * outputs * (inputs + biases)
+def _modulate(h: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    return (1 + scale[..., None, None]) * h + shift[..., None, None]
 
 
 EXERCISES: dict[str, Exercise] = {
     "5.1": Exercise(
-        function="sinusoids",
-        inputs=(_LEVELS, _FREQUENCIES),
-        right=_sinusoids(log_snr),
+        builds=True,
+        function="modulate",
+        inputs=(_H, _SCALE, _SHIFT),
+        right=_modulate,
         slips={
             (
-                "this embeds the root of gamma, as the best-known SR3 code does;"
-                " near gamma = 1 it hardly moves, so embed log(gamma / (1 -"
-                " gamma))"
-            ): _sinusoids(torch.sqrt),
-            (
-                "this embeds gamma itself, which hardly moves near 1 and near"
-                " 0; embed log(gamma / (1 - gamma))"
-            ): _sinusoids(lambda g: g),
-            (
-                "this is the log of the signal's share alone; divide by the"
-                " noise's share, 1 - gamma, first"
-            ): _sinusoids(torch.log),
-            "this is the log of noise over signal, so every sine has the wrong sign": (
-                _sinusoids(lambda g: -log_snr(g))
-            ),
-            "this is the logarithm to base 10; take the natural one": _sinusoids(
-                lambda g: log_snr(g) / math.log(10)
-            ),
-            (
-                "all cosines come before all sines; the MLP's weights expect"
-                " the sines first"
-            ): (lambda g, w: _sinusoids(log_snr)(g, w).roll(len(w), 1)),
-            "sines and cosines take turns; all sines come first, then all cosines": (
-                _interleaved
-            ),
-        },
-    ),
-    "5.2": Exercise(
-        function="block_output",
-        inputs=(_H, _N, _SCALE, _SHIFT),
-        right=_block,
-        slips={
-            (
-                "n is multiplied by the scale, not by 1 + scale; then a layer"
+                "h is multiplied by the scale, not by 1 + scale; then a layer"
                 " that says nothing, scale = shift = 0, would wipe out the feature"
-            ): lambda h, n, scale, shift: _block(h, n, scale - 1, shift),
-            "the level only shifts n here; multiply n by 1 + scale first": (
-                lambda h, n, scale, shift: _block(h, n, 0 * scale, shift)
+            ): lambda h, scale, shift: _modulate(h, scale - 1, shift),
+            "the level only shifts h here; multiply h by 1 + scale first": (
+                lambda h, scale, shift: _modulate(h, 0 * scale, shift)
             ),
-            "scale and shift have changed places": lambda h, n, scale, shift: _block(
-                h, n, shift, scale
+            "the level only scales h here; add the shift": (
+                lambda h, scale, shift: _modulate(h, scale, 0 * shift)
             ),
-            (
-                "this is the plain sum; divide by the root of 2, or the power"
-                " grows from block to block"
-            ): lambda h, n, scale, shift: _block(h, n, scale, shift, 1.0),
-            (
-                "this halves the sum: two branches of power 1 have a sum of"
-                " power 2, and its root is what to divide by"
-            ): lambda h, n, scale, shift: _block(h, n, scale, shift, 0.5),
-            "the skip h is missing": lambda h, n, scale, shift: _block(
-                0 * h, n, scale, shift
+            "scale and shift have changed places": (
+                lambda h, scale, shift: _modulate(h, shift, scale)
             ),
             (
-                "scale and shift come after SiLU here; they belong before it,"
-                " right after the normalisation"
-            ): lambda h, n, scale, shift: (
-                (h + (1 + scale[..., None, None]) * F.silu(n) + shift[..., None, None])
-                * math.sqrt(0.5)
+                "the shift is scaled as well; multiply h first and add the shift"
+                " afterwards"
+            ): lambda h, scale, shift: _modulate(h, scale, (1 + scale) * shift),
+            (
+                "scale and shift of the first picture are used for all; each picture"
+                " of a batch has its own level"
+            ): lambda h, scale, shift: _modulate(h, scale[:1], shift[:1]),
+            (
+                "all channels get the numbers of the first; each channel has its own"
+            ): lambda h, scale, shift: _modulate(h, scale[:, :1], shift[:, :1]),
+            "SiLU comes afterwards; here h is only scaled and shifted": (
+                lambda h, scale, shift: F.silu(_modulate(h, scale, shift))
             ),
-        },
-    ),
-    "5.3": Exercise(
-        function="count_parameters",
-        inputs=(_INPUTS, _OUTPUTS, 64),
-        right=_parameters,
-        slips={
-            (
-                "the 1x1 convolution of the skip is missing; it is there when"
-                " inputs and outputs differ"
-            ): (lambda i, o, e: _parameters(i, o, e) - _skip(i, o)),
-            (
-                "a 1x1 convolution is counted where inputs and outputs are equal,"
-                " too; there the skip is h itself"
-            ): lambda i, o, e: _parameters(i, o, e) + (i == o) * o * (i + 1),
-            (
-                "a 3x3 kernel has 9 weights for each pair of an input and an"
-                " output channel, not 3"
-            ): lambda i, o, e: _parameters(i, o, e, area=3),
-            "the biases of the convolutions are missing, one an output channel": (
-                lambda i, o, e: _parameters(i, o, e, biases=0)
-            ),
-            "the two GroupNorms are missing: a weight and a bias a channel": (
-                lambda i, o, e: _parameters(i, o, e, norms=0)
-            ),
-            (
-                "the level gives each output channel two numbers, a scale and"
-                " a shift, and this counts one"
-            ): lambda i, o, e: _parameters(i, o, e, numbers=1),
-            (
-                "the second convolution has as many inputs as outputs; this"
-                " gives it the block's inputs"
-            ): (lambda i, o, e: _parameters(i, o, e) + 9 * o * (i - o)),
         },
     ),
 }

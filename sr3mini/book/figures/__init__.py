@@ -10,30 +10,8 @@ from .ch00 import letter_sheet, portrait, trajectory_strip
 from .ch01 import jumps, noise_sum, noised_step
 from .ch02 import along_log_snr, ends_of_schedules, schedule_families, schedule_view
 from .ch03 import gamma_law, gamma_segments, training_batch
-from .ch04 import bicubic_kernel, bicubic_weights, null_space_walk
-from .ch05 import (
-    Layer,
-    block_gains,
-    block_powers,
-    conv_cost,
-    cost_by_layer,
-    feature_maps,
-    fit_shifts,
-    gain_error,
-    gain_fits,
-    gains_by_level,
-    influence,
-    influence_maps,
-    level_features,
-    network_map,
-    power_after,
-    powers_of_blocks,
-    reach,
-    root_sinusoids,
-    told_apart,
-    walk,
-    without_norms,
-)
+from .ch04 import exact_answers, open_letters, same_x, seen_by_the_network, shadows
+from .ch05 import Layer, feature_maps, network_map, root_sinusoids, told_apart, walk
 from .ch06 import loss_by_level, training_curve
 from .ch07 import (
     posterior_product,
@@ -87,6 +65,31 @@ from .dive_d import (
 )
 from .dive_f import bias_shifts, faulty, psnr_ladder, snapshot_casts
 from .dive_g import batch_means, root_draw, root_ratio
+from .dive_k import (
+    between_letters,
+    bicubic_kernel,
+    bicubic_weights,
+    block_gains,
+    block_powers,
+    conv_cost,
+    cost_by_layer,
+    enlarged_portrait,
+    fit_shifts,
+    gain_error,
+    gain_fits,
+    gains_by_level,
+    influence,
+    influence_maps,
+    level_features,
+    moving_line,
+    null_space_walk,
+    power_after,
+    powers_of_blocks,
+    reach,
+    shrunk_otherwise,
+    without_norms,
+    wrong_conditions,
+)
 from .plane import plane, plane_fall
 
 __all__ = [
@@ -95,6 +98,7 @@ __all__ = [
     "along_log_snr",
     "alternatives",
     "batch_means",
+    "between_letters",
     "bias_shifts",
     "bicubic_kernel",
     "bicubic_weights",
@@ -108,9 +112,11 @@ __all__ = [
     "counted",
     "covariance_order",
     "ends_of_schedules",
+    "enlarged_portrait",
     "error_in_picture",
     "error_orders",
     "estimators",
+    "exact_answers",
     "exact_marginals",
     "faulty",
     "feature_maps",
@@ -136,10 +142,12 @@ __all__ = [
     "mean_and_median",
     "mean_of_k",
     "memory_bar",
+    "moving_line",
     "network_map",
     "noise_sum",
     "noised_step",
     "null_space_walk",
+    "open_letters",
     "pairs",
     "photographs_sheet",
     "plane",
@@ -162,10 +170,14 @@ __all__ = [
     "root_sinusoids",
     "rotation",
     "rounded",
+    "same_x",
     "sample_sheet",
     "schedule_families",
     "schedule_view",
     "search_map",
+    "seen_by_the_network",
+    "shadows",
+    "shrunk_otherwise",
     "snapshot_casts",
     "source",
     "spike_jump",
@@ -183,6 +195,7 @@ __all__ = [
     "walk",
     "watched",
     "without_norms",
+    "wrong_conditions",
     "wrong_ends",
     "wrong_start",
     "wrong_start_law",

@@ -1,127 +1,129 @@
-"""Figures of chapter 4: what shrinking does to a picture, and what it does not see."""
+"""Figures of chapter 4: what shrinking does to a picture, and what x leaves open."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from ...degrade import degradation_matrix, downsample
-from .base import BLUE, GREY, RED, Picture, draw_image
+from ...degrade import downsample, upsample
+from ...forward import diffuse
+from ...oracle import PicturesOracle
+from .base import Picture, image_rows, sample_sheet
 
 
-def bicubic_kernel(s: Float[Tensor, "..."], a: float = -0.5) -> Float[Tensor, "..."]:
-    """Weight of a pixel at the signed distance `s`, in pixels, same shape: Keys' cubic
-    with the parameter `a`, 0 from |s| = 2 on (tag 4.6).
-    """
-    s = s.abs()
-    near = (a + 2) * s**3 - (a + 3) * s**2 + 1
-    far = a * (s**3 - 5 * s**2 + 8 * s - 4)
-    return torch.where(s <= 1, near, torch.where(s < 2, far, 0.0))
-
-
-def bicubic_weights(size: int = 32, factor: int = 4) -> Picture:
-    """Left: with which weights one pixel of x is made from a line of y, antialiased and
-    not. Right: the same pixel's row of D as a picture.
-    """
-    figure = Figure(figsize=(7.2, 2.7), layout="constrained")
-    left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1.7, 1]})
-    at = size // factor // 2 - 1
-    # one pixel of a line is 1, the others 0
-    lines = torch.eye(size, dtype=torch.float64).reshape(size, 1, size, 1)
-    smooth = downsample(lines, size=(size // factor, 1))[:, 0, at, 0]
-    sparse = F.interpolate(
-        lines, size=(size // factor, 1), mode="bicubic", align_corners=False
-    )[:, 0, at, 0]
-    for weights, colour, label in (
-        (smooth, BLUE, "antialiased, a = −0.5"),
-        (sparse, RED, "not antialiased, a = −0.75"),
-    ):
-        touched = weights.abs() > 1e-12
-        left.plot(
-            torch.arange(size)[touched],
-            weights[touched],
-            "o-",
-            color=colour,
-            markersize=4,
-            linewidth=1,
-            label=label,
-        )
-    left.axhline(0, color=GREY, linewidth=0.8)
-    left.axvspan(
-        at * factor - 0.5,
-        (at + 1) * factor - 0.5,
-        color=GREY,
-        alpha=0.15,
-        linewidth=0,
-        label="the pixels it covers",
-    )
-    left.set(
-        xlabel="pixel of y along a line",
-        ylabel="weight",
-        xlim=(at * factor - 9, at * factor + 12),
-        ylim=(-0.15, 1.1),
-    )
-    left.set_xticks(range(at * factor - 8, at * factor + 12, 4))
-    left.legend(fontsize=8, loc="upper right")
-    row = degradation_matrix(size, factor)[at * size // factor + at].reshape(
-        1, size, size
-    )
-    draw_image(right, row / row.abs().max())
-    right.set_title(
-        f"row of D: white adds,\nblack subtracts (at most {row.max().item():.2f})",
-        fontsize=9,
-    )
-    counts = [int((weights.abs() > 1e-12).sum()) for weights in (smooth, sparse)]
-    alt = (
-        f"Weights of one pixel of x over a line of y. Antialiased, {counts[0]} pixels"
-        f" count, in a bell of up to {smooth.max().item():.2f} with two faint negative"
-        f" lobes; not antialiased, {counts[1]} pixels, the middle two with"
-        f" {sparse.max().item():.2f}, the outer two negative. Right: the row of D as a"
-        " picture, a soft white spot in a thin dark frame on grey."
-    )
-    return Picture(figure, alt)
-
-
-def null_space_walk(
-    y: Float[Tensor, "1 S S"],
-    step: Float[Tensor, "1 S S"],
-    other: Float[Tensor, "1 S S"],
-    share: float,
-    names: tuple[str, str],
+def shadows(
+    pictures: Mapping[str, Float[Tensor, "_N 1 S S"]], factor: int = 8
 ) -> Picture:
-    """Two ways from `y` towards `other`, a `share` of the way: along `step`, which x
-    does not see, and straight. Each with its x and the change of x.
+    """Rows of pictures, and below them the row of x of each."""
+    small = {name: downsample(each, factor) for name, each in pictures.items()}
+    rows = [*pictures.items(), *((f"x of {name}", x) for name, x in small.items())]
+    first, *others = pictures
+    count = len(pictures[first])
+    apart = [
+        max(_apart(of[first][i], of[other][i]) for other in others)
+        for of in (pictures, small)
+        for i in range(count)
+    ]
+    alt = (
+        f"Rows of {count} pictures: {', '.join(pictures)}; below, the x of each. In a"
+        f" column, pictures are up to {max(apart[:count]):.2f} apart (root mean"
+        f" square), and their x at most {max(apart[count:]):.2f}."
+    )
+    return image_rows(rows, alt, side=1.05)
+
+
+def same_x(
+    y: Float[Tensor, "1 1 S S"], unseen: Float[Tensor, "_N 1 S S"], factor: int = 8
+) -> Picture:
+    """A picture, the same with each of several unseen parts added, and the x of all."""
+    all_of_them = torch.cat([y, y + unseen])
+    x = downsample(all_of_them, factor)
+    alt = (
+        f"A picture and {len(unseen)} others that differ from it by up to"
+        f" {unseen.abs().max().item():.1f} in a pixel. Their x, below, are the same:"
+        f" they differ by at most {(x - x[:1]).abs().max().item():.6f}."
+    )
+    return image_rows([("y", all_of_them), ("x", x)], alt, side=1.4)
+
+
+def exact_answers(
+    oracle: PicturesOracle,
+    x: Float[Tensor, "_N 1 s s"],
+    y: Float[Tensor, "_N 1 S S"],
+    draws: int = 4,
+) -> Picture:
+    """A column a letter: x, the exact mean of p(y | x), exact draws of it, and the
+    picture that x was made from.
     """
-    figure = Figure(figsize=(6.2, 4.2))
-    axes = figure.subplots(2, 3)
-    figure.subplots_adjust(0.16, 0.02, 0.98, 0.87, wspace=0.08, hspace=0.08)
-    x, factor, changes = downsample(y[None].double(), 4), 4, []
-    for row, (label, way) in enumerate(
-        (("in the\nnull space", step), ("straight", other.double() - y.double()))
-    ):
-        picture = y.double() + share * way
-        small = downsample(picture[None], factor)
-        change = (small - x)[0]
-        changes.append(change.abs().max().item())
-        for ax, image in zip(axes[row], (picture, small[0], 4 * change), strict=True):
-            draw_image(ax, image)
-        axes[row][0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
-    for ax, title in zip(
-        axes[0], ("picture", "its x", "change of x, times 4\n(grey: none)"), strict=True
-    ):
-        ax.set_title(title, fontsize=9)
-    figure.suptitle(
-        f"{share:.0%} of the way from {names[0]} to {names[1]}",
-        fontsize=10,
-        x=0.02,
-        ha="left",
+    generator = torch.Generator().manual_seed(0)
+    drawn = [oracle.draw(x, generator) for _ in range(draws)]
+    rows = [
+        ("x", x),
+        ("exact mean", oracle.mean(x)),
+        *((f"exact draw {k + 1}", each) for k, each in enumerate(drawn)),
+        ("original", y),
+    ]
+    different = sum(
+        len({each[i].numpy().tobytes() for each in drawn}) for i in range(len(x))
     )
     alt = (
-        f"Two pictures, each {share:.0%} of the way from {names[0]} to {names[1]}. In"
-        f" the null space x changes by at most {changes[0]:.2f}; straight from picture"
-        f" to picture it changes by up to {changes[1]:.2f}."
+        f"A column for each of {len(x)} letters: a few grey squares, x; a blur, the"
+        f" exact mean; {draws} exact draws, all of them sharp letters, in a column"
+        f" {different / len(x):.1f} different ones on average; the original."
     )
-    return Picture(figure, alt)
+    return image_rows(rows, alt, side=0.75)
+
+
+def seen_by_the_network(
+    x: Float[Tensor, "N 1 s s"],
+    y_0: Float[Tensor, "N 1 S S"],
+    levels: Sequence[float] = (0.99, 0.5, 0.05),
+) -> Picture:
+    """The two channels that the stem looks at: U x, and y_t at a few levels."""
+    eps = torch.randn(y_0.shape, generator=torch.Generator().manual_seed(2))
+    rows = [("$U x$", upsample(x, size=(y_0.shape[-2], y_0.shape[-1])))]
+    for level in levels:
+        gamma = torch.full((len(y_0),), level, dtype=torch.float64)
+        rows.append((rf"$y_t$, γ = {level:g}", diffuse(y_0, gamma, eps)))
+    alt = (
+        f"What the network sees of {len(y_0)} letters: above, the enlarged x, a soft"
+        f" grey shape; below, y_t, sharp at gamma = {levels[0]:g} and nearly all noise"
+        f" at {levels[-1]:g}."
+    )
+    return image_rows(rows, alt, side=1.1)
+
+
+def open_letters(
+    oracle: PicturesOracle,
+    x: Float[Tensor, "1 1 s s"],
+    characters: Sequence[str],
+    draws: int = 10,
+) -> Picture:
+    """What one x leaves open, exactly: how many pictures count, which characters they
+    show, their mean, and draws.
+    """
+    shares = oracle.shares(x)[0]
+    by_character: dict[str, float] = {}
+    for character, share in zip(characters, shares.tolist(), strict=True):
+        by_character[character] = by_character.get(character, 0.0) + share
+    best = sorted(by_character, key=by_character.__getitem__, reverse=True)[:4]
+    listed = "  ".join(f"{c} {by_character[c]:.0%}" for c in best)
+    count = 1 / shares.square().sum().item()
+    drawn = oracle.draw(x.expand(draws, -1, -1, -1), torch.Generator().manual_seed(0))
+    shown = torch.nn.functional.interpolate(x, drawn.shape[-2:], mode="nearest")
+    row = torch.cat([shown, oracle.mean(x), drawn])
+    deviation, half = oracle.sigma * 255 / 2, len(row) // 2
+    return sample_sheet(
+        {"x, mean, draws": row[:half], "more draws": row[half:]},
+        f"Noise of {deviation:.0f}/255 on x: {count:.1f} pictures count. The most"
+        f" probable characters: {listed}. Pictures: x, the exact mean, and {draws}"
+        " exact draws.",
+        headline=f"noise {deviation:.0f}/255: {count:.1f} pictures count. {listed}",
+    )
+
+
+def _apart(one: Tensor, other: Tensor) -> float:
+    return (one - other).square().mean().sqrt().item()

@@ -10,7 +10,7 @@ from .ch00 import trajectory_slider
 from .ch01 import noising_slider
 from .ch02 import schedule_explorer
 from .ch03 import gamma_law_slider
-from .ch04 import null_space_slider
+from .ch04 import open_letters_slider
 from .ch05 import feature_maps_slider
 from .ch07 import residual_slider
 from .ch08 import two_alternatives
@@ -18,6 +18,7 @@ from .ch09 import plan_slider
 from .dive_a import mean_and_median_slider
 from .dive_d import calls_slider
 from .dive_f import fault_slider
+from .dive_k import null_space_slider
 
 __all__ = [
     "Playable",
@@ -28,6 +29,7 @@ __all__ = [
     "mean_and_median_slider",
     "noising_slider",
     "null_space_slider",
+    "open_letters_slider",
     "plan_slider",
     "residual_slider",
     "schedule_explorer",

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-from jaxtyping import Float
-from torch import Tensor
-
-from ...degrade import unseen
-from ..figures import Picture, null_space_walk
+from ...data import Glyphs
+from ...degrade import camera, downsample
+from ...oracle import PicturesOracle
+from ..figures import Picture, open_letters
 from .base import Playable, choice, slider
 
 
-def null_space_slider(
-    pairs: Mapping[tuple[str, str], Float[Tensor, "2 1 S S"]],
-) -> Playable:
-    """From the first picture of a pair towards the second, with and without a change of
-    x; the names of both -> the two pictures.
+def open_letters_slider(world: Glyphs, wanted: Sequence[str]) -> Playable:
+    """What x leaves open of a letter, exactly, in a world of known pictures: more with
+    every 255th of camera noise.
     """
-    steps = {names: unseen(two[1:] - two[:1], 4)[0] for names, two in pairs.items()}
-    by_label = {" and ".join(names): names for names in pairs}
+    y = world.batch(range(len(world)))
+    small = downsample(y, 8)
 
-    def draw(pair: str, tenths: int) -> Picture:
-        names = by_label[pair]
-        return null_space_walk(
-            pairs[names][0], steps[names], pairs[names][1], tenths / 10, names
-        )
+    def draw(noise: int, letter: str) -> Picture:
+        sigma, row = 2 * noise / 255, world.find(letter)
+        x = camera(small[row : row + 1], sigma, seeds=[row])
+        return open_letters(PicturesOracle(y, small, sigma), x, world.characters)
 
-    labels: list[object] = list(by_label)
-    return Playable(
-        draw,
-        {
-            "tenths": slider(7, 0, 10, "tenths"),
-            "pair": choice(labels[0], labels, "pair"),
-        },
-    )
+    controls = {
+        "noise": slider(10, 1, 40, "noise/255"),
+        "letter": choice(wanted[0], list(wanted), "letter"),
+    }
+    return Playable(draw, controls)
