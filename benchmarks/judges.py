@@ -3,13 +3,13 @@ held-out glyphs.
 
     python benchmarks/judges.py [--count 64] [--samples 8] [--seed 0] [--json FILE]
 
-The figures that chapter 8 reads, about a quarter of an hour on two cores:
+The figures that deep dive E reads, about a quarter of an hour on two cores:
 
     python benchmarks/judges.py --count 1024 --json data/runs/judges_glyphs_8_32.json
 
 "error" is the mean squared error on [-1, 1], "sharpness" that of the originals being 1,
 and "fooled" the fool rate of each judge. "spread" is the variance of the samples,
-averaged over pixels and pictures: S of the chapter.
+averaged over pixels and pictures: S of the dive.
 """
 
 from __future__ import annotations

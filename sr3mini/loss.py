@@ -43,7 +43,7 @@ def denoising_loss(
 def regress(f: NoisePredictor, x: Batch, shape: tuple[int, ...]) -> Images:
     """The picture that f, trained with `regression_loss`, gives for x in one call.
 
-    y_t = 0 and gamma = 0 tell it nothing (tag 8.4).
+    y_t = 0 and gamma = 0 tell it nothing (tag 8.7).
     """
     return f(x, x.new_zeros(shape), x.new_zeros(shape[0]))
 
@@ -54,7 +54,7 @@ def regression_loss(
     y_0: Images,
     p: int = 2,
 ) -> Scalar:
-    """Mean over all elements of |f(x, 0, 0) - y_0|^p (tag 8.4).
+    """Mean over all elements of |f(x, 0, 0) - y_0|^p (tag 8.7).
 
     SR3's regression baseline: the same network, asked for the picture itself.
     """

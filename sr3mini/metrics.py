@@ -22,7 +22,7 @@ from .shapes import High, Low, Numbers
 
 
 def psnr(y: High, reference: High) -> Numbers:
-    """Peak signal-to-noise ratio of each image in dB (tag 8.5; torchmetrics' formula).
+    """Peak signal-to-noise ratio of each image in dB (tag 8.1; torchmetrics' formula).
 
     The peak is the range of [-1, 1], that is 2. ValueError for two shapes, whose pixels
     torch would repeat, and for bytes.
@@ -43,7 +43,7 @@ SMALLEST = 6  # side of a picture that SSIM can look at
 
 
 def ssim(y: High, reference: High) -> Numbers:
-    """Structural similarity of each image, at most 1 (tag 8.6; torchmetrics).
+    """Structural similarity of each image, at most 1 (tag 8.2; torchmetrics).
 
     On [0, 1], as it is published: it compares brightness by a ratio, which makes sense
     where black is 0 and not where grey is. In float64: the variance in a window (a
@@ -68,13 +68,13 @@ def ssim(y: High, reference: High) -> Numbers:
 
 
 def consistency(y: High, x: Low) -> Numbers:
-    """Mean squared error of D y, on [0, 1], times 1e5 (SR3, table 1; tag 8.1)."""
+    """Mean squared error of D y, on [0, 1], times 1e5 (SR3, table 1; tag 8.3)."""
     difference = (downsample(y, size=(x.shape[-2], x.shape[-1])) - x) / 2
     return difference.square().flatten(1).mean(1) * 1e5
 
 
 def diversity(samples: Float[Tensor, "K B C H W"]) -> Numbers:
-    """Standard deviation over the K >= 2 samples of each image, on [0, 1] (tag 8.2).
+    """Standard deviation over the K >= 2 samples of each image, on [0, 1] (tag 8.5).
 
     Its root-mean-square over the image's elements.
     """
@@ -100,7 +100,7 @@ def legibility(
     known: Float[Tensor, "N C H W"],
     known_characters: list[str],
 ) -> Numbers:
-    """1 where the nearest known glyph shows the right character, else 0 (tag 8.3).
+    """1 where the nearest known glyph shows the right character, else 0 (tag E.1).
 
     In whatever style.
     """
@@ -109,7 +109,8 @@ def legibility(
 
 
 def sharpness(y: High) -> Numbers:
-    """Mean absolute difference between a pixel and the mean of its four neighbours.
+    """Mean absolute difference between a pixel and the mean of its four neighbours
+    (tag 8.4).
 
     Over all pixels that have four.
     """
@@ -120,7 +121,7 @@ def sharpness(y: High) -> Numbers:
 def fool_rate(
     original: Float[Tensor, " N"], made: Float[Tensor, " N"]
 ) -> tuple[float, float]:
-    """Share of N >= 1 pairs whose made picture is taken for the original (tag 8.12).
+    """Share of N >= 1 pairs whose made picture is taken for the original (tag E.5).
 
     And its standard error. The judge gave both pictures a score and takes the higher
     one for the original; equal scores count as half a mistake.

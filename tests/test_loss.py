@@ -150,7 +150,7 @@ def test_another_p_is_refused(p: int) -> None:
 
 
 def test_a_regression_network_is_shown_x_and_nothing_else() -> None:
-    """(8.4): y_t = 0 and gamma = 0, in the shape and the number of x's batch."""
+    """(8.7): y_t = 0 and gamma = 0, in the shape and the number of x's batch."""
     seen: list[Tensor] = []
     x = randn(2, 1, 2, 2)
     answer = regress(

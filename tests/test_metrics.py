@@ -61,7 +61,7 @@ def test_ssim_of_two_greys_on_either_side_of_the_middle_is_high() -> None:
 
 
 def published_ssim(a: Tensor, b: Tensor) -> float:
-    """(8.6) written out on [0, 1]: Gaussian windows of deviation 1.5 and 11 x 11
+    """(8.2) written out on [0, 1]: Gaussian windows of deviation 1.5 and 11 x 11
     pixels, reflected at the edge, averaged over the picture.
     """
     place = torch.arange(-5, 6, dtype=torch.float64)
@@ -234,7 +234,7 @@ def test_the_fool_rate_counts_pairs_and_halves_ties() -> None:
 
 
 def test_the_standard_error_is_the_spread_of_repeated_tests() -> None:
-    """(8.12): 2,000 readers answer 25 pairs each at random; their fool rates spread as
+    """(E.5): 2,000 readers answer 25 pairs each at random; their fool rates spread as
     sqrt(r (1 - r)/N) says.
     """
     generator = torch.Generator().manual_seed(0)

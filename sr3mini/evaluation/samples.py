@@ -111,7 +111,7 @@ def error_of_means(
     drawn: Float[Tensor, "K N C H W"], y: Float[Tensor, "N C H W"], k: int
 ) -> float:
     """Squared error of the mean of k samples, averaged over the K // k groups of
-    different samples and over the pictures (tag 8.8).
+    different samples and over the pictures (tag E.2).
     """
     groups = drawn[: len(drawn) // k * k].split(k)
     means = torch.stack([group.mean(0) for group in groups])

@@ -92,7 +92,7 @@ def draw(
 ) -> Float[Tensor, "K B C H W"]:
     """One sample of y for every seed and every x, in [-1, 1], drawn on the device of
     `f`. A picture's sample depends on the seed and on itself alone. A regression
-    network is called once, and gives every seed the same picture (tag 8.4).
+    network is called once, and gives every seed the same picture (tag 8.7).
     """
     shape = (*x.shape[:2], *(side * f.preset.factor for side in x.shape[-2:]))
     there = x.to(device_of(f, x))

@@ -1,364 +1,117 @@
-"""Equations of chapter 8 that are not the job of one room, and its test with two
-alternatives.
+"""What chapter 8 says of perfect answers: on the letters, on the plane, in general; and
+what it says of the trained networks, from the stored measurement.
 """
 
 from __future__ import annotations
 
-from itertools import product
-from typing import cast
-
 import pytest
 import torch
 from checks import close, f64, randn, seeded
-from examples.ch08 import many
+from torch import Tensor
 
-from sr3mini.book.figures import blur, counted, estimators, least_error, spoilt
-from sr3mini.book.widgets import two_alternatives
-from sr3mini.book.widgets.ch08 import TwoAlternatives
-from sr3mini.data import ALPHABET, glyphs
-from sr3mini.metrics import psnr
+from sr3mini.book import plane, widgets
+from sr3mini.data import letters
+from sr3mini.degrade import camera, downsample
+from sr3mini.metrics import consistency, sharpness, ssim
+from sr3mini.oracle import PicturesOracle
 
-POINTS = [(0.5, "equal"), (0.8, "unequal"), (0.99, "nearly settled")]
-
-
-def two_points(p: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """The right answers +1 and -1 and their probabilities."""
-    return f64(1, -1), f64(p, 1 - p)
+SIGMA = 20 / 255
 
 
-def error(p: float, values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """E (Y - Y_hat)^2 by going through all pairs of a right answer and an answer given,
-    which are independent.
-    """
-    right, probability = two_points(p)
-    return ((right[:, None] - values).square() * probability[:, None] * weights).sum()
-
-
-# (8.7), (8.8) -------------------------------------------------------------------------
-
-
-def test_a_random_answer_errs_by_spread_plus_squared_distance_to_the_mean() -> None:
-    """(8.7), for answers of three values, by enumeration; and its special case, a
+@pytest.mark.parametrize("p", [0.5, 0.8, 0.99])
+def test_a_random_answer_errs_by_spread_plus_squared_distance_to_the_mean(
+    p: float,
+) -> None:
+    """(8.6), for answers of three values, by enumeration; and its special case, a
     sample: exactly twice the floor.
     """
-    for p, _ in POINTS:
-        mean, variance = 2 * p - 1, 4 * p * (1 - p)
-        values, weights = f64(0.3, -0.7, 1.0), f64(0.2, 0.5, 0.3)
-        close(
-            error(p, values, weights),
-            variance + ((values - mean).square() * weights).sum(),
-            1e-14,
-            "(8.7)",
-        )
-        close(error(p, f64(mean), f64(1)), f64(variance)[0], 1e-14, "the mean")
-        close(error(p, *two_points(p)), 2 * f64(variance)[0], 1e-14, "a sample")
+    right, probability = f64(1, -1), f64(p, 1 - p)
+    mean, variance = f64(2 * p - 1), f64(4 * p * (1 - p))[0]
+
+    def error(values: Tensor, weights: Tensor) -> Tensor:
+        squares = (right[:, None] - values).square()
+        return (squares * probability[:, None] * weights).sum()
+
+    values, weights = f64(0.3, -0.7, 1.0), f64(0.2, 0.5, 0.3)
+    spread = ((values - mean).square() * weights).sum()
+    close(error(values, weights), variance + spread, 1e-14, "(8.6)")
+    close(error(mean, f64(1)), variance, 1e-14, "the mean")
+    close(error(right, probability), 2 * variance, 1e-14, "a sample")
 
 
-@pytest.mark.parametrize("K", [1, 2, 3, 5])
-def test_the_mean_of_K_samples_has_1_plus_1_over_K_of_the_floor(K: int) -> None:
-    """(8.8), by enumeration of all 2^K draws, and all 3^K draws of a law that is no
-    two-point one.
-    """
-    for right, probability in (
-        two_points(0.8),
-        (f64(-1, 0.2, 0.7), f64(0.5, 0.2, 0.3)),
-    ):
-        mean = (right * probability).sum()
-        variance = ((right - mean).square() * probability).sum()
-        draws = torch.tensor(list(product(range(len(right)), repeat=K)))
-        means, weights = right[draws].mean(1), probability[draws].prod(1)
-        found = (
-            (right[:, None] - means).square() * probability[:, None] * weights
-        ).sum()
-        close(found, variance * (1 + 1 / K), 1e-13, f"K = {K}")
-
-
-# (8.9), (8.10) ------------------------------------------------------------------------
-
-
-def best_share(real: torch.Tensor, made: torch.Tensor) -> float:
-    """The best judge of all: every set of answers to be called real is tried."""
-    sets = torch.tensor(
-        list(product((0.0, 1.0), repeat=len(real))), dtype=torch.float64
-    )
-    return ((sets @ real + (1 - sets) @ made) / 2).max().item()
-
-
-def test_the_best_judge_is_right_with_probability_one_half_plus_half_the_distance() -> (
-    None
-):
-    for seed in range(5):
-        real, made = (randn(5, seed=seed + shift).softmax(0) for shift in (0, 50))
-        distance = (real - made).abs().sum().item() / 2
-        assert best_share(real, made) == pytest.approx((1 + distance) / 2, abs=1e-14)
-    assert best_share(real, real) == pytest.approx(0.5)
-
-
-@pytest.mark.parametrize("p", [0.5, 0.6, 0.8, 0.99])
-def test_no_estimator_beats_the_least_error_and_some_reach_it(p: float) -> None:
-    """(8.10): 20,000 random answers lie above it; mixtures of the mean and the right
-    answers lie on it, for every P.
-    """
-    P, found = estimators(p, 20_000)
-    assert (found >= least_error(p, P) - 1e-12).all()
-    q, mean, variance = 1 - p, 2 * p - 1, 4 * p * (1 - p)
-    for distance in f64(0, 0.05, 0.3, 0.7, 1):
-        # probability left at -1, then at +1; the rest goes to the mean
-        unlikely = (q - distance).clamp(min=0)
-        weights = torch.stack([1 - distance - unlikely, unlikely, distance])
-        close(
-            error(p, f64(1, -1, mean), weights),
-            least_error(p, distance),
-            1e-14,
-            f"P = {distance}",
-        )
-    close(least_error(p, f64(0, 1)), variance * f64(2, 1), 1e-14, "both ends")
-
-
-@pytest.mark.parametrize("p", [0.5, 0.8])
-def test_the_least_error_falls_and_is_convex(p: float) -> None:
-    curve = least_error(p, torch.linspace(0, 1, 101, dtype=torch.float64))
-    assert (curve.diff() < 0).all()
-    assert (curve.diff().diff() > -1e-14).all()
-
-
-def test_with_equal_points_the_least_error_is_1_plus_2F_of_the_floor() -> None:
-    """F = (1 - P)/2, the fool rate of the best judge; the floor of two equal points is
-    1.
-    """
-    P = torch.linspace(0, 1, 11, dtype=torch.float64)
-    close(least_error(0.5, P), 1 + 2 * (1 - P) / 2, 1e-14, "1 + 2 F")
-
-
-def test_estimators_are_measured_as_they_are() -> None:
-    """P of a cloud point is the distance of its law: never negative, never above 1, and
-    the error never below the floor.
-    """
-    P, found = estimators(0.7, 500, seed=1)
-    assert ((P >= 0) & (P <= 1)).all()
-    assert P.min() < 0.1
-    assert P.max() > 0.9
-    assert (found >= 4 * 0.7 * 0.3).all()
-
-
-# (8.11) -------------------------------------------------------------------------------
-
-
-def test_the_counted_posterior_is_bayes_rule() -> None:
-    """Likelihood of a Gaussian times equal shares, by torch.distributions; with little
-    noise it names the right picture.
-    """
-    small, x = randn(6, 1, 2, 2), randn(3, 1, 2, 2, seed=1)
-    likelihood = (
-        torch.distributions.Normal(small.flatten(1), 0.4)
-        .log_prob(x.flatten(1)[:, None])
-        .sum(2)
-        .exp()
-    )
-    close(
-        counted(x, small, 0.4),
-        likelihood / likelihood.sum(1, keepdim=True),
-        1e-12,
-        "posterior",
-    )
-    close(counted(small, small, 0.05), torch.eye(6).double(), 1e-6, "almost no noise")
-
-
-def test_in_a_counted_world_a_sample_has_twice_the_error_of_the_mean() -> None:
-    """All of (8.7), (8.8) on pictures of 3 x 3 pixels, by going through every true
-    picture, many x, and every answer.
+def test_in_a_world_of_pictures_a_sample_has_twice_the_error_of_the_mean() -> None:
+    """On pictures of 3 x 3 pixels, by going through every true picture, many x, and
+    every answer.
     """
     known, sigma = randn(5, 1, 3, 3), 0.7
     small = known.mean((2, 3), keepdim=True)
     x = small.repeat(400, 1, 1, 1) + sigma * randn(2000, 1, 1, 1, seed=2)
     # the law of the truth, given x, as well as that of a sample
-    w = counted(x, small, sigma)
-    flat = known.flatten(1)
-    mean = w @ flat
+    exact = PicturesOracle(known, small, sigma)
+    w, flat = exact.shares(x), known.flatten(1)
+    mean = exact.mean(x).flatten(1)
     floor = (w[..., None] * (flat - mean[:, None]).square()).sum(1)
     pairs = (flat[:, None] - flat).square()  # truth, answer
     twice = torch.einsum("bi,bj,ijd->bd", w, w, pairs)
     close(twice, 2 * floor, 1e-12, "error of a sample")
 
 
-def test_the_most_similar_other_letters_are_those_of_the_figure() -> None:
-    """B for R, q for g, Q for O, and no tie that rounding could decide."""
-    test = glyphs("test")
-    originals = test.batch([test.find(character) for character in ALPHABET])
-    flat = originals.flatten(1).double()
-    distance = torch.cdist(flat, flat).fill_diagonal_(torch.inf)
-    for character, other in zip("RgO", "BqQ", strict=True):
-        row = distance[ALPHABET.index(character)]
-        nearest, next_one = row.sort().values[:2]
-        assert next_one - nearest > 1e-3
-        assert ALPHABET[int(row.argmin())] == other
+def test_on_the_plane_a_draw_has_twice_the_error_of_the_mean() -> None:
+    generator = seeded(0)
+    x = torch.zeros(20_000, 1)
+    right, drawn = plane.answers(x, generator), plane.answers(x, generator)
+    floor = (plane.mean(x) - right).square().mean()
+    assert (drawn - right).square().mean() / floor == pytest.approx(2, rel=0.03)
 
 
-# Spoilt pictures ----------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def world() -> dict[str, Tensor]:
+    """The letters, their noisy x, and the perfect answers."""
+    every = letters()
+    y = every.batch(range(len(every)))
+    small = downsample(y, 8)
+    x = camera(small, SIGMA, seeds=range(len(y)))
+    exact, generator = PicturesOracle(y, small, SIGMA), seeded(0)
+    draws = torch.stack([exact.draw(x, generator) for _ in range(8)])
+    return {"y": y, "x": x, "mean": exact.mean(x), "draws": draws}
 
 
-def test_spoilt_pictures_have_the_same_psnr_each_and_differ() -> None:
-    y = -torch.ones(2, 1, 16, 16)
-    y[0, :, 4:12, 4:7] = 1
-    y[1, :, 2:4] = y[1, :, 9:14, 5:9] = 1
-    ways = spoilt(y)
-    assert list(ways) == ["shifted", "blurred", "noisy", "faded"]
-    for picture in ways.values():
-        close(psnr(picture, y), psnr(ways["shifted"], y), 0.01, "PSNR")
-        assert picture.abs().max() <= 1 + 1e-6
-    assert all(
-        (a - b).abs().max() > 0.2
-        for a, b in zip(list(ways.values())[1:], list(ways.values())[:-1], strict=True)
-    )
-
-
-def test_blur_is_a_gaussian_of_each_pictures_own_width() -> None:
-    """A black point on white becomes a bell: its variance is sigma^2, its sum stays."""
-    y = torch.ones(2, 1, 33, 33)
-    y[:, :, 16, 16] = -1
-    sigma = torch.tensor([1.0, 2.0])
-    bell = (1 - blur(y, sigma)) / 2
-    close(bell.sum((1, 2, 3)), torch.ones(2), 1e-3, "sum")
-    place = torch.arange(33.0) - 16
-    close(
-        (bell.sum((1, 2)) * place.square()).sum(1),
-        sigma.square(),
-        0.01,
-        "variance across",
-    )
-    close(
-        (bell.sum((1, 3)) * place.square()).sum(1),
-        sigma.square(),
-        0.01,
-        "variance down",
-    )
-
-
-# Two alternatives ---------------------------------------------------------------------
-
-
-@pytest.fixture
-def game() -> TwoAlternatives:
-    y = many(4, 16, 1)
-    return cast(
-        TwoAlternatives,
-        two_alternatives(many(4, 4, 0), y, {"SR3": -y, "regression": y / 2}, seed=3),
-    )
-
-
-def test_every_picture_meets_every_rival_once_in_mixed_order_on_both_sides(
-    game: TwoAlternatives,
+def test_the_perfect_mean_has_more_decibels_and_is_blurred(
+    world: dict[str, Tensor],
 ) -> None:
-    assert sorted((trial.rival, trial.number) for trial in game.trials) == [
-        (rival, i) for rival in ("SR3", "regression") for i in range(4)
-    ]
-    assert [trial.rival for trial in game.trials] != sorted(
-        trial.rival for trial in game.trials
-    )
-    assert {trial.original_left for trial in game.trials} == {True, False}
-    other = cast(
-        TwoAlternatives,
-        two_alternatives(
-            many(4, 4, 0),
-            many(4, 16, 1),
-            {"SR3": many(4, 16, 2), "regression": many(4, 16, 2)},
-            seed=4,
-        ),
-    )
-    assert other.trials != game.trials
+    y, mean, drawn = world["y"], world["mean"], world["draws"][0]
+    ratio = (drawn - y).square().mean() / (mean - y).square().mean()
+    assert ratio == pytest.approx(2, rel=0.06)
+    assert ssim(mean, y).mean() > ssim(drawn, y).mean()
+    sharp = sharpness(y).mean()
+    assert sharpness(drawn).mean() / sharp == pytest.approx(1, abs=0.01)
+    assert sharpness(mean).mean() < 0.75 * sharp
 
 
-def test_the_original_stands_where_the_answer_says(
-    game: TwoAlternatives, monkeypatch: pytest.MonkeyPatch
+def test_a_right_answer_has_the_consistency_of_the_noise_in_x(
+    world: dict[str, Tensor],
 ) -> None:
-    from sr3mini.book.widgets import ch08 as room
-
-    real, seen = room.alternatives, []
-    monkeypatch.setattr(
-        room,
-        "alternatives",
-        lambda x, left, right, names, alt: (
-            seen.append((x, left, right, names)),
-            real(x, left, right, names, alt),
-        )[1],
-    )
-    x, y = many(4, 4, 0), many(4, 16, 1)
-    for pair, trial in enumerate(game.trials, start=1):
-        hidden, shown = game.draw(pair, "hidden"), game.draw(pair, "shown")
-        for drawn, left, right, _ in seen[-2:]:
-            assert torch.equal(drawn[0], x[trial.number])
-            assert torch.equal(
-                (left if trial.original_left else right)[0], y[trial.number]
-            )
-            assert not torch.equal(
-                (right if trial.original_left else left)[0], y[trial.number]
-            )
-        assert seen[-2][3] == ("left", "right")
-        assert set(seen[-1][3]) == {"original", trial.rival}
-        assert "is hidden" in hidden.alt
-        assert "SR3" not in hidden.alt
-        assert "regression" not in hidden.alt
-        assert (
-            f"the left one is: {'original' if trial.original_left else trial.rival},"
-            in shown.alt
-        )
+    """The pair (x, exact draw) has the law of (x, original)."""
+    wanted = 1e5 * (SIGMA / 2) ** 2
+    for name, answer in (("original", world["y"]), ("draw", world["draws"][0])):
+        found = consistency(answer, world["x"]).mean().item()
+        assert found == pytest.approx(wanted, rel=0.03), name
+    assert consistency(world["mean"], world["x"]).mean() < 0.9 * wanted
 
 
-def press(game: TwoAlternatives, pair: int, right: bool) -> None:
-    """The reader answers rightly, or wrongly, by the buttons."""
-    game.controls["pair"].value = pair
-    left, other = game.children[2].children
-    (left if game.trials[pair - 1].original_left == right else other).click()
-
-
-def test_answers_are_counted_for_each_rival_and_once_for_a_pair(
-    game: TwoAlternatives,
+def test_the_mean_of_k_draws_has_1_plus_1_over_k_of_the_floor(
+    world: dict[str, Tensor],
 ) -> None:
-    assert game.counted.value == "no answers yet"
-    of = {
-        rival: [
-            pair
-            for pair, trial in enumerate(game.trials, start=1)
-            if trial.rival == rival
-        ]
-        for rival in ("SR3", "regression")
-    }
-    for pair, right in zip(of["SR3"], (True, False, False, True), strict=True):
-        press(game, pair, right)
-    press(game, of["regression"][0], True)
-    # a second answer to a pair whose answer was seen does not count
-    press(game, of["SR3"][0], False)
-    assert (
-        game.counted.value
-        == "SR3: fooled 2 times in 4, fool rate 50 % ± 25 %; regression: fooled 0 times"
-        " in 1, fool rate 0 % ± 0 %"
-    )
+    floor = (world["mean"] - world["y"]).square().mean()
+    for k in (2, 8):
+        error = (world["draws"][:k].mean(0) - world["y"]).square().mean()
+        assert error / floor == pytest.approx(1 + 1 / k, rel=0.05)
 
 
-def test_a_button_shows_the_answer_and_the_next_pair_hides_it_before_it_is_drawn(
-    game: TwoAlternatives, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    press(game, 1, True)
-    assert game.controls["answer"].value == "shown"
-    drawn: list[tuple[int, str]] = []
-    draw = game.draw
-    monkeypatch.setattr(
-        game,
-        "draw",
-        lambda pair, answer: (drawn.append((pair, answer)), draw(pair, answer))[1],
-    )
-    game.controls["pair"].value = 2
-    assert game.controls["answer"].value == "hidden"
-    assert (2, "shown") not in drawn
-    assert (2, "hidden") in drawn
-
-
-def test_a_reader_who_guesses_is_fooled_half_of_the_time() -> None:
-    y = many(200, 8, 1)
-    game = cast(TwoAlternatives, two_alternatives(many(200, 2, 0), y, {"SR3": -y}))
-    coin = torch.rand(200, generator=seeded(5)) < 0.5
-    fooled = [
-        bool(heads) != trial.original_left
-        for heads, trial in zip(coin, game.trials, strict=True)
-    ]
-    assert 70 < sum(fooled) < 130
+def test_the_slider_tells_more_decibels_where_x_is_less_noisy() -> None:
+    every = letters()
+    rows = [every.find(character) for character in "RgB8"]
+    playable = widgets.openness_slider(every.batch(rows), torch.arange(2), "Rg")
+    assert "exact mean" in playable.still.alt
+    playable.controls["noise"].value = 2
+    assert "exact draw inf dB" in playable.now().alt

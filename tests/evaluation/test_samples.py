@@ -272,7 +272,7 @@ def test_the_error_of_means_averages_over_groups_of_different_samples() -> None:
 
 
 def test_the_error_of_means_is_bias_plus_spread_over_k() -> None:
-    """(8.8) for a sampler that is not exact: samples around 0.5 with variance 0.16, the
+    """(E.2) for a sampler that is not exact: samples around 0.5 with variance 0.16, the
     original at 0.
     """
     drawn = 0.5 + 0.4 * torch.randn(8, 200, 1, 8, 8, generator=seeded(0))

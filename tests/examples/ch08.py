@@ -1,41 +1,25 @@
 import torch
-from checks import seeded
 
 from sr3mini.book import figures, widgets
-from sr3mini.book.figures import spoilt
 
-from . import Figures, Playables, noise
+from . import Figures, Playables
+from .dive_e import many
 
-
-def many(count: int, side: int, seed: int) -> torch.Tensor:
-    return torch.rand(count, 1, side, side, generator=seeded(seed)) * 2 - 1
-
+ROWS = {"given x": many(2, 16, 0), "original": many(2, 16, 1)}
 
 FIGURES: Figures = {
-    "tradeoff": (
-        lambda: figures.tradeoff(),
-        ("w = 0.5 and 0.8", "from 2 at 50 %", "to 1 at 100 %", "straight"),
+    "answer_rows": (
+        lambda: figures.answer_rows(ROWS, "ab"),
+        ("letters a, b", "given x, then", "original, 0."),
     ),
-    "mean_of_k": (
-        lambda: figures.mean_of_k([1, 2, 4], [1.9, 1.5, 1.2], [0.99, 0.97, 0.95], 0.7),
-        ("K from 1 to 4", "about 1.9", "about 0.7", "95 %"),
-    ),
-    "alternatives": (
-        lambda: figures.alternatives(
-            noise(1, 1, 4, 4),
-            noise(1, 1, 8, 8),
-            -noise(1, 1, 8, 8),
-            ("left", "right"),
-            "Which one?.",
-        ),
-        ("Which one",),
+    "answer_sheet": (
+        lambda: figures.answer_sheet(ROWS, "ab", "mean 3.0 dB"),
+        ("letters a, b", "Above them: mean 3.0 dB"),
     ),
 }
 
 PLAYABLES: Playables = {
-    "two_alternatives": lambda: widgets.two_alternatives(
-        many(3, 4, 0),
-        many(3, 16, 1),
-        {"SR3": many(3, 16, 2), "regression": spoilt(many(3, 16, 1))["faded"]},
+    "openness_slider": lambda: widgets.openness_slider(
+        many(5, 16, 1), torch.tensor([1, 4]), "be"
     ),
 }

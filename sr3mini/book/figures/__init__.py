@@ -19,16 +19,7 @@ from .ch07 import (
     reverse_variances,
     trajectory_residuals,
 )
-from .ch08 import (
-    alternatives,
-    blur,
-    counted,
-    estimators,
-    least_error,
-    mean_of_k,
-    spoilt,
-    tradeoff,
-)
+from .ch08 import answer_rows, answer_sheet
 from .ch09 import (
     error_in_picture,
     full_run,
@@ -62,6 +53,16 @@ from .dive_d import (
     level_rows,
     quality_by_calls,
     search_map,
+)
+from .dive_e import (
+    alternatives,
+    blur,
+    equal_errors,
+    estimators,
+    least_error,
+    mean_of_k,
+    spoilt,
+    tradeoff,
 )
 from .dive_f import bias_shifts, faulty, psnr_ladder, snapshot_casts
 from .dive_g import batch_means, root_draw, root_ratio
@@ -97,6 +98,8 @@ __all__ = [
     "Picture",
     "along_log_snr",
     "alternatives",
+    "answer_rows",
+    "answer_sheet",
     "batch_means",
     "between_letters",
     "bias_shifts",
@@ -109,10 +112,10 @@ __all__ = [
     "bound_weights",
     "conv_cost",
     "cost_by_layer",
-    "counted",
     "covariance_order",
     "ends_of_schedules",
     "enlarged_portrait",
+    "equal_errors",
     "error_in_picture",
     "error_orders",
     "estimators",

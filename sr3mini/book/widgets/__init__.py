@@ -13,10 +13,11 @@ from .ch03 import gamma_law_slider
 from .ch04 import open_letters_slider
 from .ch05 import feature_maps_slider
 from .ch07 import residual_slider
-from .ch08 import two_alternatives
+from .ch08 import openness_slider
 from .ch09 import plan_slider
 from .dive_a import mean_and_median_slider
 from .dive_d import calls_slider
+from .dive_e import two_alternatives
 from .dive_f import fault_slider
 from .dive_k import null_space_slider
 
@@ -30,6 +31,7 @@ __all__ = [
     "noising_slider",
     "null_space_slider",
     "open_letters_slider",
+    "openness_slider",
     "plan_slider",
     "residual_slider",
     "schedule_explorer",
