@@ -26,6 +26,21 @@ FIGURES: Figures = {
         lambda: figures.snapshot_casts([100, 200], CASTS, CASTS / 3),
         ("2 training steps", "up to 0.10 away from 0", "average, up to 0.03."),
     ),
+    "portraits": (
+        lambda: figures.portraits(
+            {"step 1": [PICTURE[0], PICTURE[1]], "step 2": [PICTURE[1], PICTURE[2]]},
+            ("raw", "average"),
+        ),
+        ("raw step 1, grain 0.", "average step 2"),
+    ),
+    "portraits in one row": (
+        lambda: figures.portraits({"x": PICTURE[0], "original": PICTURE[1]}),
+        ("ways: x, grain",),
+    ),
+    "faults_side_by_side": (
+        lambda: figures.faults_side_by_side({"b = 0": PICTURE, "dark": -PICTURE}, 2),
+        ("b = 0, brightness 0.", "dark, brightness"),
+    ),
     "faulty": (
         lambda: figures.faulty(
             downsample(PICTURE, 4), -PICTURE, PICTURE, "PSNR 3 dB", "Three squares."

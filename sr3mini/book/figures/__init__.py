@@ -64,7 +64,14 @@ from .dive_e import (
     spoilt,
     tradeoff,
 )
-from .dive_f import bias_shifts, faulty, psnr_ladder, snapshot_casts
+from .dive_f import (
+    bias_shifts,
+    faults_side_by_side,
+    faulty,
+    portraits,
+    psnr_ladder,
+    snapshot_casts,
+)
 from .dive_g import batch_means, root_draw, root_ratio
 from .dive_k import (
     between_letters,
@@ -121,6 +128,7 @@ __all__ = [
     "estimators",
     "exact_answers",
     "exact_marginals",
+    "faults_side_by_side",
     "faulty",
     "feature_maps",
     "fit_shifts",
@@ -156,6 +164,7 @@ __all__ = [
     "plane",
     "plane_fall",
     "portrait",
+    "portraits",
     "posterior_product",
     "power_after",
     "powers_of_blocks",

@@ -10,9 +10,10 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ...metrics import sharpness
 from ...schedule import NoiseSchedule
-from ..failures import bias_by_step
-from .base import BLUE, GREEN, GREY, ORANGE, RED, Picture, sample_sheet
+from ..failures import bias_by_step, grain
+from .base import BLUE, GREEN, GREY, ORANGE, RED, Picture, image_rows, sample_sheet
 
 
 def psnr_ladder(reached: Mapping[str, float]) -> Picture:
@@ -145,3 +146,40 @@ def faulty(
         "original": original,
     }
     return sample_sheet(rows, alt, scale, numbers)
+
+
+def portraits(
+    columns: Mapping[str, Tensor | Sequence[Tensor]], names: Sequence[str] = ("",)
+) -> Picture:
+    """A photograph (C, H, W), enlarged in several ways: a column each, or several of
+    them in a column, whose rows have these `names`.
+    """
+    stacked = {
+        title: each[None] if isinstance(each, Tensor) else torch.stack(list(each))
+        for title, each in columns.items()
+    }
+    rows = [
+        (name, torch.stack([each[row] for each in stacked.values()]))
+        for row, name in enumerate(names)
+    ]
+    told = [
+        f"{name} {title}".strip() + f", grain {left:.2f}"
+        for title, each in stacked.items()
+        for name, left in zip(names, grain(each).tolist(), strict=True)
+    ]
+    alt = f"The same portrait, enlarged in several ways: {'; '.join(told)}."
+    return image_rows(rows, alt, list(columns), side=1.5)
+
+
+def faults_side_by_side(
+    rows: Mapping[str, Float[Tensor, "B C H W"]], first: int | None = None
+) -> Picture:
+    """A row of pictures for each fault; with `first`, so many of each."""
+    some = {name: several[:first].clamp(-1, 1) for name, several in rows.items()}
+    told = [
+        f"{name}, brightness {(several.mean() + 1) / 2:.2f} and sharpness"
+        f" {sharpness(several).mean():.3f}"
+        for name, several in some.items()
+    ]
+    alt = f"The same pictures with and without faults, in rows: {'; '.join(told)}."
+    return image_rows(list(some.items()), alt)
