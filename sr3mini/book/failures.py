@@ -55,7 +55,7 @@ def cast(
 
 def grain(y: Float[Tensor, "B C H W"]) -> Float[Tensor, " B"]:
     """Standard deviation of the noise in pictures that are smooth in most places (tag
-    10.2; Donoho & Johnstone 1994).
+    F.2; Donoho & Johnstone 1994).
 
     From each block of 2 x 2 pixels, (a - b - c + d) / 2: 0 where y is flat or a ramp,
     and N(0, s^2) for independent noise N(0, s^2). The median of its absolute value,

@@ -58,7 +58,17 @@ def test_clipped_noise_darkens_white_by_one_over_the_root_of_two_pi(s: float) ->
     assert now["grain"] == pytest.approx(s, rel=0.02)
 
 
-def test_a_picture_of_something_else_has_the_consistency_of_10_3() -> None:
+def test_clipping_takes_half_of_the_squared_error_of_noise_on_black_and_white() -> None:
+    """Noise at t = 1 costs 4/(1 - alpha_1) before clipping, and half of it after."""
+    s, half = 0.2, torch.ones(256, 256)
+    half[:, :128] = -1
+    noisy = half + s * torch.randn(half.shape, generator=seeded(0))
+    assert (noisy - half).square().mean() == pytest.approx(s**2, rel=0.02)
+    shown = noisy.clamp(-1, 1)
+    assert (shown - half).square().mean() == pytest.approx(s**2 / 2, rel=0.02)
+
+
+def test_a_picture_of_something_else_has_the_consistency_of_F_3() -> None:
     """What a model that ignores x reaches: 1e5 times (F.3) for small pictures, over
     4, by going through all pairs of y and x.
     """

@@ -168,7 +168,7 @@ def portraits(
         for name, left in zip(names, grain(each).tolist(), strict=True)
     ]
     alt = f"The same portrait, enlarged in several ways: {'; '.join(told)}."
-    return image_rows(rows, alt, list(columns), side=1.5)
+    return image_rows(rows, alt, list(columns), side=1.3)
 
 
 def faults_side_by_side(
