@@ -49,7 +49,6 @@ EXERCISES: dict[str, Exercise] = {
     **dive_a.EXERCISES,
     **dive_c.EXERCISES,
     **dive_d.EXERCISES,
-    **ch08.EXERCISES,
     **dive_e.EXERCISES,
     **dive_f.EXERCISES,
     **dive_g.EXERCISES,
