@@ -7,9 +7,10 @@ from matplotlib.cbook import get_sample_data
 from torch import Tensor
 
 from sr3mini import downsample, load, upsample
-from sr3mini.data import glyphs, read_picture
-from sr3mini.degrade import as_file
+from sr3mini.data import letters, read_picture
+from sr3mini.degrade import as_file, camera
 from sr3mini.metrics import consistency, diversity, psnr, sharpness
+from sr3mini.oracle import PicturesOracle
 from sr3mini.upscaling.draw import draw
 
 
@@ -40,19 +41,47 @@ def fits(samples: Tensor, x: Tensor) -> None:
         assert consistency(sample, x).mean() < consistency(blurred, x).mean() / 10
 
 
-def test_samples_of_glyphs_fit_x_and_differ_and_their_mean_is_closest() -> None:
-    """Sections 0.4 and 0.5: all fit x, no two are alike, and PSNR prefers the mean."""
-    test = glyphs("test")
-    y = test.batch([test.find("m", "DejaVuSansMono"), test.find("8")])
-    x = downsample(y, 4)
-    samples = draw(load("glyphs_8_32"), x, seeds=[0, 1, 2])
-    fits(samples, x)
-    assert diversity(samples).min() > 0.01
+def shown() -> tuple[Tensor, Tensor, PicturesOracle]:
+    """The ten letters of the chapter, their x, and the exact answers."""
+    world = letters()
+    y = world.batch(range(len(world)))
+    ten = y[[world.find(character) for character in "aeghkmsR25"]]
+    x = camera(downsample(ten, 8), 20 / 255, seeds=range(10))
+    return ten, x, PicturesOracle(y, downsample(y, 8), 20 / 255)
 
-    single = torch.stack([psnr(sample, y).mean() for sample in samples]).mean()
-    blurred = psnr(upsample(x, 4).clamp(-1, 1), y).mean()
-    assert psnr(samples.mean(0), y).mean() > single + 0.3
-    assert single > blurred + 1
+
+def test_the_twin_is_near_the_exact_mean_and_as_blurred() -> None:
+    """Section 0.3: nearer to it than to the original, and not sharper."""
+    y, x, exact = shown()
+    answer, mean = draw(load("letters_4_32_regression"), x, seeds=[0])[0], exact.mean(x)
+    assert psnr(answer, mean).mean() > psnr(answer, y).mean() + 2
+    assert sharpness(answer).mean() < 1.1 * sharpness(mean).mean()
+    assert sharpness(mean).mean() < 0.8 * sharpness(y).mean()
+
+
+def test_samples_of_letters_are_sharp_differ_and_fit_x_up_to_its_noise() -> None:
+    """Section 0.3: as sharp as the originals within a tenth; no further from x than
+    the camera's noise, within a fifth; further apart than the twin's answer, which has
+    no choice.
+    """
+    y, x, _ = shown()
+    samples = draw(load("letters_4_32"), x, seeds=[0, 1, 2])
+    assert abs(sharpness(samples[0]).mean() / sharpness(y).mean() - 1) < 0.1
+    off = (downsample(samples[0], 8) - x).square().mean().sqrt()
+    assert off < 1.2 * (20 / 255)
+    assert diversity(samples).mean() > 0.1
+
+
+def test_with_a_fifth_of_the_noise_hardly_any_letter_is_open() -> None:
+    """Exercise 0.3."""
+    y, _, exact = shown()
+    x = camera(downsample(y, 8), 4 / 255, seeds=range(10))
+    known = PicturesOracle(
+        exact.y.reshape(-1, *exact.shape).float(),
+        exact.x.reshape(-1, 1, 4, 4).float(),
+        4 / 255,
+    )
+    assert torch.special.entr(known.shares(x)).sum(1).exp().mean() < 2
 
 
 def test_samples_of_a_photograph_fit_x_and_are_sharper_than_bicubic() -> None:
