@@ -16,13 +16,7 @@ import book  # tools/book.py, which pyproject.toml puts on the path
 import nbformat
 import pytest
 
-CHAPTERS = sorted(
-    {
-        path.with_suffix(".md")
-        for kind in ("md", "ipynb")
-        for path in book.CHAPTERS.glob(f"[0-9][0-9]_*.{kind}")
-    }
-)
+CHAPTERS = book._named([])
 
 
 @pytest.mark.parametrize("text", CHAPTERS, ids=lambda text: text.stem)
@@ -50,6 +44,7 @@ def test_every_chapter_is_named_by_its_number():
         book.check_references,
         book.check_public_names,
         book.check_docstrings,
+        book.check_proportion,
     ],
 )
 def test_the_book_is_whole(check):
@@ -546,3 +541,33 @@ def test_command_says_what_is_wrong_and_exits_with_1(text, monkeypatch, capsys):
         match=r"there is no chapter 04_more; there are: 02_before, 03_middle, 10_after",
     ):
         book.main(["check", "04_more"])
+
+
+def test_formulas_code_and_the_targets_of_links_are_no_prose(tmp_path):
+    text = tmp_path / "04_few.md"
+    lines = [
+        "# One two",
+        "Three $x = y$ [four](five.md#six) `seven` don't.",
+        "$$\neight\n$$",
+        "```\nnine\n```",
+        "A well-known 3×3 γ_T.",
+        "```{code-cell} ipython3\nten = 10\n```",
+    ]
+    text.write_text("\n\n".join(lines), encoding="utf-8")
+    # One two Three four don't A well-known γ T
+    assert book.prose(text) == 9
+
+
+def test_a_chapter_that_is_too_long_or_numbers_too_much_is_named(text):
+    folder = text.parent
+    enough = (1000, 1000, 1000)
+    assert list(book.check_proportion(folder, enough, 3000)) == []
+    words = book.prose(text)
+    (said,) = book.check_proportion(folder, (1000, words - 1, 1000), 3000)
+    assert said == f"03_middle.md has {words} words of prose; at most {words - 1}"
+    (said,) = book.check_proportion(folder, enough, 1)
+    assert said.endswith("words of prose; at most 1")
+    equations = "".join(f"$$\nx\n\\tag{{3.{n}}}\n$$\n\n" for n in range(1, 12))
+    text.write_text(PLAIN + equations, encoding="utf-8")
+    (said,) = book.check_proportion(folder, enough, 3000)
+    assert said.startswith("03_middle.md numbers 11 equations; at most 10")
