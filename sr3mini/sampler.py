@@ -171,8 +171,10 @@ def sample(
 ) -> Tensor:
     """Draw y_0 ~ p(y | x), `shape` (B, C, H, W): Algorithm 2.
 
-    The last step of `trajectory`, which explains the arguments.
+    The last step of `trajectory`, which explains the arguments. ValueError when x is
+    not of B floats, or not what a trained network was shown.
     """
+    _demand_condition(f, x, shape)
     steps = trajectory(
         f,
         x,
@@ -254,6 +256,43 @@ def search_schedule(
         )
         scores[name] = score(samples.clamp(-1, 1), y)
     return dict(sorted(scores.items(), key=lambda pair: pair[1]))
+
+
+LEVELS = 2.0  # where bicubic's overshoot of a picture in [-1, 1] surely ends
+
+
+def demand_levels(x: Tensor, most: float = LEVELS) -> None:
+    """ValueError, with what to do, unless x is numbers from about -1 to about 1."""
+    _demand_numbers(x)
+    low, high = x.min().item(), x.max().item()
+    if max(-low, high) > most:
+        raise ValueError(
+            f"x goes from {low:.4g} to {high:.4g}, but black is -1 and white is 1: pass"
+            " (x - LOW) / (HIGH - LOW) * 2 - 1, which is x / 127.5 - 1 for 0..255"
+        )
+
+
+def _demand_numbers(x: Tensor) -> None:
+    if not x.is_floating_point():
+        raise ValueError(
+            f"x holds {x.dtype}: pass floats in [-1, 1], of bytes x / 127.5 - 1"
+        )
+    if not x.isfinite().all():
+        raise ValueError("x holds NaN or infinite numbers: fill them, or cut them out")
+
+
+def _demand_condition(f: NoisePredictor, x: Tensor, shape: tuple[int, ...]) -> None:
+    """ValueError when x is of no numbers, or not what a trained network was shown."""
+    _demand_numbers(x)
+    preset = getattr(f, "preset", None)  # of a trained network, which knows pictures
+    if preset is None or not preset.conditional:
+        return
+    if x.ndim != 4 or x.shape[:2] != (shape[0], preset.image_channels):
+        raise ValueError(
+            f"x has the shape {tuple(x.shape)}, but for these samples {preset.name} is"
+            f" shown ({shape[0]}, {preset.image_channels}, h, w)"
+        )
+    demand_levels(x, 2 * LEVELS)  # with room for the noise that training may add
 
 
 def _normal(shape: tuple[int, ...], like: Tensor, generator: Generators) -> Tensor:

@@ -23,6 +23,7 @@ from torch import Tensor
 from ..degrade import upsample
 from ..files.reading import luma
 from ..model.network import Network
+from ..sampler import demand_levels
 from ..shapes import High, Low
 from .draw import answer
 from .tiled import TILE, Tick, count_windows, device_of, tiled
@@ -35,7 +36,7 @@ COPIES = 7
 
 def upscale(
     f: Network | Sequence[Network],
-    x: Float[Tensor, "C h w"],
+    x: Tensor,
     *,
     steps: int | None = None,
     seed: int = 0,
@@ -44,20 +45,38 @@ def upscale(
     tile: int = TILE,
     dtype: torch.dtype = torch.float32,
 ) -> Float[Tensor, "K C H W"]:
-    """`samples` upscaled pictures in [-1, 1] of one picture x in [-1, 1], of one (grey)
-    or three (colour) channels.
+    """`samples` upscaled pictures in [-1, 1] of one picture x (C, h, w) in [-1, 1], of
+    one (grey) or three (colour) channels.
 
     `size` (H, W): if not the model's factor times as large; the factor is then repeated
     as often as needed, and the result shrunk. `tile`: side of the network's window.
-    Sample k is the one that seed + k names. ValueError when the result is too large for
-    this machine's memory.
+    Sample k is the one that seed + k names. ValueError when x is no such picture, or
+    the result is too large for this machine's memory.
     """
+    demand_picture(x)
     networks, low = [f] if isinstance(f, Network) else list(f), x.float().cpu()[None]
     size = target_size(networks, x.shape[1:]) if size is None else size
     work(networks, x.shape, size, samples, steps, tile)  # or it does not fit
     how = {"steps": steps, "tile": tile, "dtype": dtype}
     seeds = range(seed, seed + samples)
     return torch.cat([cascade(networks, low, size, k, **how) for k in seeds])
+
+
+def demand_picture(x: Any) -> None:
+    """ValueError, with what to do, unless x is a picture (C, h, w) as networks know it:
+    floats, roughly in [-1, 1], of one or three channels.
+    """
+    if not isinstance(x, Tensor):
+        raise ValueError(
+            f"x is a {type(x).__name__}: pass a tensor, such as torch.from_numpy(x)"
+        )
+    if x.ndim != 3 or x.shape[0] not in (1, 3) or 0 in x.shape:
+        batch = "; of a batch, call it for each x[k]" if x.ndim == 4 else ""
+        raise ValueError(
+            f"x has the shape {tuple(x.shape)}, but upscale takes one picture"
+            f" (C, h, w) of 1 or 3 channels{batch}"
+        )
+    demand_levels(x)
 
 
 def cascade(
@@ -149,22 +168,25 @@ def work(
     largest picture on the way to `size`, and `samples` results.
     """
     channels, height, width = shape
+    chain = stages(networks, shape[1:], size)
+    factor = math.prod(f.preset.factor for f in chain)
+    large = height * factor, width * factor
+    most = max(channels, *(f.preset.image_channels for f in networks))
+    largest, result = large[0] * large[1] * most, size[0] * size[1] * channels
+    needed, free = 4 * (COPIES * largest + samples * result), free_memory()
+    if needed > free:
+        raise ValueError(
+            f"{name} would become {large[1]}x{large[0]} on the way, which takes"
+            f" {needed / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free: ask"
+            " for a smaller --factor or --size, or cut the picture into parts"
+        )
+
     total = 0
-    for f in stages(networks, shape[1:], size):
+    for f in chain:
         factor, calls = f.preset.factor, steps or f.preset.sampling_steps
         height, width = height * factor, width * factor
         calls = 1 if f.preset.label == "regression" else calls
         total += count_windows(height, width, tile, factor) * calls
-
-    most = max(channels, *(f.preset.image_channels for f in networks))
-    largest, result = height * width * most, size[0] * size[1] * channels
-    needed, free = 4 * (COPIES * largest + samples * result), free_memory()
-    if needed > free:
-        raise ValueError(
-            f"{name} would become {width}x{height} on the way, which takes"
-            f" {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free: ask"
-            " for a smaller --factor or --size, or cut the picture into parts"
-        )
     return total
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from sr3mini.model.network import Network
 from sr3mini.model.preset import Preset
 from sr3mini.model.presets import PRESETS
 from sr3mini.oracle import ConditionalGaussianOracle, GaussianOracle
-from sr3mini.sampler import even_log_snr
+from sr3mini.sampler import even_log_snr, sample
 from sr3mini.schedule import NoiseSchedule
 from sr3mini.training.train import train
 from sr3mini.upscaling import draw as drawing
@@ -402,3 +403,55 @@ def test_the_grid_of_a_network_without_x_shows_its_own_above_the_originals() -> 
         1e-6,
         "two rows of its own, one of originals",
     )
+
+
+# What callers hand in -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("x", "word"),
+    [
+        (torch.zeros(1, 3, 4, 4), "of a batch, call it for each"),
+        (torch.zeros(4, 4), r"takes one picture \(C, h, w\)"),
+        (torch.zeros(2, 4, 4), "of 1 or 3 channels"),
+        (torch.zeros(4, 4, 3), "of 1 or 3 channels"),
+        (torch.zeros(3, 0, 4), "has the shape"),
+        (torch.zeros(1, 4, 4, dtype=torch.uint8), "holds torch.uint8: pass floats"),
+        (torch.zeros(1, 4, 4, dtype=torch.int64), "holds torch.int64"),
+        (torch.zeros(1, 4, 4, dtype=torch.bool), "holds torch.bool"),
+        (torch.full((1, 4, 4), 255.0), "goes from 255 to 255"),
+        (torch.full((1, 4, 4), -1000.0), r"\(x - LOW\) / \(HIGH - LOW\)"),
+        (torch.full((1, 4, 4), math.nan), "holds NaN"),
+        (torch.full((1, 4, 4), -math.inf), "or infinite numbers"),
+    ],
+)
+def test_what_is_no_picture_is_refused_with_what_to_do(
+    x: Tensor, word: str, f: Network
+) -> None:
+    with pytest.raises(ValueError, match=word):
+        upscale(f, x, steps=1)
+    batch = x if x.ndim == 4 else x[None]
+    if x.ndim == 3 and x.shape[0] == 1:
+        with pytest.raises(ValueError, match=word):
+            sample(f, batch, f.preset.sampling_schedule(1), (1, 1, 16, 16))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_any_floats_and_a_little_overshoot_are_pictures(
+    dtype: torch.dtype, f: Network
+) -> None:
+    x = torch.tensor([[[-1.3, 1.3], [0, 1]]], dtype=dtype)
+    assert upscale(f, x, steps=1).shape == (1, 1, 8, 8)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 4, 4), (1, 3, 4, 4), (1, 4, 4), (1, 16)])
+def test_a_network_is_sampled_with_the_x_that_it_was_shown(
+    shape: tuple[int, ...], f: Network
+) -> None:
+    with pytest.raises(ValueError, match=r"tiny is shown \(1, 1, h, w\)"):
+        sample(f, torch.zeros(shape), f.preset.sampling_schedule(1), (1, 1, 16, 16))
+
+
+def test_an_absurd_size_is_refused_before_its_windows_are_counted(f: Network) -> None:
+    with pytest.raises(ValueError, match="GB of memory"):
+        upscale(f, torch.zeros(1, 2, 2), size=(1, 9_999_999))
