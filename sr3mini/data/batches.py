@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .folder import Folder
 from .glyphs import Glyphs
+from .pairs import Pairs
 from .shards import Stream, stream_batches
 from .workers import Batches, Dealt, Made, floats_ahead, permutation
 
@@ -55,7 +56,8 @@ def batches(
 
     All ranks together take what one would. `workers` processes decode ahead; how many
     there are changes nothing that is yielded. A file that cannot be read is named once
-    in a warning. `state`: where a stream was left. ValueError when the ranks cannot
+    in a warning. `state`: where a stream was left. Of `Pairs` with a `factor`, for
+    which some x are in files, (y, x). ValueError when the ranks cannot
     share a batch, or no file can be read.
     """
     if batch_size % ranks:
@@ -76,6 +78,9 @@ def batches(
     )
     if isinstance(pictures, Glyphs):
         return Batches(pictures.batch(each) for each in wanted)
+    if isinstance(pictures, Pairs) and pictures.shows_x():
+        both = Made(partial(_deal_both, pictures))
+        return Batches(floats_ahead(both, workers, wanted))
     dealt = floats_ahead(Made(partial(_deal, pictures)), workers, wanted)
     return Batches(batch for batch, _ in dealt)
 
@@ -84,3 +89,10 @@ def _deal(pictures: Folder, wanted: Tensor) -> Dealt:
     skipped: list[str] = []
     read = [pictures.read(row, skipped) for row in wanted.tolist()]
     return Dealt(torch.stack(read), skipped)
+
+
+def _deal_both(pictures: Pairs, wanted: Tensor) -> Dealt:
+    skipped: list[str] = []
+    pairs = [pictures.both(row, skipped) for row in wanted.tolist()]
+    y, x = zip(*pairs, strict=True)
+    return Dealt(torch.stack(y), skipped, torch.stack(x))

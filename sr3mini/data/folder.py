@@ -7,15 +7,18 @@ folder(path, size, ...)    one part of them
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Float, UInt8
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -23,7 +26,10 @@ from ..files.finding import RECORD, Names, names_below, packed
 from ..files.ranges import Range
 from ..files.reading import from_bytes, read_square
 
+T = TypeVar("T")
 Split = Literal["train", "test"]
+SIZED, LOOKED_AT, OPENED = 10_000, 1000, 100  # files, at a start
+HEAD = 2**16  # bytes
 HELD_OUT = 20  # one in so many pictures is kept for testing
 LMDB = "data.mdb"
 
@@ -47,7 +53,10 @@ class Folder(Dataset[Tensor]):
     ) -> None:
         self.path, self.size, self.channels = Path(path), size, channels
         self.bounds = bounds
-        self.files = names_below(self.path) if files is None else files
+        if files is None:
+            names = without_results(self.path, names_below(self.path).all())
+            files = Names(self.path, packed(names))
+        self.files = files
         self.unreadable: set[Path] = set()
 
     def __len__(self) -> int:
@@ -64,24 +73,73 @@ class Folder(Dataset[Tensor]):
         """Picture `index`, 0..255, or its nearest readable successor. A sentence for
         each file that was found unreadable on the way is added to `skipped`.
         """
+        return self.nearest(index, skipped, lambda row: self.square(self.files[row]))
+
+    def nearest(self, index: int, skipped: list[str], load: Callable[[int], T]) -> T:
+        """What `load` makes of the row `index`, or of the next one that it can read."""
         n = len(self.files)
         if not -n <= index < n:  # what ends `for picture in folder`
             raise IndexError(f"there is no picture {index} of {n} below {self.path}")
         for step in range(n):
-            file = self.files[(index + step) % n]
+            row = (index + step) % n
+            file = self.files[row]
             if file in self.unreadable:
                 continue
             try:
-                return self.square(file)
+                return load(row)
             except ValueError as error:
                 self.unreadable.add(file)
                 skipped.append(str(error))
         said = f"none of the {n} files below {self.path} could be read as a picture"
         raise ValueError("; ".join([said, *skipped[:1]]))
 
+    def small(self, rows: Sequence[int] | None = None) -> str:
+        """A sentence on how many pictures, of all or of `rows`, are smaller than `size`
+        and are enlarged; "" if none is. Of more than LOOKED_AT an even choice counts.
+        """
+        rows = range(len(self)) if rows is None else rows
+        rows = rows[:: 1 + (len(rows) - 1) // LOOKED_AT]
+        sides = [side_of(self.files[row]) for row in rows]
+        count = sum(side is not None and side < self.size for side in sides)
+        if not count:
+            return ""
+        size = f"{self.size} x {self.size}"
+        return f"{count} of {len(rows)} pictures are smaller than {size} and enlarged"
+
+    def digest(self) -> str:
+        """A mark of the names of the files, the sizes of at most SIZED and the first
+        bytes of at most OPENED of them, by which other pictures are noticed.
+        """
+        files = self.sources()
+        if isinstance(files, Names):
+            names = files.text
+        else:
+            names = packed(str(file.relative_to(self.path)) for file in files)
+        seen = hashlib.blake2b(names, digest_size=6)
+        for row in range(0, len(files), 1 + len(files) // SIZED):
+            with contextlib.suppress(OSError):  # told where it is read
+                seen.update(str(files[row].stat().st_size).encode())
+        for row in range(0, len(files), 1 + len(files) // OPENED):
+            with contextlib.suppress(OSError), files[row].open("rb") as file:
+                seen.update(file.read(HEAD))
+        return seen.hexdigest()
+
+    def sources(self) -> Names | Sequence[Path]:
+        """All files that pictures are made of."""
+        return self.files
+
     def square(self, file: Path) -> UInt8[Tensor, "C S S"]:
         """One file as a picture, 0..255. ValueError when it is none."""
         return read_square(file, self.size, self.channels, bounds=self.bounds)
+
+
+def side_of(file: Path) -> int | None:
+    """The shorter side of a picture, by its head alone; None where that fails."""
+    try:
+        with warnings.catch_warnings(), Image.open(file) as picture:
+            return min(picture.size)
+    except Exception:  # whatever is wrong is told where the picture is read
+        return None
 
 
 def folder(
@@ -95,7 +153,7 @@ def folder(
     the name, so that it stays the same when pictures are added.
     """
     path = Path(path)
-    names = names_below(path).all()
+    names = without_results(path, names_below(path).all())
     chosen = packed(part(names, names, split, path))
     return Folder(path, size, channels, Names(path, chosen), bounds)
 
@@ -115,6 +173,29 @@ def folder_kind(path: Path) -> Literal["prepared", "pairs", "pictures"]:
         for pattern in ("hr_[0-9]*", "[ls]r_[0-9]*")
     )
     return "pairs" if pairs else "pictures"
+
+
+RESULT = re.compile(
+    r"(.+)_(x\d+(\.\d+)?|\d+x\d+)(_\d+|_disagreement|_sheet)?\.(png|jpg|webp|tiff?)"
+)
+
+
+def without_results(path: Path, names: list[str]) -> list[str]:
+    """The names without what `sr3mini upscale` made of others of them, wherever it lies
+    below `path`; a warning tells how many these are.
+    """
+    bases = {os.path.basename(name) for name in names}
+    stems = {os.path.splitext(base)[0] for base in bases}
+    stems |= {base.replace(".", "_") for base in bases}  # of a.png beside a.jpg
+    results = set()
+    for name in names:
+        found = RESULT.fullmatch(os.path.basename(name))
+        if found and found[1] in stems:
+            results.add(name)
+    if results:
+        said = f"{len(results)} results of earlier runs below {path}, such as"
+        warnings.warn(f"left out: {said} {min(results)}", stacklevel=2)
+    return [name for name in names if name not in results]
 
 
 def part(

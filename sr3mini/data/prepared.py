@@ -33,7 +33,7 @@ from ..files.ranges import Range, RangeNeeded, is_range, told
 from ..files.reading import squared
 from ..files.text import read_json
 from ..files.writing import save_picture, write_bytes, write_text
-from .folder import Folder, Split, folder_kind, part
+from .folder import Folder, Split, folder_kind, part, without_results
 from .workers import Made, ahead
 
 SUFFIX = ".webp"
@@ -126,7 +126,8 @@ def prepare(
     """
     source, out = Path(source), Path(out)
     _check(source, out, size, bounds)
-    names = Names(source, packed(walk(source, leave_out=out)))
+    found = without_results(source, list(walk(source, leave_out=out)))
+    names = Names(source, packed(found))
     if not len(names):
         raise ValueError(f"{source} holds no file at all")
 
@@ -255,10 +256,11 @@ def _make(
     """
     if len(os.fsencode(file.name)) > LONGEST:
         raise ValueError(f"has a name of more than {LONGEST} bytes")
-    there = file.exists() and target.is_file()
+    # os.path's answer where a folder cannot be entered is False
+    there = os.path.exists(file) and target.is_file()
     if there and target.stat().st_mtime >= file.stat().st_mtime:
         return []
-    if file.with_name(target.name).is_dir():
+    if os.path.isdir(file.with_name(target.name)):
         raise ValueError(f"would become {target.name}, a folder beside it; rename it")
     picture = decode(file, given=bounds)
     square = squared(picture, size).permute(1, 2, 0).squeeze(2).numpy()

@@ -25,20 +25,21 @@ class Dealt(NamedTuple):
 
     pictures: UInt8[Tensor, "B C S S"]
     skipped: list[str]  # a sentence for each unreadable file met on the way
-    place: Any = None  # where a stream has got to
+    beside: Any = None  # where a stream has got to; the x of pairs
 
 
-class Batches(Iterator[Float[Tensor, "B C S S"]]):
-    """Batches without end. `state()`: what a stream goes on from, ready for JSON, {}
-    where the step says it all. `close()` ends the workers.
+class Batches(Iterator[Any]):
+    """Batches without end, of y, or of (y, x) where x is in files too. `state()`: what
+    a stream goes on from, ready for JSON, {} where the step says it all. `close()` ends
+    the workers.
     """
 
     def __init__(
-        self, tensors: Iterator[Tensor], state: Callable[[], dict[str, Any]] = dict
+        self, tensors: Iterator[Any], state: Callable[[], dict[str, Any]] = dict
     ) -> None:
         self.tensors, self.state = tensors, state
 
-    def __next__(self) -> Tensor:
+    def __next__(self) -> Any:
         return next(self.tensors)
 
     def close(self) -> None:
@@ -93,16 +94,16 @@ def ahead(
 def floats_ahead(
     dataset: Dataset[Any], workers: int, wanted: Iterable[Any] | None = None
 ) -> Iterator[tuple[Float[Tensor, "B C S S"], Any]]:
-    """What a data set deals, as (batch in [-1, 1], place). Each unreadable file is
+    """What a data set deals, as (batch in [-1, 1], beside). Each unreadable file is
     named once, however many workers met it.
     """
     named: set[str] = set()
-    for pictures, skipped, place in ahead(dataset, workers, wanted):
+    for pictures, skipped, beside in ahead(dataset, workers, wanted):
         for sentence in skipped:
             if sentence not in named:
                 warnings.warn(f"skipped: {sentence}", stacklevel=3)
             named.add(sentence)
-        yield from_bytes(pictures), place
+        yield from_bytes(pictures), beside
 
 
 def _ignore_signals(worker: int) -> None:

@@ -15,6 +15,7 @@ and as many border pixels cut off as the factor says.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -119,17 +120,17 @@ def drawn_cases(
     batch = max(1, BATCH_PIXELS // f.preset.size**2)
     for start in range(0, len(order), batch):
         rows = order[start : start + batch]
-        whole = {i: pictures[i] for i in rows}
-        if isinstance(pictures, Folder):  # another stands where one cannot be read
-            rows = [i for i in rows if pictures.files[i] not in pictures.unreadable]
-        if not rows:
-            continue
-        y = torch.stack([whole[i] for i in rows])
+        y = torch.stack([pictures[i] for i in rows])
         x = seen(f.preset, y, rows)
         if isinstance(pictures, Pairs):
             x = conditions(pictures, rows, y, f.preset.factor)
         made = answers(f, x, steps=steps, samples=samples)
         for k, i in enumerate(rows):
+            if (
+                isinstance(pictures, Folder)
+                and pictures.files[i] in pictures.unreadable
+            ):
+                continue  # another stands in its place
             of_one = {name: several[:, k] for name, several in made.items()}
             yield Case(_title(pictures, i), y[k], x[k], of_one)
 
@@ -278,5 +279,8 @@ class Comparison:
                 values = [row[metric] for row in rows if metric in row]
                 table[name] |= finite_mean(metric, values)
             if self.fids is not None:
-                table[name]["FID"] = self.fids[name].value()
+                try:
+                    table[name]["FID"] = self.fids[name].value()
+                except ValueError as error:
+                    warnings.warn(str(error), stacklevel=2)
         return table

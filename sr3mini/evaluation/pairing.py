@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 from unicodedata import normalize
 
+from ..data.folder import without_results
 from ..files.finding import names_below
 
 
@@ -51,7 +52,8 @@ def pairs(
     when nothing has one.
     """
     if results is None:
-        return [Pair(references / name, {}) for name in names_below(references).all()]
+        names = without_results(references, names_below(references).all())
+        return [Pair(references / name, {}) for name in names]
     originals, made = _keyed(references), _keyed(results)
     suffix = None if suffix is None else normalize("NFC", suffix)
     folded = [

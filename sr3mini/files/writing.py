@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import platform
 import shutil
 import struct
 import tempfile
@@ -23,6 +24,8 @@ from .reading import PictureFile, to_bytes
 NAMES = ("icc_profile", "exif", "dpi")  # what every format takes, by Pillow's names
 FAILURES = (OSError, RuntimeError, SafetensorError)  # torch's is RuntimeError
 DENSEST = 65_535  # dots an inch that every format can tell
+BESIDE = ".sr3mini-"  # folders of files on their way
+WHOLE = ".whole"
 HEADER = 33  # bytes of a PNG's signature and its chunk IHDR
 
 
@@ -167,18 +170,80 @@ def _png_of_16_bits(array: np.ndarray, options: dict[str, Any]) -> bytes:
 @contextlib.contextmanager
 def all_or_none(paths: Sequence[Path]) -> Iterator[list[Path]]:
     """Where to write several files of one folder, which is made if need be: at the end
-    of the block they get their places together.
+    of the block they get their places together. `finish_or_forget` does the rest where
+    a kill came in between.
+
+    OSError, in a sentence that names the first of them, when they cannot be written.
     """
     folder = paths[0].parent
-    folder.mkdir(parents=True, exist_ok=True)
-    with (
-        _told(paths[0], (OSError,)),  # what computes may fail too
-        tempfile.TemporaryDirectory(dir=folder, prefix=".sr3mini-") as beside,
-    ):
-        files = [Path(beside) / path.name for path in paths]
-        yield files
-        for file, path in zip(files, paths, strict=True):
-            file.replace(path)
+    who = f"{BESIDE}{platform.node()}-{os.getpid()}-"
+    with _told(paths[0], (OSError,)):  # what computes may fail too
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=who) as beside:
+            files = [Path(beside) / path.name for path in paths]
+            yield files
+            (Path(beside) / WHOLE).touch()
+            for file, path in zip(files, paths, strict=True):
+                file.replace(path)
+
+
+def finish_or_forget(folder: Path) -> None:
+    """What killed runs of this machine left of `all_or_none` in a folder: files that
+    were on their way to their places go there, others go.
+    """
+    for beside in folder.glob(f"{BESIDE}{platform.node()}-*"):
+        number = beside.name.removeprefix(f"{BESIDE}{platform.node()}-").split("-")[0]
+        if not number.isdecimal() or _runs(int(number)):
+            continue
+        if (beside / WHOLE).exists():
+            for file in beside.iterdir():
+                if file.name != WHOLE:
+                    file.replace(folder / file.name)
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    """Whether there is another process of this number; where that cannot be known, as
+    on Windows, there is.
+    """
+    if process == os.getpid():
+        return False
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep a folder to one process of this machine, or of all that share its disk,
+    where the system can lock files. ValueError when another has it.
+    """
+    if os.name == "nt":
+        yield
+        return
+    import fcntl
+
+    path = folder / ".lock"
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(
+                f"another run writes into {folder}: wait for it, or choose another"
+                " --out"
+            ) from error
+        except OSError:  # a file system without locks
+            pass
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def demand_free(paths: Iterable[Path], overwrite: bool = False) -> None:
@@ -186,7 +251,7 @@ def demand_free(paths: Iterable[Path], overwrite: bool = False) -> None:
     to be overwritten. Said before anything is computed.
     """
     for path in paths:
-        if path.exists() and not overwrite and not is_device(path):
+        if os.path.lexists(path) and not overwrite and not is_device(path):
             raise ValueError(
                 f"{path} is there already: choose another --out, or pass --overwrite"
             )

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -28,10 +29,11 @@ from .learner import Learner, whole
 
 
 def learn(
-    learner: Learner, y: Iterator[Tensor], *, seed: int = 0, start: int = 0
+    learner: Learner, y: Iterator[Any], *, seed: int = 0, start: int = 0
 ) -> Iterator[Scalar]:
     """Algorithm 1: a gradient step each time the next loss is asked for, without end.
-    `y`: this process's rows, `share`, of each batch, from that of step `start` on.
+    `y`: this process's rows, `share`, of each batch, from that of step `start` on; with
+    their x, (y, x), where that is not made from y.
     """
     preset, accelerator, f, network, averaged, optimizer = learner
     rank, device = accelerator.process_index, accelerator.device
@@ -43,12 +45,15 @@ def learn(
     mine = range(size)[share]
     micro_batches = accelerator.gradient_accumulation_steps
 
-    for step, y_0 in enumerate(y, start):
+    for step, batch in enumerate(y, start):
         # line 2: (x, y_0) ~ p(x, y)
+        y_0, x = batch if isinstance(batch, tuple) else (batch, None)
         y_0 = y_0.to(device, non_blocking=True)
         own = torch.Generator().manual_seed(seed_of(seed, step))
         u = torch.rand(2, size, generator=own)[:, share]
-        x = condition(y_0, preset, u, [seed_of(seed, step, row, 1) for row in mine])
+        if x is None:
+            x = condition(y_0, preset, u, [seed_of(seed, step, row, 1) for row in mine])
+        x = x.to(device, non_blocking=True)
         # line 3: gamma ~ p(gamma)
         gamma = sample_gamma(schedule, (size,), generator=own)[share].to(device, exact)
         # line 4: eps ~ N(0, I)

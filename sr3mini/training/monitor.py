@@ -15,6 +15,7 @@ import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -22,17 +23,20 @@ from torch import Tensor
 
 from ..data.batches import Pictures, batches
 from ..files.writing import write_picture, write_text
-from ..metrics import measure
+from ..metrics import consistency, psnr, ssim
 from ..model.network import Network
 from ..model.preset import Preset
-from ..shapes import High
+from ..shapes import High, Low
 from ..upscaling.draw import draw, grid, seen
+
+MEASURED = ("PSNR", "SSIM", "consistency")
 
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[list[signal.Signals]]:
-    """The list of what asked to stop, empty at first: Ctrl-C, or SIGTERM, which job
-    schedulers send. The step in hand is finished first.
+    """The list of what asked to stop, empty at first: Ctrl-C, SIGTERM, which job
+    schedulers send, or SIGHUP, of a terminal that is closed. The step in hand is
+    finished first.
 
     A second Ctrl-C is a KeyboardInterrupt at once. ValueError outside of the main
     thread, where Python handles no signals.
@@ -44,7 +48,10 @@ def stop_signals() -> Iterator[list[signal.Signals]]:
             raise KeyboardInterrupt
         asked.append(signal.Signals(number))
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    hang_up = getattr(signal, "SIGHUP", None)  # Windows has none; nohup ignores it
+    if hang_up is not None and signal.getsignal(hang_up) == signal.SIG_DFL:
+        numbers.append(hang_up)
     before = {number: signal.signal(number, ask) for number in numbers}
     try:
         yield asked
@@ -96,9 +103,9 @@ def forget_after(path: Path, step: int) -> None:
     write_text("".join(kept), path)
 
 
-def validation_pictures(pictures: Pictures, size: int) -> High:
-    """Held-out pictures to look at, always the same: as many as have a million pixels
-    together, but 4 to 64.
+def validation_pictures(pictures: Pictures, size: int) -> Any:
+    """Held-out pictures to look at, always the same, y or (y, x) as `batches` gives
+    them: as many as have a million pixels together, but 4 to 64.
     """
     count = max(4, min(64, 2**20 // size**2))
     if hasattr(pictures, "__len__"):
@@ -108,28 +115,35 @@ def validation_pictures(pictures: Pictures, size: int) -> High:
 
 
 def validate(
-    accelerator: Accelerator, f: Network, y: High, picture: Path
+    accelerator: Accelerator, f: Network, y: High, picture: Path, x: Low | None = None
 ) -> dict[str, float]:
     """PSNR, SSIM and consistency of one sample a picture, each process drawing its
-    share; the first also writes a sheet of eight to `picture`.
+    share; the first also writes a sheet of eight to `picture`. Pictures that are met
+    exactly, whose PSNR is no number, are counted as "exact". x = D y if none is given.
 
     Nothing is measured, {}, of a network that was trained without x: its pictures are
     of nothing that could be compared.
     """
     y = y.to(accelerator.device)
+    x = seen(f.preset, y) if x is None else x.to(accelerator.device)
     if accelerator.is_main_process:
         picture.parent.mkdir(parents=True, exist_ok=True)
-        write_picture(grid(f, y[:8]), picture)
+        write_picture(grid(f, y[:8], x=x[:8]), picture)
     if not f.preset.conditional:
         return {}
-    own = y[accelerator.process_index :: accelerator.num_processes]
-    measured = {"PSNR": 0.0, "SSIM": 0.0, "consistency": 0.0}
-    if len(own):
-        x = seen(f.preset, own)
-        measured = measure(draw(f, x, seeds=[0])[0], own, x)
-    sums = torch.tensor([*measured.values()], device=y.device) * len(own)
-    means = accelerator.reduce(sums, "sum") / len(y)
-    return dict(zip(measured, means.tolist(), strict=True))
+    share = slice(accelerator.process_index, None, accelerator.num_processes)
+    values = y.new_zeros(len(MEASURED), 0)
+    if len(own := y[share]):
+        drawn = draw(f, x[share], seeds=[0])[0]
+        each = psnr(drawn, own), ssim(drawn, own), consistency(drawn, x[share])
+        values = torch.stack(each)
+    finite = values.isfinite()
+    sums = torch.where(finite, values, 0).sum(1), finite.sum(1), values.isinf().sum(1)
+    all_sums = accelerator.reduce(torch.stack([it.to(y) for it in sums]), "sum")
+    totals, counts, infinite = all_sums.tolist()
+    found = zip(MEASURED, totals, counts, strict=True)
+    figures = {name: total / count for name, total, count in found if count}
+    return figures | ({"exact": infinite[0]} if infinite[0] else {})
 
 
 def start_tracker(accelerator: Accelerator, name: str, preset: Preset) -> None:

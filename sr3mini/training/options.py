@@ -49,21 +49,23 @@ class Options:
     tracker: str | None = None
 
     def __post_init__(self) -> None:
-        for name, least in _LEAST.items():
+        for name, (least, most) in _RANGES.items():
             value = getattr(self, name)
-            if value is not None and not least <= value <= LARGEST:
+            if value is not None and not least <= value <= most:
                 raise ValueError(
-                    f"{name} = {value}, but it must lie between {least} and {LARGEST}"
+                    f"{name} = {value}, but it must lie between {least} and {most}"
                 )
+        if self.data == "":
+            raise ValueError("data is empty: name the folder of your pictures")
 
 
-_LEAST = {
-    "seed": 0,
-    "micro_batches": 1,
-    "workers": 0,
-    "save_every": 1,
-    "keep_every": 0,
-    "validate_every": 0,
+_RANGES = {
+    "seed": (0, LARGEST),
+    "micro_batches": (1, LARGEST),
+    "workers": (0, 1024),
+    "save_every": (1, LARGEST),
+    "keep_every": (0, LARGEST),
+    "validate_every": (0, LARGEST),
 }
 
 

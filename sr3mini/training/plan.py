@@ -13,6 +13,7 @@ that was measured can take their place.
 
 from __future__ import annotations
 
+import bisect
 import math
 import os
 import timeit
@@ -208,11 +209,16 @@ def cure(too_large: Plan) -> Plan | None:
     the devices only if they must be; None if nothing helps.
     """
     share = too_large.preset.batch_size // too_large.gpus
+    small = [n for n in range(1, math.isqrt(share) + 1) if share % n == 0]
+    divisors = sorted({*small, *(share // n for n in small)})
     for shard in (False, True) if too_large.gpus > 1 else (False,):
-        for parts in range(1, share + 1):
-            found = replace(too_large, micro_batches=parts, shard=shard)
-            if share % parts == 0 and found.fits:
-                return found
+        plans = [replace(too_large, micro_batches=n, shard=shard) for n in divisors]
+        # one part keeps no gradients beside it; of several, more parts take less
+        if plans[0].fits:
+            return plans[0]
+        first = bisect.bisect_left(plans, True, lo=1, key=lambda each: each.fits)
+        if first < len(plans):
+            return plans[first]
     return None
 
 

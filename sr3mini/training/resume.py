@@ -10,6 +10,7 @@ step. Nor does the schedule of the learning rate.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import warnings
 from collections.abc import Mapping
@@ -60,6 +61,7 @@ MAY_CHANGE = (
 """What may have another value when a training goes on: what does not decide which
 numbers there are and what they mean.
 """
+WRITTEN = ("README.md", "config.json", "model.json", "samples.png")  # at the end
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of AdamW, for each weight
 
 
@@ -149,6 +151,12 @@ def _demand_room(out: Path, resume: bool) -> None:
             f"{out} holds a model, and no state of its training to go on from: pass"
             " another --out"
         )
+    for name in () if paths else WRITTEN:
+        if os.path.lexists(out / name):
+            raise ValueError(
+                f"{out / name} is there and no training's, and would be replaced: pass"
+                " another --out"
+            )
 
 
 def _read(state: State) -> tuple[Done, list[Any]]:

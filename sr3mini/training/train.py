@@ -13,6 +13,7 @@ import json
 import math
 import os
 import signal
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, replace
@@ -26,15 +27,16 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ..data import Batches, Folder, Pictures, batches, open_pictures, rows
+from ..data.pairs import Pairs
 from ..data.prepared import range_of
-from ..files.writing import write_picture, write_text
+from ..files.writing import alone_in, write_picture, write_text
 from ..metrics import SMALLEST
 from ..model.card import describe
 from ..model.checkpoint import save
 from ..model.network import Network
 from ..model.preset import Preset
 from ..model.presets import PRESETS
-from ..shapes import High
+from ..shapes import High, Low
 from ..upscaling.draw import grid
 from .learn import learn, learning_rate
 from .learner import Learner, averaged_network, set_up
@@ -67,11 +69,20 @@ def train(
     that do not fit, OSError when `out` cannot be written, FloatingPointError when the
     loss is no number any more.
     """
-    run = begin(preset, Path(out), Options(**options))
+    with contextlib.ExitStack() as held:
+        run = begin(preset, Path(out), Options(**options), held)
+        return _run(run, progress)
+
+
+def _run(run: Run, progress: bool) -> Network:
+    preset = run.preset
+    shown = progress and run.learner.accelerator.is_main_process
+    if shown:
+        _say(run)
     bar = tqdm(
         total=preset.train_steps * preset.batch_size,
         initial=run.done.step * preset.batch_size,
-        disable=not (progress and run.learner.accelerator.is_main_process),
+        disable=not shown,
         desc=preset.name,
         unit="image",
     )
@@ -94,27 +105,43 @@ class Run:
     pictures: Pictures
     y: Batches  # this process's share of each batch
     seen: High  # held-out pictures
+    seen_x: Low | None  # and their x, where it is not made from y
     told: dict[str, Any]  # into every state
     began: Done
     done: Done
     clock: float  # when all would have begun, had it never stopped
 
 
-def begin(preset: Preset, out: Path, options: Options) -> Run:
-    """Everything that a training needs, checked before the first step."""
+def begin(
+    preset: Preset, out: Path, options: Options, held: contextlib.ExitStack
+) -> Run:
+    """Everything that a training needs, checked before the first step. `held` lets go
+    of `out` when the training is over.
+    """
     _demand_pictures(preset, options.data)
     preset = replace(preset, range=preset.range or range_of(options.data))
     source = (options.data or preset.data, preset.size, preset.image_channels)
     pictures, held_out = (
         open_pictures(*source, part, preset.range) for part in ("train", "test")
     )
+    if preset.conditional:
+        for each in (pictures, held_out):
+            if isinstance(each, Pairs):
+                each.factor = preset.factor
     # Accelerate's own FSDP is for GPUs only, and would round gamma to bfloat16
     shard = os.environ.pop("ACCELERATE_USE_FSDP", "") == "true" or options.shard
+    if shard and "RANK" not in os.environ:
+        raise ValueError(
+            "--shard spreads a network over several processes, and this is one: start"
+            " it by torchrun or accelerate, or leave --shard out"
+        )
     accelerator = _accelerator(out, options)
     ranks, parts = accelerator.num_processes, options.micro_batches
     demand_equal_shares(preset.batch_size, ranks, parts)
     out.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=out).close()  # now, not after the training
+    if accelerator.is_main_process:
+        held.enter_context(alone_in(out))
 
     torch.manual_seed(options.seed)  # of the first weights
     learner = set_up(preset, accelerator, shard, options.compile)
@@ -122,7 +149,7 @@ def begin(preset: Preset, out: Path, options: Options) -> Run:
         "preset": vars(preset),
         "seed": options.seed,
         "precision": options.precision,
-        "pictures": len(pictures) if hasattr(pictures, "__len__") else None,
+        "pictures": _known_by(pictures),
     }
     done, stream = begin_or_go_on(learner, out, told, options.resume)
     if options.tracker is not None:
@@ -141,9 +168,10 @@ def begin(preset: Preset, out: Path, options: Options) -> Run:
         state=stream,
     )
     seen = validation_pictures(held_out, preset.size)
+    seen, x = seen if isinstance(seen, tuple) else (seen, None)
     clock = time.monotonic() - done.seconds
     return Run(
-        preset, out, options, learner, pictures, y, seen, told, done, done, clock
+        preset, out, options, learner, pictures, y, seen, x, told, done, done, clock
     )
 
 
@@ -185,10 +213,12 @@ def finish(run: Run, asked: list[signal.Signals]) -> Network:
     if accelerator.is_main_process:
         _write(f, run)
     accelerator.end_training()
-    if signal.SIGTERM in asked:
+    if set(asked) - {signal.SIGINT}:
         raise SystemExit(0)
     if accelerator.is_main_process:
-        samples = grid(f, run.seen[:8].to(accelerator.device))
+        device, x = accelerator.device, run.seen_x
+        shown = None if x is None else x[:8].to(device)
+        samples = grid(f, run.seen[:8].to(device), x=shown)
         write_picture(samples, run.out / "samples.png")
         if asked:
             steps = f"{run.done.step} of {run.preset.train_steps}"
@@ -219,6 +249,22 @@ def _demand_pictures(preset: Preset, data: str | None) -> None:
             f"{name} pictures of {preset.size} pixels a side, but those held out can be"
             f" measured from {SMALLEST} on"
         )
+
+
+def _known_by(pictures: Pictures) -> int | str | None:
+    """What tells other pictures from these, as far as that can be told."""
+    if isinstance(pictures, Folder):
+        return f"{len(pictures)} (digest {pictures.digest()})"
+    return len(pictures) if hasattr(pictures, "__len__") else None
+
+
+def _say(run: Run) -> None:
+    """Where x comes from, where that is not a matter of course, and what is small."""
+    if isinstance(run.pictures, Folder) and (told := run.pictures.small()):
+        tqdm.write(f"{told}, which teaches blur", file=sys.stderr)
+    if isinstance(run.pictures, Pairs) and run.preset.conditional:
+        said = run.pictures.told(run.preset.factor)
+        tqdm.write(f"{run.preset.name} trains on {said}", file=sys.stderr)
 
 
 def _demand_finite(run: Run, losses: list[float]) -> None:
@@ -260,12 +306,12 @@ def _look(run: Run) -> bool:
     accelerator, done = run.learner.accelerator, run.done
     f = averaged_network(run.learner)
     sheet = run.out / "samples" / f"step_{done.step:08}.png"
-    figures = validate(accelerator, f, run.seen, sheet)
+    figures = validate(accelerator, f, run.seen, sheet, run.seen_x)
     if not figures:
         return False
     note(accelerator, run.out, done.step, figures)
     best = -math.inf if done.best is None else done.best
-    if not figures["PSNR"] > best:
+    if not figures.get("PSNR", -math.inf) > best:
         return False
     run.done = replace(done, best=figures["PSNR"], best_step=done.step)
     if accelerator.is_main_process:

@@ -54,10 +54,10 @@ def generate(
 
 
 def grid(
-    f: Network, y: Float[Tensor, "N C H W"], samples: int = 3
+    f: Network, y: Float[Tensor, "N C H W"], samples: int = 3, x: Low | None = None
 ) -> Float[Tensor, "C height width"]:
     """One picture with a column for each y: input, bicubic, `samples` SR3 samples (or
-    one regression), original; two white pixels around each.
+    one regression), original; two white pixels around each. x = D y if none is given.
 
     Of a network that was trained without x: `samples` rows of its own pictures above
     the originals.
@@ -66,7 +66,7 @@ def grid(
         drawn = generate(f, samples * len(y)).to(y).unflatten(0, (samples, len(y)))
         return framed(torch.cat([drawn, y[None]]))
 
-    x = seen(f.preset, y)
+    x = seen(f.preset, y) if x is None else x
     nearest = torch.nn.functional.interpolate(x, size=y.shape[-2:], mode="nearest")
     bicubic = upsample(x, f.preset.factor)
     drawn = draw(f, x, seeds=range(samples if f.preset.label == "SR3" else 1))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,9 @@ from sr3mini.data import (
     Folder,
     save_picture,
 )
+from sr3mini.data.folder import without_results
+
+folder_room = sys.modules["sr3mini.data.folder"]  # sr3mini.data.folder is a function
 
 
 def test_a_folder_of_everything_gives_one_size(tmp_path: Path) -> None:
@@ -108,3 +114,113 @@ def test_an_empty_folder_says_what_was_looked_for(tmp_path: Path) -> None:
         match=r"gone is not a folder; give the folder that holds your pictures$",
     ):
         Folder(tmp_path / "gone", 4)
+
+
+def squares(folder: Path, *sides: int) -> Folder:
+    folder.mkdir()
+    for number, side in enumerate(sides):
+        Image.new("RGB", (side, side + 9)).save(folder / f"{number}.png")
+    return Folder(folder, 16)
+
+
+@pytest.mark.parametrize(
+    ("sides", "told"),
+    [
+        ((16, 17, 400), ""),
+        ((15,), "1 of 1 pictures are smaller than 16 x 16 and enlarged"),
+        ((1, 16, 8, 40), "2 of 4 pictures are smaller than 16 x 16 and enlarged"),
+        ((8,) * 5, "5 of 5 pictures are smaller than 16 x 16 and enlarged"),
+    ],
+)
+def test_small_pictures_are_counted(
+    sides: tuple[int, ...], told: str, tmp_path: Path
+) -> None:
+    assert squares(tmp_path / "in", *sides).small() == told
+
+
+def test_of_many_an_even_choice_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_room, "LOOKED_AT", 4)
+    folder = squares(tmp_path / "in", *[8] * 9)
+    (tmp_path / "in" / "0.png").write_text("unreadable counts as large")
+    assert folder.small() == "2 of 3 pictures are smaller than 16 x 16 and enlarged"
+    assert folder.small([1, 2]).startswith("2 of 2")
+
+
+def renamed(path: Path) -> None:
+    (path / "0.png").rename(path / "9.png")
+
+
+def added(path: Path) -> None:
+    Image.new("L", (2, 2)).save(path / "9.png")
+
+
+def changed(path: Path) -> None:
+    Image.new("RGB", (99, 99), "red").save(path / "1.png")
+
+
+def deeper(path: Path) -> None:
+    (path / "a").mkdir()
+    (path / "0.png").rename(path / "a" / "0.png")
+
+
+def swapped(path: Path) -> None:
+    (path / "0.png").rename(path / "x")
+    (path / "1.png").rename(path / "0.png")
+    (path / "x").rename(path / "1.png")
+
+
+def removed(path: Path) -> None:
+    (path / "0.png").unlink()
+
+
+def redrawn(path: Path) -> None:
+    """Of the same size in bytes."""
+    content = (path / "0.png").read_bytes()
+    (path / "0.png").write_bytes(content[:-20] + bytes(20))
+
+
+HOW = [renamed, added, changed, deeper, swapped, removed, redrawn]
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_other_pictures_have_another_digest(
+    how: Callable[[Path], None], tmp_path: Path
+) -> None:
+    before = squares(tmp_path / "in", 3, 90).digest()
+    assert Folder(tmp_path / "in", 16).digest() == before
+    shutil.copytree(tmp_path / "in", tmp_path / "elsewhere")
+    assert Folder(tmp_path / "elsewhere", 16).digest() == before
+    how(tmp_path / "in")
+    assert Folder(tmp_path / "in", 16).digest() != before
+
+
+RESULTS = {
+    "a_x4.png": True,
+    "a_x4_12.webp": True,
+    "a_x2.5_sheet.png": True,
+    "a_1920x1080_disagreement.png": True,
+    "a_640x480.jpg": True,
+    "deep/a_x8.png": True,
+    "b_png_x4.png": True,
+    "c_x4.png": False,  # there is no c
+    "ax4.png": False,
+    "a_x4.tif": True,
+    "a_x4.bmp": False,
+    "a_x4_final.png": False,
+    "a_x.png": False,
+    "a_4x.png": False,
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_what_upscale_made_of_a_picture_beside_it_is_left_out(
+    name: str, tmp_path: Path
+) -> None:
+    names = ["a.png", "b.png", "b.jpg", name]
+    if RESULTS[name]:
+        with pytest.warns(UserWarning, match=f"1 results of earlier .* such as {name}"):
+            assert without_results(tmp_path, names) == names[:3]
+    else:
+        assert without_results(tmp_path, names) == names

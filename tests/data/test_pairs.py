@@ -210,3 +210,110 @@ def test_the_verbs_train_and_evaluate_on_it(
         ]
     )
     assert f"{len(NAMES)} pictures of {prepared}" in capsys.readouterr().out
+
+
+# Training on x as it is ---------------------------------------------------------------
+
+
+def opened(path: Path, size: int = 16, factor: int | None = 4) -> Pairs:
+    pictures = Pairs(path, size, 1)
+    pictures.factor = factor
+    return pictures
+
+
+def test_batches_are_of_y_and_the_x_of_its_file_also_from_workers(
+    tmp_path: Path,
+) -> None:
+    pictures = opened(folders(tmp_path / "set"))
+    alone, together = (batches(pictures, 4, seed=0, workers=w) for w in (0, 2))
+    for _ in range(2):
+        y, x = next(alone)
+        assert (y.shape, x.shape) == ((4, 1, 16, 16), (4, 1, 4, 4))
+        # a level is 10 times the number of its name, and 3 more in x
+        levels = [((it.flatten(1)[:, 0] + 1) * 127.5).round() for it in (y, x)]
+        assert torch.equal(levels[0] + 3, levels[1])
+        same = next(together)
+        assert torch.equal(y, same[0])
+        assert torch.equal(x, same[1])
+    alone.close()
+    together.close()
+
+
+@pytest.mark.parametrize(
+    ("gone", "size", "factor", "told"),
+    [
+        ((), 16, 4, "x of lr_4"),
+        ((), 8, 4, "x of lr_4"),
+        ((), 16, 2, "x made from hr_16, without a picture in lr_8"),
+        ((), 15, 3, "x made from hr_16, without a picture in lr_5.33333"),
+        (("cat",), 16, 4, "x of lr_4 for 5 of 6, else made from hr_16"),
+        (NAMES, 16, 4, "x made from hr_16, without a picture in lr_4"),
+    ],
+)
+def test_where_x_comes_from_is_told(
+    gone: tuple[str, ...], size: int, factor: int, told: str, tmp_path: Path
+) -> None:
+    path = folders(tmp_path / "set")
+    for name in gone:
+        (path / "lr_4" / f"{name}.png").unlink()
+    pictures = opened(path, size, factor)
+    assert pictures.told(factor) == told
+    stored = (
+        len(NAMES) - len(gone)
+        if "lr_4" in told and "made from hr_16," not in told
+        else 0
+    )
+    assert pictures.stored(factor) == stored
+    batch = next(batches(pictures, 6, seed=0))
+    assert isinstance(batch, tuple) == (stored > 0)
+    if stored and gone:
+        y, x = batch
+        made = downsample(y, factor)
+        assert sum(torch.equal(*both) for both in zip(x, made, strict=True)) == len(
+            gone
+        )
+
+
+def test_an_x_that_cannot_be_read_takes_its_y_with_it(tmp_path: Path) -> None:
+    path = folders(tmp_path / "set")
+    (path / "lr_4" / "cat.png").write_bytes(b"broken")
+    with pytest.warns(UserWarning, match=r"skipped: .*lr_4.cat\.png"):
+        y, x = next(batches(opened(path), 6, seed=0))
+    levels = ((y.flatten(1)[:, 0] + 1) * 127.5).round().tolist()
+    assert 10 * NAMES.index("cat") not in levels
+    assert len(x) == 6
+
+
+def test_a_pair_of_one_size_is_two_tensors(tmp_path: Path) -> None:
+    """Factor 1, as of deblurring: y is not overwritten by x."""
+    path = tmp_path / "set"
+    for kind, grey in (("hr_16", 200), ("lr_16", 50)):
+        (path / kind).mkdir(parents=True)
+        (path / kind / "a.png").write_bytes(png(16, grey))
+    pictures = opened(path, factor=1)
+    y = pictures[0][None]
+    x = conditions(pictures, [0], y, 1)
+    assert [((it.mean() + 1) * 127.5).round().item() for it in (y, x)] == [200, 50]
+
+
+def test_a_set_of_two_small_sizes_gives_the_one_that_fits(tmp_path: Path) -> None:
+    path = folders(tmp_path / "set")
+    (path / "lr_8").mkdir()
+    (path / "lr_8" / "cat.png").write_bytes(png(8, 77))
+    pictures = Pairs(path, 16, 1)
+    row = pictures.names.index("cat")
+    levels = [pictures.low(row, side) for side in (4, 8)]
+    assert [((x.mean() + 1) * 127.5).round().item() for x in levels] == [23, 77]  # type: ignore[union-attr]
+
+
+def test_an_evaluation_leaves_out_the_pair_whose_x_cannot_be_read(
+    tmp_path: Path,
+) -> None:
+    path, f = folders(tmp_path / "set"), tiny.network(tiny.TINY)
+    (path / "lr_4" / "cat.png").write_bytes(b"broken")
+    pictures, order = chosen(str(path), f, None)
+    with pytest.warns(UserWarning, match=r"skipped: .*lr_4.cat\.png"):
+        cases = list(drawn_cases(f, pictures, order, steps=1, samples=1))  # type: ignore[arg-type]
+    assert {case.name for case in cases} == {
+        f"hr_16/{name}.png" for name in NAMES if name != "cat"
+    }

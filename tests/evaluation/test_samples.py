@@ -163,7 +163,8 @@ def test_of_a_prepared_folder_the_held_out_part_is_chosen_and_of_any_other_all(
 ) -> None:
     folder = pictures(tmp_path / "own", 12)
     everything, _ = chosen(str(folder), network(), None)
-    (folder / "prepared.json").write_text(json.dumps({"size": 16, "complete": True}))
+    record = {"size": 16, "complete": True, "train": 10, "test": 2}
+    (folder / "prepared.json").write_text(json.dumps(record))
     (folder / "train.names").write_bytes(
         b"".join(f"{n:02}.png\0".encode() for n in range(10))
     )

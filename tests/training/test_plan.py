@@ -328,3 +328,17 @@ def test_a_mistake_on_the_command_line_is_one_sentence(
     said = capsys.readouterr().err
     assert said.startswith("sr3mini: ")
     assert said.count("\n") == 1
+
+
+def test_a_way_out_of_ten_million_pictures_is_found_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By a dozen looks at divisors, and not at every number below."""
+    monkeypatch.setitem(DEVICES, "toy", dataclasses.replace(TOY, memory=12e6))
+    looks = []
+    fits = Plan.fits.fget
+    monkeypatch.setattr(Plan, "fits", property(lambda it: looks.append(it) or fits(it)))
+    found = cure(planned(dataclasses.replace(SMALL, batch_size=10_000_000)))
+    assert found is not None
+    assert 10_000_000 % found.micro_batches == 0
+    assert len(looks) < 12

@@ -24,6 +24,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from checks import randn, seeded
+from PIL import Image
 from safetensors.torch import load_file
 from tiny import TINY
 from torch import Tensor
@@ -31,7 +32,9 @@ from torch import Tensor
 from sr3mini.data import batches, open_pictures, read_picture
 from sr3mini.degrade import as_file, blur, downsample
 from sr3mini.evaluation.samples import measured_samples
+from sr3mini.files.writing import alone_in
 from sr3mini.model.checkpoint import load
+from sr3mini.model.network import Network
 from sr3mini.model.preset import Preset
 from sr3mini.model.presets import PRESETS
 from sr3mini.training import learn as algorithm
@@ -899,3 +902,118 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_training(
 )
 def test_the_shipped_preset_is_the_one_the_weights_carry(name: str) -> None:
     assert load(name).preset == PRESETS[name]
+
+
+# What is there, and what is said ------------------------------------------------------
+
+
+def other_x(path: Path, negative: bool) -> Path:
+    """A set of pairs whose x is that of y, or its negative."""
+    for kind, size in (("hr_16", 16), ("lr_4", 4)):
+        (path / kind).mkdir(parents=True)
+        for file in tiny.pictures(path / "own").iterdir():
+            with Image.open(file) as picture:
+                small = picture.convert("L").resize((size, size))
+            flipped = small.point(lambda level: 255 - level)
+            (flipped if negative and size == 4 else small).save(path / kind / file.name)
+    shutil.rmtree(path / "own")
+    return path
+
+
+@pytest.mark.filterwarnings("default:the training goes on")
+def test_a_set_of_pairs_is_trained_and_validated_on_its_own_x(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two = dataclasses.replace(TINY, train_steps=2)
+    weights, figures = [], []
+    for negative in (False, True):
+        path, out = (
+            other_x(tmp_path / f"set{negative}", negative),
+            tmp_path / f"{negative}",
+        )
+        room.train(two, out, data=str(path), validate_every=2)
+        weights.append((out / "model.safetensors").read_bytes())
+        lines = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
+        figures.append([line["PSNR"] for line in lines if "PSNR" in line])
+    assert weights[0] != weights[1]
+    assert figures[0] != figures[1]
+    assert capsys.readouterr().err.count("tiny trains on x of lr_4") == 2
+    # other pictures under the same names, and as many, are noticed
+    tiny.save(tmp_path / "setTrue" / "lr_4", "00.png", size=(99, 99))
+    with pytest.warns(UserWarning, match=r"goes on with pictures = .* instead of"):
+        run(out, path, two, resume=True)
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "config.json", "model.json", "samples.png"]
+)
+def test_a_folder_with_files_of_ones_own_is_not_trained_into(
+    name: str, pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("my own")
+    for resume in (False, True):
+        with pytest.raises(ValueError, match=f"{name} is there and no training's"):
+            run(out, pictures, resume=resume)
+    assert [path.name for path in out.iterdir()] == [name]
+    assert (out / name).read_text() == "my own"
+
+
+def test_two_trainings_do_not_share_a_folder(pictures: Path, tmp_path: Path) -> None:
+    with alone_in(tmp_path), pytest.raises(ValueError, match="another run writes into"):
+        run(tmp_path, pictures)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"data": ""}, "data is empty"),
+        ({"workers": 2**32}, "workers = .* must lie between 0 and 1024"),
+        ({"workers": -1}, "workers = -1"),
+        ({"micro_batches": 0}, "micro_batches = 0"),
+        ({"save_every": 0}, "save_every = 0"),
+        ({"seed": 2**33}, "seed = "),
+        ({"shard": True}, "--shard spreads a network over several processes"),
+    ],
+)
+def test_options_without_a_sense_are_refused(
+    options: dict[str, Any],
+    word: str,
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    asked = {"data": str(pictures), **options}
+    with pytest.raises(ValueError, match=word):
+        room.train(TINY, tmp_path / "out", progress=False, **asked)
+    assert not (tmp_path / "out").exists()
+
+
+class Black(Network):
+    """Draws black in one call, and beyond, which is clipped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.preset = dataclasses.replace(TINY, objective="regression")
+
+    def forward(self, x: Tensor, y_t: Tensor, gamma: Tensor) -> Tensor:
+        return torch.full_like(y_t, -2.0)
+
+
+def test_pictures_that_are_met_exactly_are_counted_and_the_figures_are_numbers(
+    tmp_path: Path,
+) -> None:
+    """On black pictures beside a grey one."""
+    y = torch.cat([-torch.ones(3, 1, 16, 16), torch.zeros(1, 1, 16, 16)])
+    f = Black()
+    sheet = tmp_path / "samples" / "sheet.png"
+    figures = watch.validate(Accelerator(cpu=True), f, y, sheet)
+    assert figures["exact"] == 3
+    assert figures["PSNR"] == pytest.approx(10 * math.log10(4), abs=0.01)
+    figures = watch.validate(Accelerator(cpu=True), f, y[:3], sheet)
+    assert figures["exact"] == 3
+    assert "PSNR" not in figures
+    json.dumps(figures, allow_nan=False)
