@@ -2,6 +2,7 @@ r"""The command line: one module a verb. A mistake is one sentence and status 2.
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
 import warnings
@@ -44,6 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
         # names that a console cannot print, as Windows's of cp1252: their codes instead
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
+        _demand_words(sys.argv[1:] if arguments is None else arguments)
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             tyro.extras.subcommand_cli_from_dict(
@@ -58,6 +60,17 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("sr3mini: stopped", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def _demand_words(arguments: list[str]) -> None:
+    """ValueError for an argument that is empty: Path("") would be the folder that one
+    is in, and an empty name that of nothing.
+    """
+    for before, word in itertools.pairwise(["sr3mini", *arguments]):
+        if not word.strip() or re.fullmatch(r"--[\w-]+=\s*", word):
+            raise ValueError(
+                f"the argument behind {before} is empty; is a variable not set?"
+            )
 
 
 def _sentence(error: BaseException) -> str:

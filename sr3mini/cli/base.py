@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import warnings
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -60,6 +62,19 @@ def network_calls(f: Network, steps: int | None) -> int:
     return between("steps", steps, 1, f.preset.schedule_steps)
 
 
+def say_shadowed(*names: str) -> None:
+    """Warn where a name that is the project's own is also that of a file or folder."""
+    from ..model.checkpoint import shipped
+
+    for name in names:
+        if name in ("glyphs", "letters", *shipped()) and os.path.lexists(name):
+            warnings.warn(
+                f"{name} is taken for the one that comes with sr3mini; write ./{name}"
+                " for what lies here",
+                stacklevel=2,
+            )
+
+
 def pick_device(name: str) -> torch.device:
     """The device of that name, "auto" being a GPU if there is one; ValueError when this
     machine has no such device.
@@ -81,7 +96,10 @@ def pick_device(name: str) -> torch.device:
 
 
 def clear_up_when_terminated() -> None:
-    """SIGTERM, which job schedulers send, ends the run as Ctrl-C does: what is half
-    written goes.
+    """SIGTERM, which job schedulers send, and SIGHUP, of a terminal that is closed, end
+    the run as Ctrl-C does: what is half written goes.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    hang_up = getattr(signal, "SIGHUP", None)  # Windows has none; nohup ignores it
+    if hang_up is not None and signal.getsignal(hang_up) == signal.SIG_DFL:
+        signal.signal(hang_up, signal.default_int_handler)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from ..training.options import command
-from .base import DEFAULT_MODEL, RangeOption, between, network_calls, pick_device
+from .base import (
+    DEFAULT_MODEL,
+    RangeOption,
+    between,
+    network_calls,
+    pick_device,
+    say_shadowed,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -101,6 +109,7 @@ def evaluate(wish: Fields = USUAL) -> None:
     from ..files.writing import save_picture, write_text
 
     _check(wish)
+    say_shadowed(wish.model or "", wish.data if wish.references is None else "")
     # before the long part, so that a wrong path or a missing package costs nothing
     _check_places(wish)
     known = _known_figures(wish.out)
@@ -142,7 +151,7 @@ def evaluate(wish: Fields = USUAL) -> None:
         raise ValueError(f"{missing} of {total} pictures could not be measured")
 
 
-def _one_after_another(writes: list[Callable[[], None]]) -> None:
+def _one_after_another(writes: Sequence[Callable[[], None]]) -> None:
     """Every file that can be written; OSError, at the end, where one could not."""
     failed = []
     for write in writes:
@@ -187,8 +196,13 @@ def _check(wish: EvaluateOptions) -> None:
 
 
 def _check_places(wish: EvaluateOptions) -> None:
-    from ..files.writing import is_picture_name
+    from ..files.writing import is_device, is_picture_name
 
+    for path in (wish.csv, wish.markdown, wish.sheet):
+        if path is None or path.is_dir() or is_device(path):
+            continue
+        if os.path.lexists(path):
+            raise ValueError(f"{path} is there already: name another file")
     for path in (wish.out, wish.csv, wish.markdown, wish.sheet):
         if path is not None and path.is_dir():
             raise ValueError(f"{path} cannot be written: it is a folder")
@@ -202,11 +216,13 @@ def _check_places(wish: EvaluateOptions) -> None:
 
 def _known_figures(out: Path | None) -> dict[str, Any]:
     """What the JSON file `out` holds; {} if it has yet to be written."""
+    from ..files.text import read_json
+
     if out is None or not out.exists():
         return {}
     try:
-        return {**json.loads(out.read_text(encoding="utf-8"))}
-    except (ValueError, TypeError) as error:
+        return read_json(out)
+    except ValueError as error:
         raise ValueError(
             f"{out} is there already and no JSON object ({error}); name another file"
         ) from error
@@ -234,6 +250,8 @@ def _model(wish: EvaluateOptions) -> tuple[Network | None, EvaluateOptions]:
 
 def _of_data(f: Network, wish: EvaluateOptions) -> Cases:
     """Pictures of a data set, cut to the size that f was made for."""
+    from ..data.folder import Folder
+    from ..data.pairs import Pairs
     from ..evaluation.compare import drawn_cases
     from ..evaluation.samples import chosen, holds_out
 
@@ -243,6 +261,10 @@ def _of_data(f: Network, wish: EvaluateOptions) -> Cases:
     cases = drawn_cases(f, pictures, order, steps=wish.steps, samples=wish.samples or 1)
     sizes = f"{preset.size // preset.factor} -> {preset.size}"
     about = f"{'held-out ' * holds_out(data)}pictures of {data}, {sizes}"
+    if isinstance(pictures, Folder) and (told := pictures.small(order)):
+        warnings.warn(f"{told}: blurred references flatter", stacklevel=2)
+    if isinstance(pictures, Pairs):
+        about += f", {pictures.told(preset.factor)}"
     return cases, len(order), about
 
 

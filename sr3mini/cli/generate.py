@@ -7,7 +7,13 @@ from typing import Annotated
 
 import tyro
 
-from .base import between, clear_up_when_terminated, network_calls, pick_device
+from .base import (
+    between,
+    clear_up_when_terminated,
+    network_calls,
+    pick_device,
+    say_shadowed,
+)
 
 
 def generate(
@@ -39,6 +45,7 @@ def generate(
     between("count", count, 1, 100_000)
     between("seed", seed, 0)
     clear_up_when_terminated()
+    say_shadowed(model)
     f = load(model, pick_device(device))
     network_calls(f, steps)
     for path in write_generated(f, out, count, steps, seed, overwrite):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import re
 import sys
 import tempfile
@@ -18,6 +20,7 @@ from .base import (
     clear_up_when_terminated,
     network_calls,
     pick_device,
+    say_shadowed,
 )
 
 if TYPE_CHECKING:
@@ -96,6 +99,7 @@ def upscale(
     from ..upscaling.upscale_files import Wish, upscale_files
 
     factor, samples = options.factor, options.samples
+    pictures = expanded(pictures)
     _check_pictures(pictures, samples > 1 or options.sheet)
     if factor is not None and (options.size is not None or not 0 < factor <= 1000):
         raise ValueError(
@@ -106,6 +110,7 @@ def upscale(
     between("tile", options.tile, 16, 65_536)
     clear_up_when_terminated()
     place = pick_device(options.device)
+    say_shadowed(*options.model)
     networks = [load(name, place) for name in options.model or (DEFAULT_MODEL,)]
     _check_calls(networks, options.steps, samples)
 
@@ -129,6 +134,21 @@ def upscale(
     )
     for path in found:
         print(path)
+
+
+def expanded(pictures: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The pictures, with those that fit a name with *, ? or [ in it, which some shells
+    leave to the program. ValueError when none does.
+    """
+    found: list[Path] = []
+    for path in pictures:
+        if os.path.lexists(path) or not glob.has_magic(str(path)):
+            found.append(path)
+        elif fitting := sorted(glob.glob(str(path), recursive=True)):
+            found += map(Path, fitting)
+        else:
+            raise ValueError(f"no file fits {path}")
+    return tuple(found)
 
 
 def _check_pictures(pictures: tuple[Path, ...], several: bool) -> None:

@@ -23,6 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ..data.folder import without_results
 from ..degrade import downsample, upsample
 from ..files.decoding import size_of
 from ..files.finding import names_below
@@ -34,7 +35,13 @@ from ..files.reading import (
     to_bytes,
 )
 from ..files.sheet import SIDE, framed, sheet
-from ..files.writing import all_or_none, demand_free, write, write_picture
+from ..files.writing import (
+    all_or_none,
+    demand_free,
+    finish_or_forget,
+    write,
+    write_picture,
+)
 from ..model.network import Network
 from .draw import generate
 from .tiled import TILE
@@ -86,33 +93,36 @@ def upscale_files(
     written, picture after picture.
 
     A file that is named has to be a picture whose results are not there yet: else
-    ValueError, before anything is computed. Below a folder, a file that cannot be read
-    is passed over with a warning (and counted in a ValueError at the very end), and one
-    whose results are there is left as it is, so that a second run goes on where the
-    first one stopped. A picture's results get their places together: it has all of them
-    or none. OSError when `out` cannot be written.
+    ValueError, before anything is computed. Below a folder, a picture whose results are
+    there is left as it is, so that a second run goes on where the first one stopped. A
+    picture's results get their places together: it has all of them or none. What cannot
+    be read, enlarged or written is passed over with a warning, unless it is the only
+    one, and so is a picture that has other results there; they are counted in a
+    ValueError at the very end.
     """
     found, skipped = find_pictures(paths, out, networks, wish), 0
     for goal, (file, named) in found.items():
         if named:
             _fitting(file, networks, wish)
             demand_free(results(goal, wish.of(file)), overwrite)
+    for folder in {goal.parent for goal in found}:
+        finish_or_forget(folder)
 
     for number, (goal, (file, named)) in enumerate(found.items(), start=1):
-        own = wish.of(file)
-        if not (named or overwrite) and all(p.exists() for p in results(goal, own)):
-            _warn(f"{file} was upscaled already and stays; --overwrite draws it anew")
-            continue
-        try:
-            picture = _fitting(file, networks, wish)
-        except ValueError as error:
-            if named:
-                raise
-            _warn(f"skipped: {error}")
-            skipped += 1
-            continue
         title = file.name if len(found) == 1 else f"{number}/{len(found)} {file.name}"
-        yield from upscale_file(picture, networks, goal, own, title)
+        own = wish.of(file)
+        try:
+            if not (named or overwrite) and _finished(file, results(goal, own)):
+                _warn(f"{file} was upscaled already and stays; --overwrite draws anew")
+                continue
+            picture = _fitting(file, networks, wish)
+            yield from upscale_file(picture, networks, goal, own, title)
+        except (ValueError, OSError, MemoryError) as error:
+            if len(found) == 1:
+                raise
+            reason = getattr(error, "strerror", None) or str(error) or "out of memory"
+            _warn(f"skipped: {reason if str(file) in reason else f'{file}: {reason}'}")
+            skipped += 1
 
     if skipped:
         raise ValueError(f"{skipped} of {len(found)} pictures could not be upscaled")
@@ -126,6 +136,27 @@ def _fitting(file: Path, networks: Sequence[Network], wish: Wish) -> PictureFile
     picture = read(file, wish.range)
     windows(picture, networks, wish.of(file), file.name)
     return picture
+
+
+def _finished(file: Path, goals: Sequence[Path]) -> bool:
+    """Whether all results of a picture are there. ValueError when some are: they would
+    be of another run, and lost. OSError when no file can have such a name.
+    """
+    there = [path.name for path in goals if _exists(path)]
+    if there and len(there) < len(goals):
+        raise ValueError(
+            f"{file} has results of another run in {goals[0].parent}, such as"
+            f" {there[0]}: choose another --out, or pass --overwrite"
+        )
+    return bool(there)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _warn(message: str) -> None:
@@ -142,6 +173,7 @@ def upscale_file(
     """Write the `results` of one picture, all or none of them; their paths."""
     total = windows(picture, networks, wish, name)
     size, (x, alpha) = _target(picture, networks, wish), _tensors(picture)
+    _say_stretched(picture.size, size, name)
     large_alpha = alpha if alpha is None else upsample(alpha[None], size=size)[0]
     how: dict[str, Any] = {"steps": wish.steps, "tile": wish.tile, "dtype": wish.dtype}
     spread, shown = Spread(), []
@@ -206,6 +238,14 @@ def _demand_room(
     return wish.samples * one
 
 
+def _say_stretched(small: Size, large: Size, name: str) -> None:
+    """Warn of a size that no rounding explains."""
+    (h, w), (height, width) = small, large
+    if abs(height - width * h / w) > 1 and abs(width - height * w / h) > 1:
+        fits = f"{width}x{max(1, round(width * h / w))}"
+        _warn(f"{name} is stretched: {w}x{h} to {width}x{height}; {fits} would not be")
+
+
 def find_pictures(
     paths: Sequence[Path], out: Path, networks: Sequence[Network], wish: Wish
 ) -> dict[Path, tuple[Path, bool]]:
@@ -218,7 +258,7 @@ def find_pictures(
     for folder in (path for path in paths if path.is_dir()):
         if out.resolve() == folder.resolve():
             raise ValueError(f"{out} holds the pictures: choose another --out")
-        below = names_below(folder, leave_out=out).all()
+        below = without_results(folder, names_below(folder, leave_out=out).all())
         files += [(folder / name, Path(name), False) for name in below]
     alike = Counter(place.with_suffix("") for _, place, _ in files)
 

@@ -393,3 +393,64 @@ def test_figures_of_exact_results_are_json(
     found = json.loads(out.read_text(), parse_constant=pytest.fail)["metrics"]
     assert found == {"results": {"exact": 2, "SSIM": pytest.approx(1)}}
     assert capsys.readouterr().out.splitlines()[1].split() == ["exact", "SSIM"]
+
+
+@pytest.mark.parametrize("option", ["--csv", "--markdown", "--sheet"])
+@pytest.mark.parametrize("kind", ["file", "link", "dangling link"])
+def test_a_file_that_is_there_is_not_replaced(
+    option: str,
+    kind: str,
+    references: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    mine, path = tmp_path / "mine.png", tmp_path / "f.png"
+    if kind != "dangling link":
+        mine.write_text("my own")
+    if kind == "file":
+        path = mine
+    else:
+        path.symlink_to(mine)
+    both = ("evaluate", "--references", references, "--bicubic", 4)
+    assert "is there already: name another" in fails(capsys, *both, option, path)
+    assert path.is_symlink() == (kind != "file")
+    assert mine.exists() == (kind != "dangling link")
+
+
+def test_figures_go_where_a_link_leads_and_to_a_device(
+    references: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.json").write_text("{}")
+    (tmp_path / "link.json").symlink_to("mine.json")
+    both = ("evaluate", "--references", references, "--bicubic", 4)
+    run(*both, "--out", tmp_path / "link.json", "--csv", "/dev/null")
+    assert (tmp_path / "link.json").is_symlink()
+    assert "metrics" in json.loads((tmp_path / "mine.json").read_text())
+    assert not Path("/dev/null").is_file()
+
+
+@pytest.mark.filterwarnings("default")
+def test_small_and_unreadable_pictures_of_a_set_are_told(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = save(tmp_path / "own", "a.png", "b.png", "c.png", size=(8, 30))
+    tiny.pictures(own, 2)
+    (own / "d.png").write_text("no picture")
+    out = tmp_path / "f.csv"
+    both = ("evaluate", "--model", model, "--data", own, "--samples", 1, "--steps", 1)
+    with pytest.raises(SystemExit):
+        run(*both, "--csv", out)
+    printed = capsys.readouterr()
+    assert "3 of 6 pictures are smaller than 16 x 16 and enlarged" in printed.err
+    assert "1 of 6 pictures could not be measured" in printed.err
+    assert printed.out.startswith("5 pictures of ")
+    assert {line["picture"] for line in read(out)} - {"mean"} == {
+        *("00.png", "01.png", "a.png", "b.png", "c.png")
+    }
+
+
+def test_a_suffix_is_of_results(
+    references: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = ("evaluate", "--references", references, "--bicubic", 4)
+    assert "is of results" in fails(capsys, *both, "--suffix", "_SwinIR")

@@ -8,6 +8,8 @@ import copy
 import dataclasses
 import errno
 import math
+import os
+import platform
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +178,7 @@ def test_a_seed_repeats_to_the_bit_and_a_file_becomes_the_same_alone_and_beside_
     assert second.read_bytes() == alone[1].read_bytes() != alone[0].read_bytes()
 
 
+@pytest.mark.filterwarnings("ignore:a.png is stretched")
 @pytest.mark.parametrize(
     ("wish", "ending", "size"),
     [
@@ -387,8 +390,14 @@ def test_an_answer_that_is_no_number_is_an_error_and_no_black_picture(
 ) -> None:
     spoilt = copy.deepcopy(f)
     next(spoilt.parameters()).data.fill_(math.nan)
-    with pytest.raises(ValueError, match="the network's answer is no number in places"):
+    said = "the network's answer is no number in places"
+    with (
+        pytest.warns(UserWarning, match=said),
+        pytest.raises(ValueError, match="2 of 2 pictures could not be upscaled"),
+    ):
         list(upscale_files(two, [spoilt], tmp_path / "out"))
+    with pytest.raises(ValueError, match=said):
+        list(upscale_files(two[:1], [spoilt], tmp_path / "out"))
     assert names(tmp_path / "out") == []
 
 
@@ -468,13 +477,19 @@ def test_what_a_kind_of_file_cannot_hold_is_told_before_anything_is_computed(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.filterwarnings("ignore:skipped")
 @pytest.mark.parametrize(
-    "what",
-    [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()],
-    ids=["full disk", "Ctrl-C"],
+    ("what", "ends"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), ValueError),
+        (MemoryError(), ValueError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+    ids=["full disk", "full memory", "Ctrl-C"],
 )
 def test_what_goes_wrong_half_way_leaves_all_of_a_picture_or_nothing(
     what: BaseException,
+    ends: type[BaseException],
     f: Network,
     two: list[Path],
     tmp_path: Path,
@@ -493,7 +508,7 @@ def test_what_goes_wrong_half_way_leaves_all_of_a_picture_or_nothing(
         write(picture, file)
 
     monkeypatch.setattr(album, "write", fails)
-    with pytest.raises(type(what)):
+    with pytest.raises(ends):
         list(upscale_files(two, [f], out, Wish(samples=2)))
     assert sorted(path.name for path in out.iterdir()) == [
         "a_x4_1.png",
@@ -658,3 +673,140 @@ def test_a_sheet_names_the_method() -> None:
     assert not np.array_equal(
         np.asarray(sheet(x, drawn)), np.asarray(sheet(x, drawn, "regression"))
     )
+
+
+# What is there already, and what goes wrong -------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        Wish(sheet=True),
+        Wish(samples=3),
+        Wish(samples=2, sheet=True),
+        Wish(format="jpg", sheet=True),
+        Wish(samples=3, seed=7),
+        Wish(samples=3, steps=2),
+    ],
+)
+def test_a_second_run_with_another_wish_replaces_nothing(
+    wish: Wish, f: Network, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    save(image(1, 2, 2), folder / "a.png")
+    save(image(1, 2, 2), folder / "b.png")
+    first = Wish(format=wish.format, samples=2 if wish.samples > 1 else 1)
+    if wish == Wish(samples=2, sheet=True):
+        first = Wish(samples=2)
+    list(upscale_files([folder], [f], out, first))
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    with (
+        pytest.warns(UserWarning, match="has results of another run in .*out, such as"),
+        pytest.raises(ValueError, match="2 of 2 pictures could not be upscaled"),
+    ):
+        list(upscale_files([folder], [f], out, wish))
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_one_bad_picture_below_a_folder_costs_only_itself(
+    f: Network, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    save(image(1, 2, 2), folder / "z.png")
+    save(image(1, 2, 2), folder / f"{'l' * 251}.png")  # its result's name is too long
+    save(image(1, 2, 2), folder / f"{'ü' * 125}.png")
+    (folder / "empty.png").touch()
+    (folder / "text.jpg").write_text("text")
+    clear = folder / "clear.png"
+    clear.write_bytes(png(numbers(4, 8, (6, 3))))
+    run = upscale_files([folder], [f], out, Wish(format="jpg"))
+    with (
+        pytest.raises(ValueError, match="5 of 6 pictures could not be upscaled"),
+        pytest.warns(UserWarning, match="skipped: ") as said,
+    ):
+        list(run)
+    told = [str(each.message) for each in said]
+    assert names(out) == ["z_x4.jpg"]
+    for name in ("l" * 251, "ü" * 125, "empty", "text", "clear"):
+        assert any(str(folder / name) in each for each in told), name
+
+
+def test_earlier_results_are_not_enlarged_again(f: Network, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    for name in ("cat.png", "dog.png", "dog.jpg", "wide_x2.png", "deep/owl.png"):
+        save(image(3, 2, 2), folder / name)
+    list(upscale_files([folder], [f], folder / "a", Wish(samples=2, sheet=True)))
+    with pytest.warns(UserWarning, match="left out: 20 results of earlier runs below"):
+        found = find_pictures([folder], folder / "b", [f], Wish())
+    # a name that only looks like a result's stays
+    assert {file.name for file, _ in found.values()} == {
+        *("cat.png", "dog.png", "dog.jpg", "wide_x2.png", "owl.png")
+    }
+
+
+@pytest.mark.parametrize(
+    ("small", "size", "fits"),
+    [
+        ((6, 7), (50, 20), "20x17"),
+        ((30, 40), (1080, 1920), "1920x1440"),
+        ((10, 10), (20, 23), "23x23"),
+        ((100, 1), (100, 4), "4x400"),
+        ((40, 30), (30, 40), "40x53"),
+        ((5, 5), (9, 12), "12x12"),
+    ],
+)
+def test_a_size_that_distorts_is_told(
+    small: tuple[int, int], size: tuple[int, int], fits: str
+) -> None:
+    with pytest.warns(UserWarning, match=f"is stretched.*; {fits} would not be"):
+        album._say_stretched(small, size, "a.png")
+
+
+@pytest.mark.parametrize(
+    ("small", "size"),
+    [
+        ((6, 7), (24, 28)),
+        ((75, 98), (300, 392)),
+        ((75, 98), (301, 392)),
+        ((480, 641), (720, 961)),
+        ((1, 1), (64, 64)),
+        ((3, 4), (2, 2)),
+    ],
+)
+def test_rounding_distorts_nothing(
+    small: tuple[int, int], size: tuple[int, int]
+) -> None:
+    album._say_stretched(small, size, "a.png")
+
+
+def test_what_a_kill_left_is_finished_or_forgotten_at_the_next_start(
+    f: Network, tmp_path: Path
+) -> None:
+    """Two folders of a process that is gone, one of one that runs, one of elsewhere."""
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    save(image(1, 2, 2), folder / "a.png")
+    gone, here = 2**22 + 1, platform.node()  # no process has such a number
+    for name, files in {
+        f".sr3mini-{here}-{gone}-half": ["b_x4_1.png"],
+        f".sr3mini-{here}-{gone}-whole": [".whole", "c_x4_2.png"],
+        f".sr3mini-{here}-{os.getppid()}-busy": ["d_x4.png"],
+        f".sr3mini-{here}.elsewhere-{gone}-half": ["e_x4.png"],
+    }.items():
+        (out / name).mkdir(parents=True)
+        for file in files:
+            (out / name / file).write_text("left")
+    list(upscale_files([folder], [f], out))
+    assert names(out) == [
+        f".sr3mini-{here}-{os.getppid()}-busy/d_x4.png",
+        f".sr3mini-{here}.elsewhere-{gone}-half/e_x4.png",
+        "a_x4.png",
+        "c_x4_2.png",
+    ]
+
+
+def test_generated_pictures_of_no_numbers_are_refused(tmp_path: Path) -> None:
+    spoilt = network(dataclasses.replace(TINY, conditional=False, factor=1))
+    next(spoilt.parameters()).data.fill_(math.nan)
+    with pytest.raises(ValueError, match="the network's answer is no number"):
+        write_generated(spoilt, tmp_path / "out", 2)
+    assert not (tmp_path / "out").exists()
