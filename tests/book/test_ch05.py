@@ -15,6 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sr3mini.book.figures import root_sinusoids, told_apart, walk
 from sr3mini.degrade import upsample
+from sr3mini.model.network import build
+from sr3mini.model.presets import PRESETS
 from sr3mini.schedule import NoiseSchedule
 from sr3mini.unet import LevelEmbedding, UNet
 
@@ -100,3 +102,24 @@ def test_the_levels_of_the_clamp_are_beyond_every_schedule_of_the_book() -> None
     """gamma_1 = 1 - 1e-6 has log-SNR 13.8; 20 is reached 2e-9 from the ends only."""
     assert math.log(PAPER[1] / (1 - PAPER[1])) == pytest.approx(13.8, abs=0.05)
     assert 1 / (1 + math.exp(20)) == pytest.approx(2e-9, rel=0.05)
+
+
+def test_parameters_lie_at_the_bottom_and_work_does_not() -> None:
+    """Of the network of the letters: at 4x4, which is also where pixels attend."""
+    f = build(PRESETS["letters_4_32"])
+    x, y_t = torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 32, 32)
+    walked = [layer for layer in walk(f, x, y_t, f64(0.5)) if layer.output.ndim == 4]
+    bottom = [layer for layer in walked if layer.output.shape[-1] == 4]
+    share = [
+        sum(getattr(layer, what) for layer in bottom)
+        / sum(getattr(layer, what) for layer in walked)
+        for what in ("parameters", "flops")
+    ]
+    assert share[0] > 0.6
+    assert share[1] < 0.3
+    assert [layer.name for layer in walked if layer.attends] == [
+        "downs.5",
+        "middle.0",
+        "ups.0",
+        "ups.1",
+    ]

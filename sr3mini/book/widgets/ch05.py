@@ -42,7 +42,7 @@ def feature_maps_slider(
     return Playable(
         draw,
         {
-            "layer": slider(count // 3, 1, count, "layer"),
+            "layer": slider(3, 1, count, "layer"),
             "gamma": choice(gammas[0], list(gammas), "level γ"),
         },
     )
