@@ -153,8 +153,12 @@ def test_the_forty_lines_draw_both_right_answers_two_to_one(cells: list[str]) ->
     space: dict[str, Any] = {
         "torch": torch, "nn": nn, "plane": plane, "figures": figures
     }  # fmt: skip
-    for cell in cells:
-        exec(cell, space)
+    threads = torch.get_num_threads()
+    try:
+        for cell in cells:
+            exec(cell, space)
+    finally:
+        torch.set_num_threads(threads)
     y = space["answers"].double()
     left = y[:, 0] < 0
     assert abs(left.double().mean().item() - 2 / 3) < 0.05
