@@ -1,3 +1,5 @@
+import torch
+
 from sr3mini import NoiseSchedule, downsample
 from sr3mini.book import figures, widgets
 
@@ -14,6 +16,22 @@ FIGURES: Figures = {
     "reverse_variances": (
         lambda: figures.reverse_variances(FEW, [0.0, 0.01, 0.1, 1.0]),
         ("25 steps", "N(0, 1)", "0 at t = 1"),
+    ),
+    "step_shapes": (
+        lambda: figures.step_shapes(SHORT, 2, (0.1, -0.2)),
+        ("y_2 = (0.1, -0.2)", "long ellipse", "circles of radius"),
+    ),
+    "letters_drawn": (
+        lambda: figures.letters_drawn(
+            noise(2, 1, 2, 2), {"one": PICTURE, "other": GUESS}, PICTURE
+        ),
+        ("2 letters", "one; other"),
+    ),
+    "own_letters": (
+        lambda: figures.own_letters(
+            noise(2, 1, 2, 2), torch.stack([PICTURE, GUESS]), PICTURE
+        ),
+        ("2 letters", "2 rows"),
     ),
     "trajectory_residuals": (
         lambda: figures.trajectory_residuals(

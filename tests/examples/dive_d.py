@@ -41,6 +41,12 @@ FIGURES: Figures = {
         lambda: figures.search_map(GRID),
         ("lowest is at start 0.1, end 0.8", "2 starts and 3 ends"),
     ),
+    "glyphs_by_calls": (
+        lambda: figures.glyphs_by_calls(
+            noise(2, 1, 2, 2), {"paper, 25": noise(2, 1, 8, 8)}, noise(2, 1, 8, 8)
+        ),
+        ("2 glyphs", "paper, 25"),
+    ),
     "flow_lines": (
         lambda: figures.flow_lines(BUMPS, torch.linspace(-2, 2, 9), 6),
         ("Paths of 9 numbers", "2 bumps", "6 calls"),

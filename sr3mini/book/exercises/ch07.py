@@ -7,15 +7,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ...sampler import noise_from, posterior_step, reverse_step
+from ...sampler import posterior_step, reverse_step
 from ...schedule import NoiseSchedule
 from .grader import Answer, Exercise, images
 
-_SCHEDULE = NoiseSchedule.linear(4, 0.1, 0.6)
 _ALPHA, _GAMMA = (
     torch.tensor(0.6, dtype=torch.float64),
     torch.tensor(0.3, dtype=torch.float64),
 )
+_SCHEDULE = NoiseSchedule.linear(4, 0.1, 0.6)
 Scalar = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -37,23 +37,6 @@ def _step(
     return formula
 
 
-def _posterior_mean(
-    schedule: NoiseSchedule, t: int, y_0: Tensor, y_t: Tensor
-) -> Tensor:
-    alpha_t, gamma_t = schedule.alphas[t], schedule.gammas[t]
-    return reverse_step(y_t, noise_from(y_t, y_0, gamma_t), alpha_t, gamma_t, None)
-
-
-def _weights(of_y_0: Callable[..., Tensor], of_y_t: Callable[..., Tensor]) -> Answer:
-    """A mean with other weights, functions of alpha_t, gamma_t and gamma_{t-1}."""
-
-    def formula(schedule: NoiseSchedule, t: int, y_0: Tensor, y_t: Tensor) -> Tensor:
-        a, g, before = schedule.alphas[t], schedule.gammas[t], schedule.gammas[t - 1]
-        return of_y_0(a, g, before) * y_0 + of_y_t(a, g, before) * y_t
-
-    return formula
-
-
 def _f(x: Tensor, y_t: Tensor, gamma: Tensor) -> Tensor:
     """Some function of all three, in the place of a network: what it is given shows in
     what it returns.
@@ -65,28 +48,20 @@ def _loop(
     order: Callable[[int], range] = lambda T: range(T, 0, -1),
     step: Answer = reverse_step,
     quiet: Callable[[int], bool] = lambda t: t == 1,
-    level: Callable[[NoiseSchedule, int], Tensor] = lambda schedule, t: schedule.gammas[
-        t
-    ],
-    alpha: Callable[[NoiseSchedule, int], Tensor] = lambda schedule, t: schedule.alphas[
-        t
-    ],
+    told: Callable[[Tensor, int], Tensor] = lambda gammas, t: gammas[t],
+    shift: int = 0,
+    noise: Callable[[int], int] = lambda t: t - 1,
 ) -> Answer:
     """Algorithm 2 with noise handed in, and with one thing changed."""
 
     def formula(
-        f: Answer, x: Tensor, schedule: NoiseSchedule, y_T: Tensor, z: Tensor
+        f: Answer, x: Tensor, alphas: Tensor, gammas: Tensor, noises: Tensor
     ) -> Tensor:
-        y = y_T
-        for t in order(schedule.steps):
-            eps_hat = f(x, y, level(schedule, t).expand(len(y)))
-            y = step(
-                y,
-                eps_hat,
-                alpha(schedule, t),
-                schedule.gammas[t],
-                None if quiet(t) else z[t],
-            )
+        y = noises[-1]
+        for t in order(len(gammas) - 1):
+            eps_hat = f(x, y, told(gammas, t).expand(len(y)))
+            z = 0 * y if quiet(t) else noises[noise(t)]
+            y = step(y, eps_hat, alphas[t - shift], gammas[t], z)
         return y
 
     return formula
@@ -94,9 +69,10 @@ def _loop(
 
 EXERCISES: dict[str, Exercise] = {
     "7.1": Exercise(
-        function="step",
+        function="reverse_step",
         inputs=(images(2, 4, 1), images(2, 4, 2), _ALPHA, _GAMMA, images(2, 4, 3)),
         right=reverse_step,
+        builds=True,
         slips={
             (
                 "z has the posterior's standard deviation; the paper's is sqrt(1"
@@ -142,57 +118,16 @@ EXERCISES: dict[str, Exercise] = {
         },
     ),
     "7.2": Exercise(
-        function="posterior_mean",
-        inputs=(_SCHEDULE, 3, images(2, 4, 4), images(2, 4, 5)),
-        right=_posterior_mean,
-        slips={
-            (
-                "gamma is shifted: both roots and brackets above the line hold"
-                " gamma_{t-1}, that is gammas[t - 1]"
-            ): _weights(
-                lambda a, g, b: g.sqrt() * (1 - a) / (1 - g),
-                lambda a, g, b: a.sqrt() * (1 - g) / (1 - g),
-            ),
-            "below the line stands 1 - gamma_t, not 1 - gamma_{t-1}": _weights(
-                lambda a, g, b: b.sqrt() * (1 - a) / (1 - b),
-                lambda a, g, b: a.sqrt() * (1 - b) / (1 - b),
-            ),
-            "the two weights have changed places": _weights(
-                lambda a, g, b: a.sqrt() * (1 - b) / (1 - g),
-                lambda a, g, b: b.sqrt() * (1 - a) / (1 - g),
-            ),
-            (
-                "the roots are missing: gamma_{t-1} and alpha_t are shares of"
-                " power, pictures are weighed by their roots"
-            ): _weights(
-                lambda a, g, b: b * (1 - a) / (1 - g),
-                lambda a, g, b: a * (1 - b) / (1 - g),
-            ),
-            "the weight of y_0 has sqrt(1 - alpha_t) where 1 - alpha_t belongs": (
-                _weights(
-                    lambda a, g, b: b.sqrt() * (1 - a).sqrt() / (1 - g),
-                    lambda a, g, b: a.sqrt() * (1 - b) / (1 - g),
-                )
-            ),
-            "this is the mean of q(y_{t-1} | y_0), which knows nothing of y_t": (
-                _weights(lambda a, g, b: b.sqrt(), lambda a, g, b: 0 * b)
-            ),
-            (
-                "this is y_t with the step's shrinking undone, which knows nothing"
-                " of y_0"
-            ): _weights(lambda a, g, b: 0 * b, lambda a, g, b: 1 / a.sqrt()),
-        },
-    ),
-    "7.3": Exercise(
-        function="draw_sample",
+        function="sample",
         inputs=(
             _f,
             images(2, 4, 6),
-            _SCHEDULE,
-            images(2, 4, 7),
+            _SCHEDULE.alphas,
+            _SCHEDULE.gammas,
             images(10, 4, 8).reshape(5, 2, 1, 4, 4),
         ),
         right=_loop(),
+        builds=True,
         slips={
             (
                 "noise is added at t = 1 too; `if t > 0` is always true in a"
@@ -210,23 +145,27 @@ EXERCISES: dict[str, Exercise] = {
                 order=lambda T: range(T - 1, 0, -1)
             ),
             "the loop counts upwards; noise is taken away from t = T down to 1": _loop(
-                order=lambda T: range(1, T + 1)
+                order=lambda T: range(1, T + 1), noise=lambda t: max(t - 1, 0)
             ),
+            (
+                "the step to y_{t-1} takes noises[t], which is in y_t already; its own"
+                " is noises[t - 1]"
+            ): _loop(noise=lambda t: t),
             (
                 "z has the posterior's standard deviation; the paper's is sqrt(1"
                 " - alpha_t)"
             ): _loop(step=posterior_step),
             "f is told gamma_{t-1}; y_t has the level gamma_t": _loop(
-                level=lambda schedule, t: schedule.gammas[t - 1]
+                told=lambda gammas, t: gammas[t - 1]
             ),
             (
                 "f is told the root of gamma_t, as in the best-known public"
                 " code; SR3's network wants gamma_t"
-            ): _loop(level=lambda schedule, t: schedule.gammas[t].sqrt()),
+            ): _loop(told=lambda gammas, t: gammas[t].sqrt()),
             (
                 "alpha is shifted by one index: the tables hold entry 0, so"
                 " alphas[t] belongs to step t"
-            ): _loop(alpha=lambda schedule, t: schedule.alphas[t - 1]),
+            ): _loop(shift=1),
         },
     ),
 }

@@ -14,9 +14,13 @@ from .ch04 import exact_answers, open_letters, same_x, seen_by_the_network, shad
 from .ch05 import Layer, feature_maps, network_map, root_sinusoids, told_apart, walk
 from .ch06 import loss_by_level, training_curve
 from .ch07 import (
+    letters_drawn,
+    own_letters,
     posterior_product,
     reverse_variance,
     reverse_variances,
+    step_shapes,
+    step_spread,
     trajectory_residuals,
 )
 from .ch08 import answer_rows, answer_sheet
@@ -50,6 +54,7 @@ from .dive_d import (
     error_orders,
     flow_lines,
     gaussian_flow,
+    glyphs_by_calls,
     level_rows,
     quality_by_calls,
     search_map,
@@ -73,6 +78,7 @@ from .dive_f import (
     snapshot_casts,
 )
 from .dive_g import batch_means, root_draw, root_ratio
+from .dive_h import score_arrows
 from .dive_k import (
     between_letters,
     bicubic_kernel,
@@ -140,6 +146,7 @@ __all__ = [
     "gamma_law",
     "gamma_segments",
     "gaussian_flow",
+    "glyphs_by_calls",
     "head_start",
     "image_rows",
     "influence",
@@ -147,6 +154,7 @@ __all__ = [
     "jumps",
     "least_error",
     "letter_sheet",
+    "letters_drawn",
     "level_features",
     "level_rows",
     "loss_by_level",
@@ -159,6 +167,7 @@ __all__ = [
     "noised_step",
     "null_space_walk",
     "open_letters",
+    "own_letters",
     "pairs",
     "photographs_sheet",
     "plane",
@@ -186,6 +195,7 @@ __all__ = [
     "sample_sheet",
     "schedule_families",
     "schedule_view",
+    "score_arrows",
     "search_map",
     "seen_by_the_network",
     "shadows",
@@ -197,6 +207,8 @@ __all__ = [
     "spikes",
     "spoilt",
     "starts",
+    "step_shapes",
+    "step_spread",
     "stored",
     "told_apart",
     "tradeoff",

@@ -5,7 +5,7 @@ exactly.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -13,11 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ...loss import NoisePredictor
+from ...sampler import posterior_step, predict_y_0, reverse_step
 from ...schedule import NoiseSchedule
-from .base import BLUE, GREEN, ORANGE, RED, Picture
-
-ReverseStep = Callable[..., Tensor]
-Law = tuple[Tensor, Tensor]
+from .. import plane as world
+from .base import BLUE, GREEN, ORANGE, RED, Picture, image_rows
+from .plane import plane
 
 
 def reverse_variance(
@@ -129,6 +130,101 @@ def reverse_variances(schedule: NoiseSchedule, variances: Sequence[float]) -> Pi
     return Picture(figure, alt)
 
 
+def step_shapes(
+    schedule: NoiseSchedule, t: int, y_t: tuple[float, float], x: float = 0.0
+) -> Picture:
+    """The plane with the true spread of y_{t-1} given x and y_t, an ellipse of one
+    standard deviation, and beside it what the two rules draw, circles.
+    """
+    alpha, gamma = schedule.alphas[t], schedule.gammas[t]
+    point, seen = torch.tensor([y_t]).double(), torch.tensor([[x]]).double()
+    mean, spread = step_spread(world.oracle, seen, point, alpha, gamma)
+    nothing, one = torch.zeros(1, 1).double(), torch.ones(1, 1).double()
+    rules = {
+        r"circle of $1-\alpha_t$": (reverse_step, ORANGE),
+        "circle of the posterior's": (posterior_step, GREEN),
+    }
+    picture = plane(x, y_t=point)
+    ax = picture.figure.axes[0]
+    _oval(ax, mean, spread, BLUE, "-", "true spread of $y_{t-1}$")
+    radii = []
+    for name, (step, colour) in rules.items():
+        radius = step(nothing, nothing, alpha, gamma, one).item()
+        _oval(ax, mean, radius**2 * torch.eye(2).double(), colour, "--", name)
+        radii.append(radius)
+    ax.legend(fontsize=8, loc="upper right", framealpha=0.9)
+    low, high = torch.linalg.eigvalsh(spread).sqrt().tolist()
+    alt = (
+        f"The plane of two pixels with the line of all y whose mean is {x:g}. Around"
+        f" the mean of the step from y_{t} = ({y_t[0]:g}, {y_t[1]:g}) lies a long"
+        f" ellipse, the true spread: {high:.2f} along the line and {low:.2f} across."
+        f" The two rules draw circles of radius {radii[0]:.2f} and {radii[1]:.2f}."
+    )
+    return Picture(picture.figure, alt)
+
+
+def step_spread(
+    f: NoisePredictor,
+    x: Float[Tensor, "1 n"],
+    y_t: Float[Tensor, "1 d"],
+    alpha_t: Float[Tensor, ""],
+    gamma_t: Float[Tensor, ""],
+) -> Law:
+    """Mean (d,) and covariance (d, d) of y_{t-1} given x and y_t, from an exact f.
+
+    Tag 7.4 with a matrix: V[y_0 | x, y_t] is (1 - gamma) / sqrt(gamma) times the slope
+    of y_0_hat in y_t.
+    """
+    level = gamma_t[None]
+
+    def guess(y: Tensor) -> Tensor:
+        return predict_y_0(y[None], f(x, y[None], level), gamma_t)[0]
+
+    slope = torch.autograd.functional.jacobian(guess, y_t[0])
+    possible = (1 - gamma_t) / gamma_t.sqrt() * slope
+    none = reverse_variance(alpha_t, gamma_t, 0 * gamma_t)
+    weight = reverse_variance(alpha_t, gamma_t, 0 * gamma_t + 1) - none
+    covariance = none * torch.eye(len(slope)).to(slope) + weight * possible
+    return reverse_step(y_t, f(x, y_t, level), alpha_t, gamma_t, None)[0], covariance
+
+
+def _oval(
+    ax: Axes, centre: Tensor, covariance: Tensor, colour: str, style: str, label: str
+) -> None:
+    """One standard deviation in each direction around `centre`."""
+    turn = torch.linspace(0, 2 * math.pi, 121).double()
+    values, vectors = torch.linalg.eigh(covariance)
+    circle = torch.stack([turn.cos(), turn.sin()], 1) * values.clamp(min=0).sqrt()
+    ax.plot(*(centre + circle @ vectors.T).T, style, color=colour, label=label)
+
+
+def letters_drawn(
+    x: Float[Tensor, "B 1 h w"],
+    drawn: Mapping[str, Float[Tensor, "B 1 H W"]],
+    y: Float[Tensor, "B 1 H W"],
+) -> Picture:
+    """Rows of letters: what is given, the samples under their names, the originals."""
+    alt = (
+        f"{len(y)} letters: x, a few grey blocks; rows of samples,"
+        f" {'; '.join(drawn)}; and the originals."
+    )
+    return image_rows([("given x", x), *drawn.items(), ("original", y)], alt)
+
+
+def own_letters(
+    x: Float[Tensor, "B 1 h w"],
+    samples: Float[Tensor, "K B 1 H W"],
+    y: Float[Tensor, "B 1 H W"],
+) -> Picture:
+    """Letters drawn with the reader's own functions, between x and the originals."""
+    rows = [(f"sample {k + 1}", each) for k, each in enumerate(samples)]
+    alt = (
+        f"{len(y)} letters: x of 4 x 4 pixels, {len(rows)} rows of letters drawn from"
+        " it by a small network, uneven but most of them legible, and the originals."
+    )
+    return image_rows([("given x", x), *rows, ("original", y)], alt, side=0.75)
+
+
 def trajectory_residuals(
     y_t: Float[Tensor, "B 1 H W"],
     y_0: Float[Tensor, "B 1 H W"],
@@ -137,19 +233,17 @@ def trajectory_residuals(
     when: str,
 ) -> Picture:
     """Four rows: y_t, the guess of y_0 made from it, what this guess lacks, y - y_0,
-    and the root of D y_0 - x with its sign; there 0 is mid grey.
+    and three times D y_0 - x; there 0 is mid grey.
     """
     side = y_t.shape[-1]
     enlarged = unlike.repeat_interleave(side // unlike.shape[-1], 2).repeat_interleave(
         side // unlike.shape[-1], 3
     )
-    # from a thousandth to 1, all can be seen
-    rooted = enlarged.sign() * enlarged.abs().sqrt()
     rows = [
         (r"$y_t$", y_t),
         (r"$\hat y_0$", y_0),
         (r"$y-\hat y_0$", short),
-        (r"$\pm\sqrt{|D\hat y_0-x|}$", rooted),
+        (r"$3\,(D\hat y_0-x)$", 3 * enlarged),
     ]
     gap, across = 4, len(y_t) * (side + 4) - 4
     sheet = torch.ones(len(rows) * (side + gap) - gap, across)
