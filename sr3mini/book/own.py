@@ -78,5 +78,11 @@ def draw(own: SimpleNamespace, f: Any, characters: Sequence[str]) -> tuple[Tenso
     """x, two samples of each x, and the originals: Algorithm 2."""
     world, gammas = letters(SIZE), own.linear(*LEVELS)
     y = world.batch([world.find(character) for character in characters])
-    x, alphas = downsample(y, FACTOR), gammas / gammas.roll(1).clamp(min=gammas[1])
-    ...
+    x = downsample(y, FACTOR)
+    alphas = torch.cat([gammas[:1], gammas[1:] / gammas[:-1]])
+    samples = []
+    for seed in range(2):
+        generator = torch.Generator().manual_seed(seed)
+        noises = torch.randn(len(gammas), *y.shape, generator=generator)
+        samples.append(own.sample(f, x, alphas, gammas, noises).clamp(-1, 1))
+    return x, torch.stack(samples), y

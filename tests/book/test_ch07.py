@@ -5,24 +5,23 @@ its figures.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
 from checks import (
     close,
     f64,
-    mixture,
-    order,
     randn,
     seeded,
 )
 from torch import Tensor
 
-from sr3mini import downsample, load, trajectory, upsample
-from sr3mini.book.figures import pushed, reverse_variance
-from sr3mini.data import glyphs
-from sr3mini.metrics import consistency, psnr
-from sr3mini.model.network import Network
+from sr3mini.book import own, plane
+from sr3mini.book.exercises import EXERCISES
+from sr3mini.book.exercises.grader import Exercise
+from sr3mini.book.figures import pushed, reverse_variance, step_spread
 from sr3mini.oracle import GaussianOracle, MixtureOracle
 from sr3mini.sampler import (
     noise_from,
@@ -147,42 +146,6 @@ def test_the_two_variances_are_the_two_extremes() -> None:
     assert posterior.item() + 1e-3 < average.item() < paper.item() - 1e-3
 
 
-def test_the_step_goes_along_the_score() -> None:
-    """(7.8), with the gradient of log q(y_t) by autograd."""
-    y_t, z, gamma, alpha = (
-        randn(6, 2).requires_grad_(),
-        randn(6, 2, seed=1),
-        f64(0.4).expand(6),
-        f64(0.7)[0],
-    )
-    f = MixtureOracle(*mixture())
-    (score,) = torch.autograd.grad(f.log_density(y_t, gamma).sum(), y_t)
-    wanted = (y_t + (1 - alpha) * score) / alpha.sqrt() + (1 - alpha).sqrt() * z
-    close(
-        reverse_step(y_t.detach(), f(None, y_t.detach(), gamma), alpha, gamma[0], z),
-        wanted.detach(),
-        1e-13,
-        "y_{t-1}",
-    )
-
-
-def test_a_small_step_is_a_step_of_the_reverse_equation() -> None:
-    """(7.9): what is left out falls with the square of 1 - alpha_t, and half of the
-    drift is a Langevin step.
-    """
-    y_t, z, gamma = randn(6, 2), randn(6, 2, seed=1), f64(0.4).expand(6)
-    eps_hat = MixtureOracle(*mixture())(None, y_t, gamma)
-    score = -eps_hat / (1 - gamma[0]).sqrt()
-
-    def left_out(h: float) -> float:
-        step = reverse_step(y_t, eps_hat, f64(1 - h)[0], gamma[0], z)
-        flow, langevin = h / 2 * (y_t + score), h / 2 * score + math.sqrt(h) * z
-        return (step - y_t - flow - langevin).abs().max().item()
-
-    sizes = [1000, 2000, 4000]
-    assert abs(order([left_out(1 / n) for n in sizes], sizes) - 2) < 0.01
-
-
 def test_a_wrong_start_is_forgotten_like_the_root_of_gamma() -> None:
     """N(0, I) data: of a mean of 1/2 the share sqrt(gamma_T) is left, of the variance's
     error the share gamma_T.
@@ -211,97 +174,80 @@ def test_noise_at_the_end_adds_its_variance_to_the_error() -> None:
     )
 
 
-def test_clipping_spoils_data_that_leave_the_range() -> None:
-    """N(0, 1) data and their exact f."""
-    f = GaussianOracle(torch.zeros(1), torch.eye(1))
-    schedule, spread = NoiseSchedule.linear(25, 0.01, 0.5), {}
-    for clip in (False, True):
-        drawn = sample(
-            f, torch.zeros(5000, 1), schedule, (5000, 1), generator=seeded(0), clip=clip
+def test_the_pixel_by_hand() -> None:
+    """The numbers of sections 7.2 and 7.9: y_0 = 1, and y_t = 0 at t = 2 and 3."""
+    schedule = NoiseSchedule.from_gammas(f64(0.9, 0.5, 0.1))
+    for t, mean, variance in ((2, 0.843, 0.0889), (3, 0.6285, 0.4444)):
+        alpha, gamma = schedule.alphas[t], schedule.gammas[t]
+        eps = noise_from(f64(0.0), f64(1.0), gamma)
+        close(
+            posterior_step(f64(0.0), eps, alpha, gamma, None), f64(mean), 1e-3, "mean"
         )
-        spread[clip] = drawn.var().item()
-    assert spread[False] == pytest.approx(schedule.alphas[1].item(), rel=0.06)
-    assert spread[True] < 0.6
+        sigma = posterior_step(f64(0.0), f64(0.0), alpha, gamma, f64(1.0))
+        close(sigma.square(), f64(variance), 1e-4, "variance")
 
 
-# -- what the chapter shows with the trained network
-
-
-@pytest.fixture(scope="module")
-def f() -> Network:
-    return load("glyphs_8_32")
-
-
-@pytest.fixture(scope="module")
-def y() -> Tensor:
-    test = glyphs("test")
-    return test.batch([test.find(character) for character in "Rga5"])
-
-
-def generators() -> list[torch.Generator]:
-    return [seeded(seed) for seed in range(4)]
-
-
-def grain(picture: Tensor, y: Tensor) -> Tensor:
-    """How far pixels that are white for certain are from white, root mean square."""
-    ground = upsample(downsample(y, 4), 4) > 0.98
-    return (picture - 1)[ground].square().mean().sqrt()
-
-
-def test_noise_at_t_1_and_a_missing_step_are_grain(f: Network, y: Tensor) -> None:
-    schedule, x = f.preset.sampling_schedule(), downsample(y, 4)
-    *_, before, last = trajectory(
-        f, x, schedule, y.shape, generator=generators(), variance="posterior"
+def test_the_spread_of_a_step_is_that_of_the_joint_gaussian() -> None:
+    """(7.4) for two pixels, where V[y_0 | y_t] is a matrix: y_{t-1} and y_t are jointly
+    Gaussian, and mean and covariance follow without it.
+    """
+    mean, C = f64(0.4, -0.3), f64(0.5, 0.2, 0.2, 0.3).reshape(2, 2)
+    alpha, gamma, before = (
+        SCHEDULE.alphas[3],
+        SCHEDULE.gammas[3],
+        SCHEDULE.gammas[2],
     )
-    noisy = last.y_t + (1 - schedule.alphas[1]).sqrt() * randn(*y.shape)
-    assert grain(last.y_t, y) < 0.02
-    assert grain(noisy, y) > 0.1
-    assert grain(before.y_t, y) > 0.1
-    assert psnr(last.y_t, y).mean() - psnr(noisy.float(), y).mean() > 1
+    earlier = before * C + (1 - before) * torch.eye(2).double()
+    later = gamma * C + (1 - gamma) * torch.eye(2).double()
+    gain = alpha.sqrt() * earlier @ torch.linalg.inv(later)
+    y_t = randn(1, 2)
+    f = GaussianOracle(mean, C)
+    centre, spread = step_spread(f, ONE, y_t, alpha, gamma)
+    wanted = before.sqrt() * mean + gain @ (y_t[0] - gamma.sqrt() * mean)
+    close(centre, wanted, 1e-13, "mean")
+    close(spread, earlier - alpha.sqrt() * gain @ earlier, 1e-13, "covariance")
 
 
-def test_with_few_steps_the_papers_variance_leaves_grain(f: Network, y: Tensor) -> None:
-    """More steps take it away, and so does the posterior's variance."""
-    x, pictures, left, close_to, fits = downsample(y, 4), {}, {}, {}, {}
-    for variance, steps in (("paper", 25), ("paper", 100), ("posterior", 25)):
-        schedule = f.preset.sampling_schedule(steps)
-        picture = sample(
-            f, x, schedule, y.shape, generator=generators(), variance=variance
-        )
-        pictures[variance, steps] = picture
-        left[variance, steps] = grain(picture, y)
-        close_to[variance, steps] = psnr(picture.clamp(-1, 1), y).mean()
-        fits[variance, steps] = consistency(picture.clamp(-1, 1), x).mean()
-    assert left["posterior", 25] < 0.02
-    assert left["paper", 25] > 0.08
-    assert left["paper", 100] < left["paper", 25] / 2
-    assert close_to["posterior", 25] - close_to["paper", 25] > 2
-    assert fits["paper", 25] > 20 * fits["posterior", 25]
-
-    # a cut at white is one-sided, and darkens the ground
-    speckled = pictures["paper", 25]
-    ground = upsample(x, 4) > 0.98
-    darker = [(1 - each[ground]).mean() for each in (speckled, speckled.clamp(-1, 1))]
-    assert darker[0] < 0.02
-    assert darker[1] > 0.03
+def test_particles_fall_onto_the_line_with_the_shares_of_the_exact_answers() -> None:
+    x, schedule = torch.zeros(4000, 1), NoiseSchedule.linear(50, 1e-3, 0.25)
+    y = sample(plane.oracle, x, schedule, (4000, 2), generator=seeded(0))
+    exact = plane.answers(x, seeded(1))
+    assert (y @ plane.D.T.float() - x).abs().max() < 1e-4
+    upper, wanted = y[:, 0] < 0, exact[:, 0] < 0
+    assert upper.double().mean() == pytest.approx(2 / 3, abs=0.03)
+    close(y[upper].mean(0), exact[wanted].mean(0), 0.02, "centre of a cluster")
+    assert y[upper].std(0)[0] == pytest.approx(exact[wanted].std(0)[0], rel=0.1)
 
 
-def test_clipping_mends_a_network_that_sees_too_much_noise(
-    f: Network, y: Tensor
-) -> None:
-    def spoilt(x: Tensor, y_t: Tensor, gamma: Tensor) -> Tensor:
-        return f(x, y_t, gamma) + 0.1
+# -- the reader's own SR3
 
-    x, schedule, reached = downsample(y, 4), f.preset.sampling_schedule(), {}
-    for clip in (False, True):
-        picture = sample(
-            spoilt,
-            x,
-            schedule,
-            y.shape,
-            generator=generators(),
-            variance="posterior",
-            clip=clip,
-        )
-        reached[clip] = psnr(picture.clamp(-1, 1), y).mean()
-    assert reached[True] - reached[False] > 4
+
+class Counting(SimpleNamespace):
+    """The book's functions, each with how often it was called."""
+
+    def __init__(self) -> None:
+        self.calls: dict[str, int] = {}
+        builders = [e for e in EXERCISES.values() if e.builds]
+        super().__init__(**{e.function: self.counted(e) for e in builders})
+
+    def counted(self, exercise: Exercise) -> Callable[..., Tensor]:
+        def function(*inputs: object) -> Tensor:
+            self.calls[exercise.function] = self.calls.get(exercise.function, 0) + 1
+            return exercise.right(*inputs)
+
+        return function
+
+
+def test_the_readers_own_sr3_uses_the_functions_of_the_exercises() -> None:
+    """A few steps of training, and samples: shapes, and who is called. `diffuse` is
+    called by `loss`, and `reverse_step` by `sample`, if they are hers.
+    """
+    functions = Counting()
+    f = own.train(functions, steps=3)
+    x, samples, y = own.draw(functions, f, "Ag")
+    assert (x.shape, samples.shape) == ((2, 1, 4, 4), (2, 2, 1, 16, 16))
+    assert y.shape == (2, 1, 16, 16)
+    assert samples.abs().max() <= 1
+    used = {"linear", "draw_gamma", "condition", "modulate", "loss", "sample"}
+    assert used == set(functions.calls)
+    assert functions.calls["loss"] == 3

@@ -8,12 +8,16 @@ import math
 
 import pytest
 import torch
-from checks import close, f64, flat_curve, order, randn
+from checks import close, f64, flat_curve, order, randn, seeded
 from torch import Tensor
 
+from sr3mini import downsample, load, upsample
 from sr3mini.book.figures import gaussian_flow
 from sr3mini.book.measured import measured
+from sr3mini.data import glyphs
+from sr3mini.metrics import consistency, psnr
 from sr3mini.model.checkpoint import WEIGHTS
+from sr3mini.model.network import Network
 from sr3mini.oracle import GaussianOracle, MixtureOracle
 from sr3mini.sampler import (
     ddim_step,
@@ -197,38 +201,6 @@ def test_without_noise_the_marginals_of_a_mixture_are_kept_too() -> None:
         )
 
 
-def test_a_step_with_the_guess_changes_the_law_by_the_square_of_its_length() -> None:
-    """The argument for the flow: E phi(w + d y_0) and E phi(w + d y_0_hat) differ like
-    d^2, for data that are +1 or -1 and phi = exp(-w^2).
-    """
-    epsilon = torch.linspace(-8, 8, 4001, dtype=torch.float64)
-    density, r, lengths = (
-        (-epsilon.square() / 2).exp() / math.sqrt(2 * math.pi),
-        0.8,
-        [0.2, 0.1, 0.05],
-    )
-    differences = []
-    for d in lengths:
-        true = guessed = 0.0
-        for y_0 in (-1.0, 1.0):
-            w = r * y_0 + epsilon
-            guess = torch.tanh(r * w)  # E[y_0 | w] of two equally likely points
-            true += (
-                0.5
-                * torch.trapezoid(
-                    density * (-(w + d * y_0).square()).exp(), epsilon
-                ).item()
-            )
-            guessed += (
-                0.5
-                * torch.trapezoid(
-                    density * (-(w + d * guess).square()).exp(), epsilon
-                ).item()
-            )
-        differences.append(abs(true - guessed))
-    assert abs(-order(differences, lengths) - 2) < 0.2, f"{differences}"  # type: ignore[arg-type]
-
-
 def test_a_flow_keeps_a_fault_of_f_and_fresh_noise_forgets_it() -> None:
     """95 % of the noise of a point mass: DDIM ends with r^0.05 times too much, whatever
     the number of calls; the posterior's step stays near 1.
@@ -289,3 +261,99 @@ def test_an_unknown_measurement_is_refused_with_the_names_that_there_are() -> No
     ):
         measured("nothing")
     assert (WEIGHTS.parent / "runs").is_dir()
+
+
+# -- few steps, slips and clipping with the trained network
+
+
+@pytest.fixture(scope="module")
+def f() -> Network:
+    return load("glyphs_8_32")
+
+
+@pytest.fixture(scope="module")
+def y() -> Tensor:
+    test = glyphs("test")
+    return test.batch([test.find(character) for character in "Rga5"])
+
+
+def generators() -> list[torch.Generator]:
+    return [seeded(seed) for seed in range(4)]
+
+
+def grain(picture: Tensor, y: Tensor) -> Tensor:
+    """How far pixels that are white for certain are from white, root mean square."""
+    ground = upsample(downsample(y, 4), 4) > 0.98
+    return (picture - 1)[ground].square().mean().sqrt()
+
+
+def test_noise_at_t_1_and_a_missing_step_are_grain(f: Network, y: Tensor) -> None:
+    schedule, x = f.preset.sampling_schedule(), downsample(y, 4)
+    *_, before, last = trajectory(
+        f, x, schedule, y.shape, generator=generators(), variance="posterior"
+    )
+    noisy = last.y_t + (1 - schedule.alphas[1]).sqrt() * randn(*y.shape)
+    assert grain(last.y_t, y) < 0.02
+    assert grain(noisy, y) > 0.1
+    assert grain(before.y_t, y) > 0.1
+    assert psnr(last.y_t, y).mean() - psnr(noisy.float(), y).mean() > 1
+
+
+def test_with_few_steps_the_papers_variance_leaves_grain(f: Network, y: Tensor) -> None:
+    """More steps take it away, and so does the posterior's variance."""
+    x, pictures, left, close_to, fits = downsample(y, 4), {}, {}, {}, {}
+    for variance, steps in (("paper", 25), ("paper", 100), ("posterior", 25)):
+        schedule = f.preset.sampling_schedule(steps)
+        picture = sample(
+            f, x, schedule, y.shape, generator=generators(), variance=variance
+        )
+        pictures[variance, steps] = picture
+        left[variance, steps] = grain(picture, y)
+        close_to[variance, steps] = psnr(picture.clamp(-1, 1), y).mean()
+        fits[variance, steps] = consistency(picture.clamp(-1, 1), x).mean()
+    assert left["posterior", 25] < 0.02
+    assert left["paper", 25] > 0.08
+    assert left["paper", 100] < left["paper", 25] / 2
+    assert close_to["posterior", 25] - close_to["paper", 25] > 2
+    assert fits["paper", 25] > 20 * fits["posterior", 25]
+
+    # a cut at white is one-sided, and darkens the ground
+    speckled = pictures["paper", 25]
+    ground = upsample(x, 4) > 0.98
+    darker = [(1 - each[ground]).mean() for each in (speckled, speckled.clamp(-1, 1))]
+    assert darker[0] < 0.02
+    assert darker[1] > 0.03
+
+
+def test_clipping_mends_a_network_that_sees_too_much_noise(
+    f: Network, y: Tensor
+) -> None:
+    def spoilt(x: Tensor, y_t: Tensor, gamma: Tensor) -> Tensor:
+        return f(x, y_t, gamma) + 0.1
+
+    x, schedule, reached = downsample(y, 4), f.preset.sampling_schedule(), {}
+    for clip in (False, True):
+        picture = sample(
+            spoilt,
+            x,
+            schedule,
+            y.shape,
+            generator=generators(),
+            variance="posterior",
+            clip=clip,
+        )
+        reached[clip] = psnr(picture.clamp(-1, 1), y).mean()
+    assert reached[True] - reached[False] > 4
+
+
+def test_clipping_spoils_data_that_leave_the_range() -> None:
+    """N(0, 1) data and their exact f."""
+    f = GaussianOracle(torch.zeros(1), torch.eye(1))
+    schedule, spread = NoiseSchedule.linear(25, 0.01, 0.5), {}
+    for clip in (False, True):
+        drawn = sample(
+            f, torch.zeros(5000, 1), schedule, (5000, 1), generator=seeded(0), clip=clip
+        )
+        spread[clip] = drawn.var().item()
+    assert spread[False] == pytest.approx(schedule.alphas[1].item(), rel=0.06)
+    assert spread[True] < 0.6

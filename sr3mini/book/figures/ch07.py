@@ -169,7 +169,7 @@ def step_spread(
     y_t: Float[Tensor, "1 d"],
     alpha_t: Float[Tensor, ""],
     gamma_t: Float[Tensor, ""],
-) -> Law:
+) -> tuple[Tensor, Tensor]:
     """Mean (d,) and covariance (d, d) of y_{t-1} given x and y_t, from an exact f.
 
     Tag 7.4 with a matrix: V[y_0 | x, y_t] is (1 - gamma) / sqrt(gamma) times the slope
