@@ -205,7 +205,7 @@ def letters_drawn(
 ) -> Picture:
     """Rows of letters: what is given, the samples under their names, the originals."""
     alt = (
-        f"{len(y)} letters: x, a few grey blocks; rows of samples,"
+        f"Rows of {len(y)} letters: x, a few grey blocks; samples,"
         f" {'; '.join(drawn)}; and the originals."
     )
     return image_rows([("given x", x), *drawn.items(), ("original", y)], alt)
@@ -219,8 +219,9 @@ def own_letters(
     """Letters drawn with the reader's own functions, between x and the originals."""
     rows = [(f"sample {k + 1}", each) for k, each in enumerate(samples)]
     alt = (
-        f"{len(y)} letters: x of 4 x 4 pixels, {len(rows)} rows of letters drawn from"
-        " it by a small network, uneven but most of them legible, and the originals."
+        f"Rows of {len(y)} letters: x of 4 x 4 pixels, {len(rows)} rows of letters that"
+        " a small network drew from it, uneven but most of them legible, and the"
+        " originals."
     )
     return image_rows([("given x", x), *rows, ("original", y)], alt, side=0.75)
 

@@ -87,7 +87,7 @@ def glyphs_by_calls(
     calls, the originals.
     """
     alt = (
-        f"{len(y)} glyphs as x, as the originals, and between them as samples with the"
+        f"Rows of {len(y)} glyphs: x, the originals, and between them samples with the"
         f" variance and the number of calls: {'; '.join(drawn)}. The paper's variance"
         " leaves speckles at 25 calls; the posterior's is clean there, a little softer"
         " with 5 calls, grainy and broken with 2."

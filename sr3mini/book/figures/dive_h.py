@@ -18,7 +18,7 @@ def score_arrows(oracle: MixtureOracle, gammas: Sequence[float]) -> Picture:
     """The density of the plane's noisy points at each of the levels `gammas`, in grey,
     and arrows along its score; longer arrows are drawn shorter than they are.
     """
-    figure = Figure(figsize=(2.5 * len(gammas), 2.75), layout="constrained")
+    figure = Figure(figsize=(2.5 * len(gammas), 3.0), layout="constrained")
     axes = figure.subplots(1, len(gammas), sharey=True, squeeze=False)[0]
     for ax, gamma in zip(axes, gammas, strict=True):
         fine, coarse = _grid(81), _grid(ARROWS)
