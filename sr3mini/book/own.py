@@ -47,9 +47,8 @@ class Network(nn.Module):  # a U-Net over 16, 8 and 4 pixels
         c = deep(low(F.avg_pool2d(b, 2), e), e)
         b = up(torch.cat([F.interpolate(c, scale_factor=2.0), b], 1), e)
         h = last(torch.cat([F.interpolate(b, scale_factor=2.0), a], 1), e)
-        level = gamma.to(h)[
-            :, None, None, None
-        ]  # exact for N(0, 1) data, and the rest:
+        level = gamma.to(h)[:, None, None, None]
+        # the exact f for N(0, 1) data, and what the network adds to it
         return (1 - level).sqrt() * y_t + level.sqrt() * self.head(F.silu(h))
 
 
