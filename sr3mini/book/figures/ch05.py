@@ -215,7 +215,7 @@ def _legend_of_kinds(ax: Axes) -> None:
         Patch(color=_COLOURS[kind], alpha=0.35, label=name)
         for kind, name in _NAMES.items()
     ]
-    marks = {"color": "black", "linewidth": 0, "markersize": 5}
+    marks: dict[str, Any] = {"color": "black", "linewidth": 0, "markersize": 5}
     ax.legend(
         handles=[
             *kinds,
