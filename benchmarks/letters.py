@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from pathlib import Path
 
@@ -33,21 +34,15 @@ from sr3mini.upscaling.draw import draw, seen
 SHOWN = "aeghkmsR25"
 
 
-def decibels(error: Tensor) -> float:
-    """PSNR of a mean squared error on [-1, 1]; of all pictures together, since many
-    single ones have none.
-    """
-    return (10 * (4 / error.double()).log10()).item()
-
-
 def row(made: Tensor, y: Tensor, x: Tensor) -> dict[str, float]:
     """`made` (K, N, C, H, W): K answers to each of N pictures."""
     found = {
-        "PSNR": decibels((made - y).square().mean()),
         "SSIM": ssim(made.flatten(0, 1), y.repeat(len(made), 1, 1, 1)).mean().item(),
         "consistency": torch.stack([consistency(one, x) for one in made]).mean().item(),
         "sharpness": sharpness(made.flatten(0, 1)).mean().item(),
     }
+    if error := (made - y).square().mean().item():
+        found["PSNR"] = 10 * math.log10(4 / error)
     if len(made) > 1:
         found["diversity"] = diversity(made).mean().item()
     return found
