@@ -1,4 +1,4 @@
-"""Equations of chapter 6 that are not the job of one room."""
+"""Equations of chapter 6 that are not the job of one room, and its exact answers."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import math
 
 import pytest
 import torch
-from checks import close, f64, joint
+from checks import close, f64, joint, randn
 
-from sr3mini import NoiseSchedule
+from sr3mini import denoising_loss, diffuse, downsample
+from sr3mini.data import letters
+from sr3mini.degrade import camera
+from sr3mini.oracle import MixtureOracle, PicturesOracle
+from sr3mini.sampler import predict_y_0
 
 WEIGHTS, MEANS, VARIANCES = f64(0.7, 0.3), f64(0.8, -1.0), f64(0.05, 0.2)
-SCHEDULE = NoiseSchedule.from_alphas(f64(0.9, 0.7, 0.4))
-Y_0 = f64(0.6)
 
 
 @pytest.mark.parametrize("gamma", [0.2, 0.8])
@@ -33,3 +35,50 @@ def test_the_squared_loss_is_a_floor_plus_the_distance_to_the_conditional_mean(
             1e-12,
             "loss against floor plus excess",
         )
+
+
+def test_the_guess_is_off_by_what_the_noise_is_off_over_the_signal() -> None:
+    """(6.3): for any answer f, the squares of both errors differ by the factor (1 -
+    gamma) / gamma.
+    """
+    y_0, eps, f = (
+        randn(3, 1, 4, 4),
+        randn(3, 1, 4, 4, seed=1),
+        randn(3, 1, 4, 4, seed=2),
+    )
+    for gamma in f64(0.0001, 0.3, 0.99):
+        y_t = diffuse(y_0, gamma.expand(3), eps)
+        off = (predict_y_0(y_t, f, gamma) - y_0).square().mean()
+        wanted = (1 - gamma) / gamma * (f - eps).square().mean()
+        close(off / wanted, f64(1.0)[0], 1e-11, "one over the other")
+
+
+def test_exercise_6_2_has_the_numbers_of_its_answer() -> None:
+    """Two point masses at gamma = 1/2: f, and the spread of eps."""
+    masses = f64(0.5, 0.5), f64(1.0, -1.0)[:, None], torch.zeros(2)
+    y_t, gamma = f64(0.0, 0.5**0.5)[:, None], f64(0.5, 0.5)
+    f = MixtureOracle(*masses)(None, y_t, gamma)
+    close(f[:, 0], f64(0.0, 0.24), 0.005, "f")
+    guess = predict_y_0(y_t, f, gamma[0])
+    close(guess[:, 0], f64(0.0, 0.76), 0.005, "guess")
+    spread = (1 - guess.square()) * gamma[:, None] / (1 - gamma[:, None])
+    close(spread[:, 0], f64(1.0, 0.42), 0.005, "spread of eps")
+
+
+def test_on_letters_nothing_beats_the_exact_answer() -> None:
+    """At every level its loss is below that of the best linear f, and of any small
+    change to it.
+    """
+    y = letters(16).batch(range(744)).double()
+    low, sigma = downsample(y, 4), 20 / 255
+    exact = PicturesOracle(y, low, sigma)
+    x, eps = camera(low, sigma, range(744)), randn(*y.shape)
+    for gamma in (0.001, 0.1, 0.5):
+        level = f64(gamma).expand(744)
+        best = denoising_loss(exact, x, y, level, eps)
+        for other in (
+            lambda x, y_t, gamma: 0.99 * exact(x, y_t, gamma),
+            lambda x, y_t, gamma: exact(x, y_t, gamma) + 0.01,
+            lambda x, y_t, gamma: exact(0 * x, y_t, gamma),
+        ):
+            assert denoising_loss(other, x, y, level, eps) > best

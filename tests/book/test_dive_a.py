@@ -26,8 +26,6 @@ from sr3mini.oracle import ConditionalGaussianOracle, GaussianOracle, MixtureOra
 from sr3mini.sampler import posterior_step, predict_y_0, sample
 
 WEIGHTS, MEANS, VARIANCES = f64(0.7, 0.3), f64(0.8, -1.0), f64(0.05, 0.2)
-SCHEDULE = NoiseSchedule.from_alphas(f64(0.9, 0.7, 0.4))
-Y_0 = f64(0.6)
 
 
 @pytest.mark.parametrize("gamma", [0.2, 0.8])
@@ -155,3 +153,19 @@ def test_the_pushed_law_is_that_of_many_samples() -> None:
     )[-1]
     close(drawn.mean(0), exact, 0.01, "mean")
     close(drawn.T.cov(), spread, 0.01, "covariance")
+
+
+def test_noise_in_x_is_one_more_unknown() -> None:
+    """Pixels and noise as one Gaussian, seen through x = D y + noise: what is left of
+    the pixels is Sigma - Sigma D^T (D Sigma D^T + sigma^2 I)^-1 D Sigma.
+    """
+    D, _, sigma, _ = conditional_problem()
+    low = torch.eye(len(D)).double()
+    seen = ConditionalGaussianOracle(
+        torch.zeros(len(sigma) + len(D)),
+        torch.block_diag(sigma, 0.04 * low),
+        torch.cat([D, low], dim=1),
+    )
+    left = seen.posterior_covariance()[: len(sigma), : len(sigma)]
+    gain = sigma @ D.T @ torch.linalg.inv(D @ sigma @ D.T + 0.04 * low)
+    close(left, sigma - gain @ D @ sigma, 1e-12, "V[y | x]")

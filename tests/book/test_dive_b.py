@@ -16,7 +16,6 @@ from sr3mini.book.figures import bound_weight
 from sr3mini.oracle import GaussianOracle
 from sr3mini.sampler import posterior_step
 
-WEIGHTS, MEANS, VARIANCES = f64(0.7, 0.3), f64(0.8, -1.0), f64(0.05, 0.2)
 SCHEDULE = NoiseSchedule.from_alphas(f64(0.9, 0.7, 0.4))
 Y_0 = f64(0.6)
 

@@ -12,7 +12,13 @@ from .ch02 import along_log_snr, ends_of_schedules, schedule_families, schedule_
 from .ch03 import gamma_law, gamma_segments, training_batch
 from .ch04 import exact_answers, open_letters, same_x, seen_by_the_network, shadows
 from .ch05 import Layer, feature_maps, network_map, root_sinusoids, told_apart, walk
-from .ch06 import loss_by_level, training_curve
+from .ch06 import (
+    best_guesses,
+    first_samples,
+    guesses_sheet,
+    loss_by_level,
+    training_curve,
+)
 from .ch07 import (
     letters_drawn,
     own_letters,
@@ -114,6 +120,7 @@ __all__ = [
     "answer_rows",
     "answer_sheet",
     "batch_means",
+    "best_guesses",
     "between_letters",
     "bias_shifts",
     "bicubic_kernel",
@@ -137,6 +144,7 @@ __all__ = [
     "faults_side_by_side",
     "faulty",
     "feature_maps",
+    "first_samples",
     "fit_shifts",
     "flow_lines",
     "full_run",
@@ -147,6 +155,7 @@ __all__ = [
     "gamma_segments",
     "gaussian_flow",
     "glyphs_by_calls",
+    "guesses_sheet",
     "head_start",
     "image_rows",
     "influence",

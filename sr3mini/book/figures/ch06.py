@@ -1,5 +1,5 @@
-"""Figures of chapter 6: what the loss teaches, what the bound would weigh, and a
-training watched against its floor.
+"""Figures of chapter 6: the best guess, first samples, and a training read against its
+floor.
 """
 
 from __future__ import annotations
@@ -12,9 +12,70 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ...schedule import log_snr
-from .base import BLUE, GREEN, GREY, ORANGE, Picture, levels_above
+from .base import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    Picture,
+    image_rows,
+    levels_above,
+    sample_sheet,
+)
 
 LINES = ("--", ":", "-.")
+
+
+def best_guesses(
+    gammas: Float[Tensor, " N"],
+    y_t: Float[Tensor, "N 1 H W"],
+    guess: Float[Tensor, "N 1 H W"],
+) -> Picture:
+    """One picture noised to each of `gammas`, and below it the guess of y_0 that the
+    best f makes from it.
+    """
+    alt = (
+        f"A letter at {len(gammas)} levels, gamma from {gammas[0].item():g} to"
+        f" {gammas[-1].item():g}. Above, y_t: noise on the left, the letter on the"
+        " right. Below, the guess of the best f: a grey smear on the left, then a"
+        " mixture of few letters, then one sharp letter."
+    )
+    columns = [f"{gamma:g}" for gamma in gammas.tolist()]
+    columns[0] = rf"$\gamma$ = {columns[0]}"
+    rows = [("$y_t$", y_t / y_t.abs().amax((1, 2, 3), keepdim=True))]
+    return image_rows([*rows, (r"best $\hat y_0$", guess)], alt, columns, side=1.0)
+
+
+def first_samples(
+    x: Float[Tensor, "N 1 h w"],
+    drawn: Mapping[str, Float[Tensor, "N 1 H W"]],
+    exact: Float[Tensor, "N 1 H W"],
+    y: Float[Tensor, "N 1 H W"],
+) -> Picture:
+    """What networks draw for x, a labelled row each, above exact answers and the
+    originals.
+    """
+    alt = (
+        f"Rows of {len(x)} letters: x, {x.shape[-1]} pixels wide; what is drawn for it,"
+        f" {', '.join(drawn)}: noise at first, at the end strokes of letters, sharp and"
+        " mostly legible; then exact answers, which are letters; then the originals."
+    )
+    rows = [("given x", x), *drawn.items(), ("exact answers", exact), ("originals", y)]
+    return image_rows(rows, alt, side=0.75)
+
+
+def guesses_sheet(
+    rows: Mapping[str, Float[Tensor, "N 1 H W"]],
+    gamma: float,
+    losses: tuple[float, float],
+) -> Picture:
+    """Noisy pictures at one level, guesses of the best f and of a network, originals;
+    above them the `losses` of both.
+    """
+    best, ours = losses
+    said = f"γ = {gamma:.4f}: loss {ours:.5f}, of the best f {best:.5f}"
+    alt = f"Letters at {said}. Rows: {', '.join(rows)}."
+    return sample_sheet(rows, alt, scale=4, headline=said)
 
 
 def training_curve(
@@ -25,7 +86,7 @@ def training_curve(
     """
     values = torch.tensor(losses, dtype=torch.float64)
     moving = values.unfold(0, window, 1).mean(1)
-    figure = Figure(figsize=(7.2, 3.0), layout="constrained")
+    figure = Figure(figsize=(5.6, 2.8), layout="constrained")
     ax = figure.subplots()
     steps = range(1, len(values) + 1)
     ax.plot(
@@ -73,7 +134,7 @@ def loss_by_level(
     """The loss at each level `gammas`, over the log-SNR: a `floor` called `name` as a
     black line, and one curve with dots for each in `measured`.
     """
-    figure = Figure(figsize=(7.2, 3.4), layout="constrained")
+    figure = Figure(figsize=(5.6, 3.2), layout="constrained")
     ax = figure.subplots()
     level = log_snr(gammas)
     ax.plot(level, floor, color="black", linewidth=1.4, label=name)
@@ -93,8 +154,9 @@ def loss_by_level(
         xlabel="log-SNR: noise on the left, picture on the right",
         ylabel="loss (logarithmic)",
         yscale="log",
+        ylim=(0.3 * floor[0].item(), 2.0),  # a floor may fall to 0
     )
-    ax.legend(fontsize=8, loc="lower right")
+    ax.legend(fontsize=8, loc="center right")
     levels_above(ax, r"$\gamma$ = {:g}", fontsize=8)
     *_, values = measured.values()
     middle = len(gammas) // 2
@@ -104,8 +166,8 @@ def loss_by_level(
         for i in (0, middle)
     )
     alt = (
-        f"Loss at {len(gammas)} levels, on a logarithmic axis. {name} rises from almost"
-        f" 0 where all is noise to {floor.max().item():.2g} where almost none is left."
+        f"Loss at {len(gammas)} levels, on a logarithmic axis. {name} is highest,"
+        f" {floor.max().item():.2g}, at gamma = {gammas[floor.argmax()].item():.2g}."
         f" With it: {', '.join(measured)}. The last of these is {places}."
     )
     return Picture(figure, alt)

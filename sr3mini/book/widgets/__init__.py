@@ -12,6 +12,7 @@ from .ch02 import schedule_explorer
 from .ch03 import gamma_law_slider
 from .ch04 import open_letters_slider
 from .ch05 import feature_maps_slider
+from .ch06 import best_guess_slider
 from .ch07 import residual_slider
 from .ch08 import openness_slider
 from .ch09 import plan_slider
@@ -23,6 +24,7 @@ from .dive_k import null_space_slider
 
 __all__ = [
     "Playable",
+    "best_guess_slider",
     "calls_slider",
     "fault_slider",
     "feature_maps_slider",
