@@ -94,6 +94,7 @@ USUAL = EvaluateOptions()
 Fields = Annotated[
     EvaluateOptions, tyro.conf.arg(name=""), tyro.conf.FlagCreatePairsOff
 ]
+PROGRAM = "sr3mini evaluate"
 UNSAID = ("device", "out", "csv", "markdown", "sheet")  # which change no figure
 
 
@@ -101,6 +102,8 @@ def evaluate(wish: Fields = USUAL) -> None:
     """Measure a model on held-out pictures, or a folder of results of any program
     against their references.
     """
+    from PIL.PngImagePlugin import PngInfo
+
     from ..evaluation import perceptual
     from ..evaluation.compare import Comparison, scores
     from ..evaluation.report import to_csv, to_markdown
@@ -145,7 +148,11 @@ def evaluate(wish: Fields = USUAL) -> None:
     }
     writes = [partial(write_text, text, path) for path, text in texts.items() if path]
     if wish.sheet is not None and sheet is not None:
-        writes.append(partial(save_picture, sheet, wish.sheet))
+        mark = PngInfo()
+        mark.add_text("Software", PROGRAM)
+        png = wish.sheet.suffix.lower() == ".png"
+        options = {"pnginfo": mark} if png else {}
+        writes.append(partial(save_picture, sheet, wish.sheet, **options))
     _one_after_another(writes)
     if missing := total - comparison.pictures:
         raise ValueError(f"{missing} of {total} pictures could not be measured")
@@ -201,8 +208,13 @@ def _check_places(wish: EvaluateOptions) -> None:
     for path in (wish.csv, wish.markdown, wish.sheet):
         if path is None or path.is_dir() or is_device(path):
             continue
-        if os.path.lexists(path):
-            raise ValueError(f"{path} is there already: name another file")
+        if _is_ours(path):
+            said = f"{path}, of an earlier evaluation, will be replaced"
+            warnings.warn(said, stacklevel=2)
+        elif os.path.lexists(path):
+            raise ValueError(
+                f"{path} is there already, and of no evaluation: name another file"
+            )
     for path in (wish.out, wish.csv, wish.markdown, wish.sheet):
         if path is not None and path.is_dir():
             raise ValueError(f"{path} cannot be written: it is a folder")
@@ -212,6 +224,15 @@ def _check_places(wish: EvaluateOptions) -> None:
             )
     if wish.sheet is not None and not is_picture_name(wish.sheet):
         raise ValueError(f"{wish.sheet} is no name for a picture: end it in .png")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is there that an evaluation wrote."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(2**16)
+    return head.startswith(b"picture,method") or PROGRAM.encode() in head
 
 
 def _known_figures(out: Path | None) -> dict[str, Any]:
@@ -358,4 +379,4 @@ def _command(wish: EvaluateOptions) -> str:
         for name, value in said.items()
         if name not in UNSAID
     }
-    return command("sr3mini evaluate", flags)
+    return command(PROGRAM, flags)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import json
 import os
 import re
@@ -412,9 +413,28 @@ def test_a_file_that_is_there_is_not_replaced(
     else:
         path.symlink_to(mine)
     both = ("evaluate", "--references", references, "--bicubic", 4)
-    assert "is there already: name another" in fails(capsys, *both, option, path)
+    assert "is there already, and of no evaluation: name" in fails(
+        capsys, *both, option, path
+    )
     assert path.is_symlink() == (kind != "file")
     assert mine.exists() == (kind != "dangling link")
+
+
+@pytest.mark.filterwarnings("default:.*of an earlier evaluation")
+def test_figures_of_an_earlier_evaluation_are_replaced_and_that_is_told(
+    references: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [tmp_path / name for name in ("f.csv", "f.md", "f.png")]
+    options = zip(("--csv", "--markdown", "--sheet"), files, strict=True)
+    both = ("evaluate", "--references", references, *itertools.chain(*options))
+    run(*both, "--bicubic", 4)
+    before = [file.read_bytes() for file in files]
+    capsys.readouterr()
+    run(*both, "--bicubic", 2)
+    said = capsys.readouterr().err
+    for file, content in zip(files, before, strict=True):
+        assert f"{file}, of an earlier evaluation, will be replaced" in said
+        assert file.read_bytes() != content
 
 
 def test_figures_go_where_a_link_leads_and_to_a_device(
