@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
+from unicodedata import normalize
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -202,9 +203,11 @@ def part(
     names: list[str], groups: Iterable[str], split: Split, path: Path
 ) -> list[str]:
     """The names of one part: a twentieth of the groups is held out, at least one where
-    there are two. A group stays together.
+    there are two. A group stays together. Names count in one Unicode form: the disks of
+    other systems give them back in another.
     """
-    marks = np.array([mark(os.fsencode(group)) for group in groups], np.uint64)
+    forms = (normalize("NFC", group) for group in groups)
+    marks = np.array([mark(os.fsencode(form)) for form in forms], np.uint64)
     held_out = marks <= max(2**64 // HELD_OUT, marks.min())
     if held_out.all():
         said = f"too few pictures in {path} to hold some out: all serve for both parts"

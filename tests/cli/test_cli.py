@@ -434,7 +434,7 @@ def test_pictures_from_noise_alone(
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_upscaling_that_is_stopped_leaves_nothing_half_written(
     how: signal.Signals, tmp_path: Path
 ) -> None:

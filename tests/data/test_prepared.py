@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -589,3 +590,12 @@ def test_a_file_that_prepare_did_not_write_is_refused(tmp_path: Path) -> None:
             ValueError, match=r"prepared\.json was not written by sr3mini prepare, or"
         ):
             room("data.prepared").prepared(tmp_path, 8)
+
+
+def test_the_parts_are_the_same_in_another_unicode_form() -> None:
+    names = [f"{n}/é Ü ガ.png" for n in range(400)]
+    other = [unicodedata.normalize("NFD", name) for name in names]
+    assert names != other
+    held = part(names, names, "test", Path())
+    again = part(other, other, "test", Path())
+    assert [unicodedata.normalize("NFC", name) for name in again] == held

@@ -249,16 +249,18 @@ def test_check_10_micro_batches_do_what_the_whole_batch_does(
 
 def test_the_condition_is_blurred_and_stored_as_often_as_the_preset_asks() -> None:
     y_0, u = 3 * randn(400, 1, 16, 16).float(), torch.rand(2, 400, generator=seeded(0))
-    x = downsample(y_0, 4)
-    assert torch.equal(algorithm.condition(y_0, TINY, u), x)
-    filed = algorithm.condition(y_0, dataclasses.replace(TINY, from_files=0.25), u)
+    x, seeds = downsample(y_0, 4), range(400)  # of a noise that is not asked for
+    assert torch.equal(algorithm.condition(y_0, TINY, u, seeds), x)
+    filed = algorithm.condition(
+        y_0, dataclasses.replace(TINY, from_files=0.25), u, seeds
+    )
     stored = (filed == as_file(x)).flatten(1).all(1)
     assert torch.equal(stored, u[1] < 0.25)
     assert torch.equal(filed[~stored], x[~stored])
-    blurred = algorithm.condition(y_0, dataclasses.replace(TINY, blur=2.0), u)
+    blurred = algorithm.condition(y_0, dataclasses.replace(TINY, blur=2.0), u, seeds)
     torch.testing.assert_close(blurred, blur(x, 2 * u[0]))
     both = algorithm.condition(
-        y_0, dataclasses.replace(TINY, blur=2.0, from_files=1.0), u
+        y_0, dataclasses.replace(TINY, blur=2.0, from_files=1.0), u, seeds
     )
     assert torch.equal(both, as_file(blurred))
 
