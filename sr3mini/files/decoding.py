@@ -159,11 +159,11 @@ def _decoded(stream: Stream, given: Range | None) -> Decoded:
 def _demand_whole(opened: ImageFile.ImageFile, stream: Stream) -> None:
     """ValueError for numbers of which Pillow would keep 8 bits, or lose the sign."""
     kind, deep = opened.format, False
-    args = opened.tile[0].args if opened.tile else ()
+    how = str(opened.tile[:1])
     if kind in ("JPEG2000", "AVIF"):
         deep = _codec_bits(kind, stream) > (16 if opened.mode == "I;16" else 8)
     elif opened.mode in ("L", "RGB", "RGBA") and kind in ("SGI", "DDS"):
-        deep = ";16" in str(args) or "BC6" in str(args)
+        deep = any(mark in how for mark in ("SGI16", ";16", "BC6"))
     elif opened.mode == "RGB" and kind == "PPM":
         deep = _maxval(opened) > 255
     if deep:
@@ -210,16 +210,18 @@ def _stored(
         stream.seek(place)
         return imagecodecs.png_decode(whole), None, opened.info
 
-    top = _scaled_from(opened, stream)
+    scaled = _scaled(opened, stream)
     opened.load()
     picture: Image.Image = opened
     if picture.mode.startswith(("I", "F")):
         array = np.asarray(picture)
-        if top is not None:
-            array = np.rint(array * (top / 65_535))
-        if top is not None or ";16" in picture.mode:
+        if scaled is not None:
+            scale, white = scaled
+            array = np.rint(array / scale).astype(np.uint16)
+            return array, (0.0, float(white)), opened.info
+        if ";16" in picture.mode:
             array = array.astype(np.uint16)
-        return array, None if top is None else (0.0, float(top)), opened.info
+        return array, None, opened.info
     if picture.has_transparency_data:
         grey = picture.mode in ("1", "L", "LA", "La")
         picture = picture.convert("LA" if grey else "RGBA")
@@ -230,15 +232,16 @@ def _stored(
     return np.asarray(picture), None, picture.info
 
 
-def _scaled_from(opened: ImageFile.ImageFile, stream: Stream) -> int | None:
-    """The white that a PGM or a deep grey JPEG 2000 states, which Pillow scales to
-    65535; None where it scales nothing.
+def _scaled(opened: ImageFile.ImageFile, stream: Stream) -> tuple[float, int] | None:
+    """By how much Pillow scales a deep PGM or JPEG 2000 to fill 16 bits, and the white
+    that the file states; None for what it does not scale.
     """
     if (opened.format, opened.mode) == ("PPM", "I"):
-        return _maxval(opened)
+        white = _maxval(opened)
+        return 65_535 / white, white
     if (opened.format, opened.mode) == ("JPEG2000", "I;16"):
         bits = _codec_bits("JPEG2000", stream)
-        return None if bits == 16 else 2**bits - 1
+        return None if bits == 16 else (2.0 ** (16 - bits), 2**bits - 1)
     return None
 
 

@@ -40,7 +40,7 @@ def full(dtype: np.dtype) -> Range:
 def told(bounds: Range) -> str:
     """A range as the command line takes it; a single value with one above it."""
     low, high = bounds
-    return f"--range {low:.7g} {high if high != low else low + 1:.7g}"
+    return f"--range {low:.10g} {high if high != low else low + 1:.10g}"
 
 
 def is_range(value: object) -> bool:
@@ -70,7 +70,7 @@ def bounds_of(
     least, most = (-np.inf, np.inf) if array.dtype.kind == "f" else full(array.dtype)
     if given[0] < least or given[1] > most or outside(array, given) > 0.5:
         raise Unfit(
-            f"holds {array.dtype} from {found[0]:.7g} to {found[1]:.7g}, which"
+            f"holds {array.dtype} from {found[0]:.10g} to {found[1]:.10g}, which"
             f" {told(given)}, of this run or of the model, does not fit"
         )
     return given
@@ -97,7 +97,7 @@ def _usual(dtype: np.dtype, found: Range) -> Range:
     if dtype == np.uint16 and (high - low >= 2**14 or high in (0, 2**16 - 1)):
         return full(dtype)
     raise RangeNeeded(
-        f"holds {dtype} from {low:.7g} to {high:.7g}, and nothing tells which values"
+        f"holds {dtype} from {low:.10g} to {high:.10g}, and nothing tells which values"
         f" are black and white: say {told(found)}, or what all of the set fits in",
         found,
     )
