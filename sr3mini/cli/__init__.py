@@ -7,6 +7,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import tyro
@@ -47,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         _demand_words(sys.argv[1:] if arguments is None else arguments)
         with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
+            warnings.showwarning = partial(_show_warning, set())
             tyro.extras.subcommand_cli_from_dict(
                 VERBS,
                 prog="sr3mini",
@@ -97,6 +98,11 @@ def _plain(said: str) -> str:
     return line if len(line) <= LONGEST else f"{line[:900]} [...] {line[-500:]}"
 
 
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    # on a line of its own, not behind a progress bar
-    tqdm.write(f"sr3mini: {_plain(str(message))}", file=sys.stderr)
+def _show_warning(
+    said: set[str], message: Warning | str, *_: object, **__: object
+) -> None:
+    """Each sentence once a run; on a line of its own, not behind a progress bar."""
+    line = _plain(str(message))
+    if line not in said:
+        said.add(line)
+        tqdm.write(f"sr3mini: {line}", file=sys.stderr)

@@ -150,7 +150,7 @@ def prepare(
             out.rmdir()
         name, reason = next(iter(skipped.items()))
         raise ValueError(
-            f"no file below {source} is a picture; the first: {name}"
+            f"no file below {source} could be prepared; the first: {name}"
             f" {reason}{total.hint()}"
         )
 

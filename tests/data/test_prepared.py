@@ -367,7 +367,7 @@ def test_mistakes_are_told_in_a_sentence(
         ((tmp_path / "empty", "--out", tmp_path / "new"), "holds no file at all"),
         (
             (tmp_path / "texts", "--out", tmp_path / "new"),
-            "no file below .* is a picture; the first: a.txt could not be read",
+            "no file below .* could be prepared; the first: a.txt could not be read",
         ),
         (
             (tmp_path / "theirs", "--out", tmp_path / "new"),

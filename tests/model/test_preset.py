@@ -161,6 +161,16 @@ ABSURD: dict[str, Any] = {
     "schedule_end": [2, -1, float("nan"), "a"],
     "learning_rate": [float("inf")],
     "dropout": [1.5],
+    "range": [
+        [1, 1],
+        [2, 1],
+        [0],
+        [0, 1, 2],
+        3,
+        "01",
+        [0, float("inf")],
+        [False, True],
+    ],
 }
 
 
@@ -181,7 +191,7 @@ def test_a_value_that_makes_no_sense_is_refused_in_one_line(
 
 def test_every_field_is_looked_at() -> None:
     fields = {field.name for field in dataclasses.fields(Preset)}
-    assert fields == {"name", *CHOICES, *RANGES}
+    assert fields == {"name", "range", *CHOICES, *RANGES}
 
 
 @pytest.mark.parametrize("value", ["x" * 10**6, ["x" * 999] * 999, list(range(10**6))])
