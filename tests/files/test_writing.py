@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from sr3mini.data import (
     write_picture,
     write_text,
 )
+from sr3mini.upscaling.upscale_files import demand_numbers
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -78,3 +80,30 @@ def test_below_a_file_the_error_names_the_place_that_was_asked_for(
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(OSError, match=r"picture\.png could not be written"):
         write_picture(torch.zeros(1, 4, 4), tmp_path / "file" / "picture.png")
+
+
+def test_links_devices_and_pipes_stay_what_they_are(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    link, target = tmp_path / "link.txt", tmp_path / "deep" / "a.txt"
+    link.symlink_to(target)
+    for text in ("first", "second"):
+        write_text(text, link)
+        assert link.is_symlink()
+        assert target.read_text(encoding="utf-8") == text
+    assert [file.name for file in target.parent.iterdir()] == ["a.txt"]
+    write_text("gone", "/dev/null")
+    assert Path("/dev/null").is_char_device()
+    os.mkfifo(tmp_path / "pipe")
+    reading = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_text("through", tmp_path / "pipe")
+    assert os.read(reading, 99) == b"through"
+    os.close(reading)
+    with pytest.raises(
+        OSError, match=r"^/dev/full could not be written: No space left"
+    ):
+        write_text("much", "/dev/full")
+
+
+def test_a_picture_that_is_no_number_is_not_written_as_black() -> None:
+    with pytest.raises(ValueError, match="is no number in places"):
+        demand_numbers(torch.tensor([[[0.0, torch.nan]]]))
