@@ -38,7 +38,13 @@ def plane(
     """
     figure, ax = _empty(x, cloud)
     for colour, (name, several) in zip(COLOURS, points.items(), strict=False):
-        ax.scatter(*several.T, s=9, color=colour, label=name.replace("_", " "))
+        ax.scatter(
+            several[:, 0],
+            several[:, 1],
+            s=9,
+            color=colour,
+            label=name.replace("_", " "),
+        )
     ax.legend(loc="upper right", fontsize=8, framealpha=0.9)
     said = [f"{len(y)} points named {name}" for name, y in points.items()]
     return Picture(figure, _alt(x, said).replace("_", " "))
@@ -86,13 +92,21 @@ def _empty(x: float | None, cloud: Float[Tensor, "N 2"] | None) -> tuple[Figure,
     ax = figure.subplots()
     if cloud is None:
         cloud = world.draw(500, torch.Generator().manual_seed(0))[1]
-    ax.scatter(*cloud.T, s=5, color=GREY, alpha=0.35, linewidths=0, label="data")
+    ax.scatter(
+        cloud[:, 0],
+        cloud[:, 1],
+        s=5,
+        color=GREY,
+        alpha=0.35,
+        linewidths=0,
+        label="data",
+    )
     if x is not None:
         line = torch.tensor([-2 * EDGE, 2 * EDGE])
         ax.plot(line, 2 * x - line, color=BLUE, linewidth=1.2, label=f"D y = {x:g}")
         mean = world.mean(torch.tensor([[x]]))[0]
-        style = {"s": 45, "marker": "s", "color": ORANGE, "zorder": 3}
-        ax.scatter(*mean, label="mean of p(y | x)", **style)
+        of = "mean of p(y | x)"
+        ax.scatter(mean[0], mean[1], s=45, marker="s", color=ORANGE, zorder=3, label=of)
     ax.set(xlim=(-EDGE, EDGE), ylim=(-EDGE, EDGE), aspect="equal")
     ax.set_xlabel("first pixel, $y_1$", fontsize=9)
     ax.set_ylabel("second pixel, $y_2$", fontsize=9)
