@@ -56,7 +56,8 @@ def plane_fall(x: float, steps: Sequence[Step]) -> Picture:
     """
     shown = [steps[round(i * (len(steps) - 1) / (FRAMES - 1))] for i in range(FRAMES)]
     figure, ax = _empty(x, None)
-    particles = ax.scatter(*shown[0].y_t.T, s=9, color=GREEN, label="y_t")
+    first = shown[0].y_t
+    particles = ax.scatter(first[:, 0], first[:, 1], s=9, color=GREEN, label="y_t")
     ax.legend(loc="upper right", fontsize=8, framealpha=0.9)
     frames = []
     for step in [shown[-1], *shown]:  # the first is what a still shows
