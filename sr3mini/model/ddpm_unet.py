@@ -6,7 +6,7 @@ r"""The noise network as the best-known public SR3 code lays it out: DDPM's U-Ne
     out = conv(SiLU(norm(h)))
 
 The level is added, and nothing is divided by sqrt(2). What `unet.UNet` does otherwise,
-chapter 5 and deep dive F explain. This one serves to use checkpoints of that code.
+chapter 5 and deep dive G explain. This one serves to use checkpoints of that code.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ _DENOISERS = (
         groups=8,
     ),
     # The network of the best-known public SR3 code, 97.8 million parameters, trained by
-    # our loop; what else that code does differently, deep dive F tells.
+    # our loop; what else that code does differently, deep dive G tells.
     replace(
         _FACES,
         name="public_16_128",
