@@ -27,7 +27,7 @@ from torch import Tensor
 from ..files.writing import atomic, write_text
 from ..model.checkpoint import demand_finite
 from ..model.network import Network, build
-from ..model.preset import SCHEDULES, Preset
+from ..model.preset import LONGEST, SCHEDULES, Preset
 from ..schedule import NoiseSchedule
 from .janspiry_options import Schedule, configuration, fields_of
 from .pth import read_pth
@@ -109,7 +109,7 @@ def import_checkpoint(
         fields = assumed | told
         steps = min(100, fields["schedule_steps"])
         preset = Preset(
-            path.stem, "folder", sampling_steps=steps, loss_power=1, **fields
+            path.stem[:LONGEST], "folder", sampling_steps=steps, loss_power=1, **fields
         )
         f = _filled(preset, weights)
     except (ValueError, RuntimeError) as error:

@@ -48,6 +48,8 @@ def read_pth(
     path = Path(path)
     try:
         size = path.stat().st_size
+        if not path.is_file():
+            raise ValueError("it is no regular file")
         with zipfile.ZipFile(path) as archive:
             _demand_harmless(_program(archive, size))
         whole = torch.load(path, map_location="cpu", weights_only=True)

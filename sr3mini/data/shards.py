@@ -11,6 +11,7 @@ not part of its state: what lay in it is lost where a stream goes on.)
 from __future__ import annotations
 
 import glob
+import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -272,7 +273,8 @@ def _shards(pattern: str) -> list[str]:
         numbers = [f"{n:0{len(first)}}" for n in range(int(first), int(last) + 1)]
         each = [pattern.replace(match[0], number, 1) for number in numbers]
         return [file for one in each for file in _shards(one)]
-    files = sorted(glob.glob(pattern, recursive=True))
+    # no pipe, which would be waited for
+    files = sorted(filter(os.path.isfile, glob.glob(pattern, recursive=True)))
     if not files:
         raise ValueError(f"no shard fits {pattern}")
     return files

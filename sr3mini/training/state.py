@@ -78,6 +78,8 @@ def load_state(path: Path) -> State:
     whole or not one of ours.
     """
     try:
+        if not all((path / name).is_file() for name in (*FILES, "SHA256SUMS")):
+            raise ValueError("a file is missing")
         if (path / "SHA256SUMS").read_text() != _sums(path):
             raise ValueError("a checksum is wrong")
         told = read_json(path / "state.json")

@@ -5,6 +5,7 @@ in it is ever run.
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import subprocess
 import sys
@@ -424,6 +425,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "nothing": (lambda p: _written(p, b""), "torch 1.6"),
     "a folder": (lambda p: p.mkdir() or p, "torch 1.6"),
+    "a pipe": (lambda p: os.mkfifo(p) or p, "no regular file"),
     "not there": (lambda p: p, "does not exist"),
 }
 

@@ -8,6 +8,7 @@ import builtins
 import io
 import itertools
 import json
+import os
 import tarfile
 import warnings
 from collections import Counter
@@ -302,13 +303,16 @@ def test_a_set_of_the_hub_is_asked_for_by_its_name(
 
 
 def test_what_cannot_be_streamed_is_told_in_a_sentence(
-    shards: Path, monkeypatch: pytest.MonkeyPatch
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def down(*_: object, **__: object) -> None:
         raise ConnectionError("no route\n  to host")
 
     with pytest.raises(ValueError, match=r"^no shard fits .*nothing\*\.tar$"):
         Stream(str(shards / "nothing*.tar"), SIZE)
+    os.mkfifo(tmp_path / "pipe.tar")
+    with pytest.raises(ValueError, match=r"^no shard fits .*pipe\.tar$"):
+        Stream(str(tmp_path / "pipe.tar"), SIZE)
     with pytest.raises(
         ValueError,
         match=(r"^no column of .*texts\.tar holds pictures: txt, __key__, __url__$"),

@@ -103,6 +103,13 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
         (state / "state.json").unlink(),
         (state / "state.json").mkdir(),
     ),
+    **{
+        f"a pipe for {name}": lambda state, name=name: (  # type: ignore[misc]
+            (state / name).unlink(),
+            os.mkfifo(state / name),
+        )
+        for name in ("state.safetensors", "state.json", "SHA256SUMS")
+    },
     "no safetensors": lambda state: signed(
         state, "state.safetensors", b"PK\x03\x04" * 9
     ),
