@@ -17,6 +17,7 @@ import numpy as np
 
 from .kinds import advice, is_picture
 
+DEEPEST = 200  # folders inside each other
 RECORD = "prepared.json"  # in each folder that `sr3mini prepare` wrote
 
 
@@ -102,6 +103,9 @@ def _below(place: str, prefix: str, entered: set[str]) -> Iterator[str]:
     if real in entered:
         return
     entered.add(real)
+    if prefix.count("/") > DEEPEST:
+        warnings.warn(f"left out: {place} (below {DEEPEST} folders)", stacklevel=3)
+        return
     try:
         with os.scandir(place) as entries:
             here = sorted(entries, key=lambda entry: entry.name)

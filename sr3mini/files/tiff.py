@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,6 +46,10 @@ def tiff_pixels(stream: io.BytesIO | io.BufferedReader) -> Pixels | None:
         if not _is_ours(page):
             return None
         _demand_channels(page)
+        parts = math.prod(page.chunked)
+        # tifffile fills with 0 what is not there
+        if len(page.dataoffsets) < parts or not all(page.databytecounts[:parts]):
+            raise Unfit(f"lacks some of its {parts} strips or tiles, and is damaged")
         array = page.asarray()
         if page.axes == "SYX":
             array = array.transpose(1, 2, 0)

@@ -234,5 +234,6 @@ class Preset:
             return cls(**fields)
         except TypeError as error:  # a field is unknown, or missing
             raise ValueError(
-                f"this preset was not written by this version of sr3mini ({error})"
+                "this preset was not written by this version of sr3mini"
+                f" ({str(error)[:120]})"
             ) from error

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tiny
 import torch
 from kinds import FILES, RED, WHITE, noisy
 from PIL import Image
@@ -19,6 +21,7 @@ from sr3mini.data import (
 from sr3mini.data.folder import without_results
 
 folder_room = sys.modules["sr3mini.data.folder"]  # sr3mini.data.folder is a function
+from sr3mini.files.finding import walk
 
 
 def test_a_folder_of_everything_gives_one_size(tmp_path: Path) -> None:
@@ -224,3 +227,18 @@ def test_what_upscale_made_of_a_picture_beside_it_is_left_out(
             assert without_results(tmp_path, names) == names[:3]
     else:
         assert without_results(tmp_path, names) == names
+
+
+@pytest.mark.parametrize("depth", [199, 200, 201, 250, 400, 1000])
+def test_folders_deeper_than_any_are_left_out_by_name(
+    depth: int, tmp_path: Path
+) -> None:
+    """Each takes a step of the walk, of which Python allows a thousand."""
+    tiny.save(tmp_path, "top.png")
+    deepest = tmp_path.joinpath(*["a"] * depth)
+    deepest.mkdir(parents=True)
+    (deepest / "deep.png").write_bytes((tmp_path / "top.png").read_bytes())
+    told = pytest.warns(UserWarning, match="left out: .*a .below 200 folders")
+    with told if depth > 200 else contextlib.nullcontext():
+        names = list(walk(tmp_path))
+    assert len(names) == (1 if depth > 200 else 2)

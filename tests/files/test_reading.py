@@ -109,6 +109,37 @@ def test_a_tiff_of_planes_and_one_multiplied_by_its_alpha() -> None:
     assert abs(picture.colour / np.iinfo(picture.colour.dtype).max - 0.5).max() < 0.01
 
 
+@pytest.mark.parametrize("tag", ["StripOffsets", "StripByteCounts"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"rowsperstrip": 4},
+        {"rowsperstrip": 4, "compression": "zlib"},
+        {"rowsperstrip": 16, "planarconfig": "separate"},
+    ],
+)
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_tiff_that_lacks_strips_is_refused(
+    lost: int, how: dict[str, object], tag: str
+) -> None:
+    """tifffile alone fills what is missing with 0, and only remarks on it."""
+    planes = "planarconfig" in how
+    array = numbers(3, 16, (16, 12))
+    given = array.transpose(2, 0, 1).copy() if planes else array
+    content = tiff(given, **how)
+    with tifffile.TiffFile(io.BytesIO(content)) as opened:
+        entry = opened.pages.first.tags[tag]  # type: ignore[union-attr]
+        assert entry.count > 2
+        if tag == "StripOffsets":
+            at, changed = entry.offset + 4, struct.pack("<I", entry.count - lost)
+        else:
+            size = {3: 2, 4: 4}[int(entry.dtype)]
+            at, changed = entry.valueoffset, bytes(size * lost)
+    content = content[:at] + changed + content[at + len(changed) :]
+    with pytest.raises(ValueError, match="lacks some of its . strips or tiles"):
+        read(content)
+
+
 def test_a_cut_tiff_is_told_in_a_sentence() -> None:
     for how in ({}, {"compression": "zlib"}, {"tile": (16, 16)}):
         file = tiff(numbers(3, 16), **how)
