@@ -136,7 +136,7 @@ def test_a_tiff_that_lacks_strips_is_refused(
             size = {3: 2, 4: 4}[int(entry.dtype)]
             at, changed = entry.valueoffset, bytes(size * lost)
     content = content[:at] + changed + content[at + len(changed) :]
-    with pytest.raises(ValueError, match="lacks some of its . strips or tiles"):
+    with pytest.raises(ValueError, match=r"lacks some of its . strips or tiles"):
         read(content)
 
 
