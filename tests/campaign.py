@@ -495,9 +495,7 @@ def verdict(command: list[str], place: Path, status: object, said: str) -> str:
 
 def unlike(command: list[str], place: Path) -> str:
     """What is wrong with a result; "" if nothing is."""
-    from PIL import Image
-
-    from sr3mini.files.reading import read_picture
+    from sr3mini.files.reading import read
     from sr3mini.model.checkpoint import load
 
     out, verb = Path(command[command.index("--out") + 1]), command[0]
@@ -508,15 +506,11 @@ def unlike(command: list[str], place: Path) -> str:
             results = [file for file in out.rglob("*") if file.is_file()]
             if not results:
                 return "status 0 without a result"
-            sizes = [sorted(read_picture(file).shape[1:]) for file in results]
-            with (
-                Image.open(command[1])
-                if Path(command[1]).is_file()
-                else (contextlib.nullcontext()) as given
-            ):
-                wanted = given and sorted(4 * side for side in given.size)
-            if wanted and sizes != [wanted]:
-                return f"makes {sizes} of {given.size}"
+            sizes = [sorted(read(file).size) for file in results]
+            if (given := Path(command[1])).is_file():
+                wanted = sorted(4 * side for side in read(given).size)
+                if sizes != [wanted]:
+                    return f"makes {sizes}, wanted {wanted}"
         elif not out.exists():
             return "status 0 without a result"
     except Exception as error:

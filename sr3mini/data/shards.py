@@ -11,6 +11,7 @@ not part of its state: what lay in it is lost where a stream goes on.)
 from __future__ import annotations
 
 import glob
+import logging
 import os
 import re
 import warnings
@@ -247,6 +248,7 @@ def _open(data: str) -> Any:
         from datasets import load_dataset
     except ImportError as error:
         raise ImportError(f"to read {data}: pip install 'sr3mini[stream]'") from error
+    logging.getLogger("datasets").setLevel(logging.CRITICAL)  # what it says, we do
     how: dict[str, Any]
     if data.startswith(HUB):
         owner, name, configuration, *_ = [*data[len(HUB) :].split("/"), "", ""]

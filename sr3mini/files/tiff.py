@@ -19,8 +19,9 @@ PILLOWS = {"PALETTE": 1, "SEPARATED": 4, "YCBCR": 3, "CIELAB": 3}  # of 8 bits
 ALPHA = {1: "associated", 2: "not associated"}  # whether colours are multiplied by it
 LARGEST = 2**29  # pixels; far below what a small file can be made to unpack to
 
-# what tifffile remarks on a damaged file does not name it
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
+# what both remark on a damaged file does not name it
+for _library in ("tifffile", "PIL"):
+    logging.getLogger(_library).addHandler(logging.NullHandler())
 
 
 class Pixels(NamedTuple):
