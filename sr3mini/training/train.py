@@ -261,10 +261,10 @@ def _known_by(pictures: Pictures) -> int | str | None:
 def _say(run: Run) -> None:
     """Where x comes from, where that is not a matter of course, and what is small."""
     if isinstance(run.pictures, Folder) and (told := run.pictures.small()):
-        tqdm.write(f"{told}, which teaches blur", file=sys.stderr)
+        tqdm.write(f"sr3mini: {told}, which teaches blur", file=sys.stderr)
     if isinstance(run.pictures, Pairs) and run.preset.conditional:
         said = run.pictures.told(run.preset.factor)
-        tqdm.write(f"{run.preset.name} trains on {said}", file=sys.stderr)
+        tqdm.write(f"sr3mini: {run.preset.name} trains on {said}", file=sys.stderr)
 
 
 def _demand_finite(run: Run, losses: list[float]) -> None:
