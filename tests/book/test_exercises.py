@@ -5,16 +5,19 @@ slip with the message meant for it.
 from __future__ import annotations
 
 import ast
+import linecache
 import runpy
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from project import ROOT
 from torch import Tensor
 
-from sr3mini.book.exercises import EXERCISES, check, verdict
+from sr3mini import diffuse
+from sr3mini.book.exercises import EXERCISES, check, mine, verdict
 
 SOLUTIONS = ROOT / "chapters" / "solutions"
 SLIPS = [
@@ -117,3 +120,85 @@ def test_other_wrong_answers_are_told_how_far_off_they_are(number: str) -> None:
     assert verdict(number, lambda *inputs: torch.ones(2) @ torch.ones(3)).startswith(
         "your function raised RuntimeError"
     )
+
+
+# The reader's own SR3 -----------------------------------------------------------------
+
+
+def written(folder: Path, text: str, name: str) -> Any:
+    """A function whose source lies in a file, as that of a notebook's cell."""
+    file = folder / "cell.py"
+    file.write_text(text, encoding="utf-8")
+    space: dict[str, Any] = {"diffuse": diffuse, "nn": torch.nn}
+    exec(compile(text, str(file), "exec"), space)
+    linecache.checkcache(str(file))
+    return space[name]
+
+
+RIGHT = """\
+def noised(y_0, gamma, eps):
+    level = gamma[:, None, None, None]
+    return level.sqrt().to(y_0) * y_0 + (1 - level).sqrt().to(y_0) * eps
+"""
+LOSS = """\
+def loss(f, x, y_0, gamma, eps):
+    return (f(x, diffuse(y_0, gamma, eps), gamma) - eps).square().mean()
+"""
+
+
+def test_a_right_answer_is_kept_and_used_and_the_book_fills_the_gaps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Under its exercise's name, whatever she called it; another call replaces it."""
+    monkeypatch.chdir(tmp_path)
+    check("1.1", written(tmp_path, RIGHT, "noised"))
+    check("6.1", written(tmp_path, LOSS, "loss"))
+    check("1.1", written(tmp_path, RIGHT, "noised"))
+    said = capsys.readouterr().out
+    assert said.count("Kept as diffuse in my_sr3.py.") == 2
+    assert "Kept as loss in my_sr3.py." in said
+    own = mine()
+    hers, books = capsys.readouterr().out.splitlines()
+    assert hers == "yours: diffuse, loss"
+    assert books.startswith("the book's: ")
+    assert "diffuse" not in books
+    assert "sample" in books
+    assert (tmp_path / "my_sr3.py").read_text().count("def diffuse") == 1
+    builders = {each.function for each in EXERCISES.values() if each.builds}
+    assert set(vars(own)) == builders
+    assert len(builders) == 8
+
+
+def test_an_answer_that_needs_its_notebook_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = RIGHT.replace("gamma[:", "elsewhere(gamma)[:")
+    answer = written(tmp_path, "def elsewhere(g): return g\n\n\n" + text, "noised")
+    check("1.1", answer)
+    said = capsys.readouterr().out
+    assert "Not kept, since it is not right by itself" in said
+    assert "'elsewhere' is not defined" in said
+    mine()
+    assert "yours: none yet" in capsys.readouterr().out
+
+
+def test_a_file_that_cannot_be_run_is_told_and_the_book_takes_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_sr3.py").write_text("def diffuse(:\n", encoding="utf-8")
+    mine()
+    said = capsys.readouterr().out
+    assert "my_sr3.py could not be run (SyntaxError" in said
+    assert "yours: none yet" in said
+
+
+def test_levels_are_float64_and_a_picture_that_became_so_is_named() -> None:
+    """Else the network of chapter 7, which is float32, would refuse it."""
+
+    def uncast(y_0: Tensor, gamma: Tensor, eps: Tensor) -> Tensor:
+        level = gamma[:, None, None, None]
+        return level.sqrt() * y_0 + (1 - level).sqrt() * eps
+
+    assert verdict("1.1", uncast).startswith("right values, but they are torch.float64")

@@ -47,6 +47,11 @@ def grade(exercise: Exercise, answer: Answer) -> str:
         )
     if given.shape != right.shape:
         return f"wrong shape: {tuple(given.shape)} instead of {tuple(right.shape)}."
+    if close(given, right) and given.dtype != right.dtype:
+        return (
+            f"right values, but they are {given.dtype} and should be {right.dtype}:"
+            " levels are float64, pictures float32; cast the factors, .to(y_0)."
+        )
     if close(given, right):
         return "right."
     for slip, formula in exercise.slips.items():
