@@ -10,6 +10,7 @@ not part of its state: what lay in it is lost where a stream goes on.)
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import logging
 import os
@@ -112,10 +113,12 @@ class Stream:
                 if position == start["shard"] and start["inside"]:
                     shard.load_state_dict(start["inside"])
                 # not iter(shard), which would share it among the workers once more
-                for chunk in shard.iter(CHUNK):
-                    wanted = self._wanted(chunk[self.column], turn, sharing)
-                    place = {"shard": position, "inside": shard.state_dict()}
-                    yield wanted, {**START, "epoch": start["epoch"], **place}
+                # closed, as threads that still read ahead would abort the exit
+                with contextlib.closing(shard.iter(CHUNK)) as chunks:
+                    for chunk in chunks:
+                        wanted = self._wanted(chunk[self.column], turn, sharing)
+                        place = {"shard": position, "inside": shard.state_dict()}
+                        yield wanted, {**START, "epoch": start["epoch"], **place}
             except Exception as error:  # the errors of a dozen libraries below
                 raise ValueError(
                     f"shard {mine[position]} of {self.data} could not be read to its"
