@@ -6,7 +6,7 @@ import torch
 from matplotlib.cbook import get_sample_data
 from torch import Tensor
 
-from sr3mini import downsample, load, upsample
+from sr3mini import downsample, load, trajectory, upsample
 from sr3mini.data import letters, read_picture
 from sr3mini.degrade import as_file, camera
 from sr3mini.metrics import consistency, diversity, psnr, sharpness
@@ -70,6 +70,31 @@ def test_samples_of_letters_are_sharp_differ_and_fit_x_up_to_its_noise() -> None
     off = (downsample(samples[0], 8) - x).square().mean().sqrt()
     assert off < 1.2 * (20 / 255)
     assert diversity(samples).mean() > 0.1
+
+
+def test_the_trajectories_that_are_shown_end_in_letters() -> None:
+    """Section 0.4: each of the four is near one of the 744 pictures."""
+    y, x, exact = shown()
+    f = load("letters_4_32")
+    *_, (_, drawn, _) = trajectory(
+        f,
+        x[:4],
+        f.preset.sampling_schedule(),
+        y[:4].shape,
+        generator=torch.Generator().manual_seed(0),
+        variance="posterior",
+        clip=True,
+    )
+    every = exact.y.reshape(-1, *exact.shape)
+    assert ((drawn[:, None] - every).square().mean((2, 3, 4)).amin(1) < 0.06).all()
+
+
+def test_the_twin_is_closer_to_x_than_the_original() -> None:
+    """Section 0.3: it follows the noise in x, so the test cannot acquit."""
+    y, x, _ = shown()
+    answer = draw(load("letters_4_32_regression"), x, seeds=[0])[0]
+    off = [(downsample(each, 8) - x).square().mean() for each in (answer, y)]
+    assert off[0] < 0.8 * off[1]
 
 
 def test_with_a_fifth_of_the_noise_hardly_any_letter_is_open() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
-from checks import close, f64, randn
+from checks import close, f64, randn, seeded
 
-from sr3mini import NoiseSchedule, diffuse, log_snr
+from sr3mini import NoiseSchedule, diffuse, downsample, load, log_snr, sample
+from sr3mini.data import letters
+from sr3mini.degrade import camera
 
 
 def test_a_noised_picture_is_the_picture_plus_noise_of_the_size_that_log_snr_says() -> (
@@ -38,3 +40,32 @@ def test_a_linear_schedule_ends_near_the_exponential_of_minus_T_times_the_mean_n
         NoiseSchedule.linear(T, start, end).gammas[-1].item(),
     )
     assert rule * math.exp(-T * end**2 / 2) < gamma_T < rule
+
+
+def test_letters_are_drawn_on_grey_when_too_much_signal_is_expected_at_T() -> None:
+    """The opening: `end` = 0.01 with 100 steps leaves gamma_T at 0.6, and the paper
+    grey; with 0.2 it is white, and each picture is near one of the letters.
+    """
+    world = letters()
+    y = world.batch([world.find(character) for character in "gmR85h"])
+    x = camera(downsample(y, 8), 20 / 255, seeds=range(6))
+    f, drawn = load("letters_4_32"), {}
+    for end in (0.01, 0.2):
+        drawn[end] = sample(
+            f,
+            x,
+            NoiseSchedule.linear(100, 1e-6, end),
+            y.shape,
+            generator=seeded(3),
+            variance="posterior",
+            clip=True,
+        )
+    assert (drawn[0.01].flatten(1).median(1).values < 0.9).all()
+    assert (drawn[0.2].flatten(1).median(1).values > 0.9).all()
+    every = world.batch(range(len(world)))
+    nearest = {
+        end: (y[:, None] - every).square().mean((2, 3, 4)).amin(1)
+        for end, y in drawn.items()
+    }
+    assert (nearest[0.2] < 0.06).all()
+    assert nearest[0.01].mean() > 4 * nearest[0.2].mean()

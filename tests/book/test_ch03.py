@@ -35,3 +35,11 @@ def test_the_cdf_at_the_level_of_step_t_is_1_minus_t_over_T() -> None:
     paper = NoiseSchedule.linear(2000, 1e-6, 1e-2)
     t = torch.arange(2001, dtype=torch.float64)
     close(gamma_cdf(paper, paper.gammas), 1 - t / 2000, 1e-12, "F(gamma_t)")
+
+
+def test_the_density_of_the_papers_levels_is_high_at_both_ends() -> None:
+    """Section 3.7: there a step changes the level little."""
+    paper = NoiseSchedule.linear(2000, 1e-6, 1e-2)
+    low, middle, high = gamma_pdf(paper, f64(1e-4, 0.5, 0.9999)).tolist()
+    assert low > 20 * middle
+    assert high > 20 * middle

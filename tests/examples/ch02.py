@@ -18,6 +18,13 @@ FIGURES: Figures = {
         lambda: figures.along_log_snr([noise(1, 8, 8)] * 2, [4.0, 0.0, -4.0]),
         ("pictures at log-SNR 4, 0, -4",),
     ),
+    "drawn_with_ends": (
+        lambda: figures.drawn_with_ends(
+            noise(2, 1, 4, 4),
+            {0.01: torch.full((2, 1, 8, 8), 0.8), 0.2: torch.ones(2, 1, 8, 8)},
+        ),
+        ("2 letters", "0.80 with end = 0.01, 1.00 with end = 0.2"),
+    ),
     "ends_of_schedules": (
         lambda: figures.ends_of_schedules([noise(1, 8, 8)], [0.605, 1e-5]),
         ("γ at T: 0.605; γ at T: 1e-05",),

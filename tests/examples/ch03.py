@@ -18,6 +18,10 @@ FIGURES: Figures = {
         ),
         ("2000 steps", "histogram"),
     ),
+    "gamma_law beside its limit": (
+        lambda: figures.gamma_law(SHORT, limit=PAPER),
+        ("5 steps", "smooth curve of 2000 steps"),
+    ),
     "training_batch": (
         lambda: figures.training_batch(
             noise(2, 1, 8, 8), torch.tensor([0.9, 0.04]), noise(2, 1, 8, 8)

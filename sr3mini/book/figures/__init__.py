@@ -8,7 +8,13 @@ are called as `figures.NAME`.
 from .base import Picture, image_rows, sample_sheet, source
 from .ch00 import letter_sheet, portrait, trajectory_strip
 from .ch01 import jumps, noise_sum, noised_step
-from .ch02 import along_log_snr, ends_of_schedules, schedule_families, schedule_view
+from .ch02 import (
+    along_log_snr,
+    drawn_with_ends,
+    ends_of_schedules,
+    schedule_families,
+    schedule_view,
+)
 from .ch03 import gamma_law, gamma_segments, training_batch
 from .ch04 import exact_answers, open_letters, same_x, seen_by_the_network, shadows
 from .ch05 import Layer, feature_maps, network_map, root_sinusoids, told_apart, walk
@@ -133,6 +139,7 @@ __all__ = [
     "conv_cost",
     "cost_by_layer",
     "covariance_order",
+    "drawn_with_ends",
     "ends_of_schedules",
     "enlarged_portrait",
     "equal_errors",

@@ -21,6 +21,24 @@ SIDE = 192  # of the pictures beside the curves, in pixels: a multiple of 32 and
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 
 
+def drawn_with_ends(
+    x: Float[Tensor, "N 1 h w"], drawn: Mapping[float, Float[Tensor, "N 1 H W"]]
+) -> Picture:
+    """Letters as a network draws them for the same x, a row for each `end` of the
+    schedule that it samples with.
+    """
+    grounds = ", ".join(
+        f"{y.median().item():.2f} with end = {end:g}" for end, y in drawn.items()
+    )
+    alt = (
+        f"{len(x)} letters as a few grey squares, and as the network draws them. Their"
+        f" ground, white at 1, lies at {grounds}; the darker row has faint and stray"
+        " strokes."
+    )
+    rows = [(f"end = {end:g}", y) for end, y in drawn.items()]
+    return image_rows([("given x", x), *rows], alt)
+
+
 def schedule_families(schedules: Mapping[str, NoiseSchedule]) -> Picture:
     """Noise added in each step, level and log-SNR, all against t/T, one line a
     schedule.
@@ -208,7 +226,7 @@ def _density_of_levels(ax: Axes, schedule: NoiseSchedule, t: int) -> None:
     ax.axvline(schedule.gammas[t].item(), color=RED, linewidth=1.4)
     ax.set(yscale="log", ylim=(0.03, 2e5), xlim=(-0.03, 1.03))
     ticks = {0.1: "0.1", 10.0: "10", 1e3: "1000", 1e5: "1e5"}
-    _plain(ax, "density p(γ)", [0, 1], ticks)
+    _plain(ax, "density p(γ) (chapter 3)", [0, 1], ticks)
 
 
 def _enlarged(picture: Float[Tensor, "C H W"], side: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...forward import gamma_cdf, gamma_pdf
 from ...schedule import NoiseSchedule
-from .base import BLUE, GREEN, ORANGE, RED, Picture, image_rows, plain_ticks
+from .base import BLUE, GREEN, GREY, ORANGE, RED, Picture, image_rows, plain_ticks
 
 
 def gamma_segments(schedule: NoiseSchedule) -> Picture:
@@ -23,16 +23,19 @@ def gamma_segments(schedule: NoiseSchedule) -> Picture:
     ax = figure.subplots()
     ax.plot(range(len(gammas)), gammas, "o-", color=BLUE, markersize=5)
     for t in range(1, len(gammas)):
-        ax.fill_betweenx(
-            [gammas[t], gammas[t - 1]],
-            -0.6,
-            t,
+        ax.axhspan(
+            gammas[t],
+            gammas[t - 1],
             color=ORANGE if t % 2 else GREEN,
             alpha=0.25,
             linewidth=0,
         )
         ax.text(
-            -0.55, (gammas[t] + gammas[t - 1]) / 2, f"t = {t}", va="center", fontsize=8
+            -0.55,
+            (gammas[t] + gammas[t - 1]) / 2,
+            f"segment {t}",
+            va="center",
+            fontsize=8,
         )
     ax.set(
         xlabel="step t",
@@ -52,10 +55,12 @@ def gamma_segments(schedule: NoiseSchedule) -> Picture:
 
 
 def gamma_law(
-    schedule: NoiseSchedule, draws: Float[Tensor, " N"] | None = None
+    schedule: NoiseSchedule,
+    draws: Float[Tensor, " N"] | None = None,
+    limit: NoiseSchedule | None = None,
 ) -> Picture:
     """Left: the density p(gamma) as steps, with a histogram of `draws`. Right: its CDF,
-    straight between the levels.
+    straight between the levels. In grey both for `limit`, a schedule of many steps.
     """
     gammas = schedule.gammas.flip(0)
     height = gamma_pdf(schedule, (gammas[1:] + gammas[:-1]) / 2)
@@ -65,11 +70,18 @@ def gamma_law(
     figure.subplots_adjust(left=0.075, right=0.98, bottom=0.19, top=0.96, wspace=0.26)
     if draws is not None:
         _histogram(left, draws, gammas)
+    if limit is not None:
+        _smooth(left, right, limit)
     _staircase(left, height, gammas)
     left.legend(fontsize=8, loc="upper center")
     _cdf(right, schedule)
     middle = gamma_cdf(schedule, torch.tensor(0.5, dtype=torch.float64)).item()
     followed = "" if draws is None else ", followed by a histogram of draws"
+    if limit is not None:
+        followed += (
+            f" around the smooth curve of {limit.steps} steps, which is high at both"
+            " ends"
+        )
     alt = (
         f"Density and CDF of the level for a schedule of {schedule.steps} steps that"
         f" ends at gamma_T = {schedule.gammas[-1].item():.2g}. The density is a"
@@ -106,12 +118,27 @@ def _staircase(
         label=r"density $p(\gamma)$",
         linewidth=1.4,
     )
-    ax.set(xlabel=r"level $\gamma$", xlim=(0, 1))
-    if height.max() > 10:
+    ax.set(xlabel=r"level $\gamma$", xlim=(-0.02, 1.02))
+    if height.max() > 10 or ax.get_yscale() == "log":
         ax.set(yscale="log", ylim=(0.2, 2000))
         plain_ticks(ax, y=[1, 10, 100, 1000])
     else:
         ax.set(ylim=(0, 1.25 * height.max().item()))
+
+
+def _smooth(density: Axes, cdf: Axes, schedule: NoiseSchedule) -> None:
+    """Density (logarithmic) and CDF of a schedule of many steps, as curves."""
+    gammas = schedule.gammas.flip(0)
+    middles = (gammas[1:] + gammas[:-1]) / 2
+    density.plot(
+        middles,
+        gamma_pdf(schedule, middles),
+        color=GREY,
+        linewidth=1,
+        label=f"T = {schedule.steps}",
+    )
+    density.set(yscale="log")
+    cdf.plot(gammas, gamma_cdf(schedule, gammas), color=GREY, linewidth=1)
 
 
 def _cdf(ax: Axes, schedule: NoiseSchedule) -> None:

@@ -12,6 +12,6 @@ def gamma_law_slider(schedule: NoiseSchedule, steps: int = 6) -> Playable:
     the staircase turns into a curve.
     """
     return Playable(
-        lambda T: gamma_law(schedule.respaced(T)),
+        lambda T: gamma_law(schedule.respaced(T), limit=schedule),
         {"T": slider(steps, 1, 60, "steps T")},
     )
