@@ -31,9 +31,8 @@ def drawn_with_ends(
         f"{y.median().item():.2f} with end = {end:g}" for end, y in drawn.items()
     )
     alt = (
-        f"{len(x)} letters as a few grey squares, and as the network draws them. Their"
-        f" ground, white at 1, lies at {grounds}; the darker row has faint and stray"
-        " strokes."
+        f"Columns of {len(x)} letters: a few grey squares, and what the network draws"
+        f" from them. The ground of the drawn rows, white at 1, lies at {grounds}."
     )
     rows = [(f"end = {end:g}", y) for end, y in drawn.items()]
     return image_rows([("given x", x), *rows], alt)
