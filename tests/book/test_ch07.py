@@ -21,7 +21,16 @@ from torch import Tensor
 from sr3mini.book import own, plane
 from sr3mini.book.exercises import EXERCISES
 from sr3mini.book.exercises.grader import Exercise
-from sr3mini.book.figures import pushed, reverse_variance, step_spread
+from sr3mini.book.figures import (
+    coin_step,
+    pushed,
+    residuals,
+    reverse_density,
+    reverse_variance,
+    step_spread,
+)
+from sr3mini.data import letters
+from sr3mini.degrade import downsample
 from sr3mini.oracle import GaussianOracle, MixtureOracle
 from sr3mini.sampler import (
     noise_from,
@@ -146,6 +155,57 @@ def test_the_two_variances_are_the_two_extremes() -> None:
     assert posterior.item() + 1e-3 < average.item() < paper.item() - 1e-3
 
 
+def test_what_the_bad_guess_misses_is_independent_of_y_t_for_pure_noise() -> None:
+    """y_0 - sqrt(gamma) y_t in terms of (y_0, eps), both N(0, 1): its variance is
+    1 - gamma, and it is uncorrelated with y_t.
+    """
+    gamma = SCHEDULE.gammas[1:]
+    y_t = torch.stack([gamma.sqrt(), (1 - gamma).sqrt()])
+    miss = torch.stack([1 - gamma, -(gamma * (1 - gamma)).sqrt()])
+    first = torch.stack([torch.ones_like(gamma), torch.zeros_like(gamma)])
+    close(miss, first - gamma.sqrt() * y_t, 1e-15, "the line")
+    close(miss.square().sum(0), 1 - gamma, 1e-15, "variance")
+    close((miss * y_t).sum(0), 0 * gamma, 1e-15, "mean product with y_t")
+
+
+@pytest.mark.parametrize("step", [(0.9, 0.5), (0.52, 0.5), (0.3, 0.1)])
+def test_the_step_back_of_a_coin_is_bayes_rule(step: tuple[float, float]) -> None:
+    """The two Gaussians of (7.1) against Bayes' rule on a grid, which deep dive C uses;
+    the Gaussian beside them has their mean and variance, (7.3) and (7.4).
+    """
+    y = torch.linspace(-9, 9, 18_001, dtype=torch.float64)
+    true, gaussian = coin_step(*step, 0.2, y)
+    bayes, _ = reverse_density(*step, 0.2, y)
+    close(true, bayes, 1e-6, "density")  # of float32 constants there
+    for power in (0, 1, 2):
+        moments = (torch.trapezoid(law * y**power, y)[None] for law in (true, gaussian))
+        close(*moments, 1e-9, f"moment {power}")
+
+
+def test_a_small_step_back_is_one_bell_and_a_large_one_is_not() -> None:
+    y = torch.linspace(-4, 4, 8001, dtype=torch.float64)
+    apart, humps = [], []
+    for before in (0.9, 0.7, 0.6, 0.52, 0.505):
+        true, gaussian = coin_step(before, 0.5, 0.2, y)
+        apart.append(torch.trapezoid((true - gaussian).abs(), y).item())
+        inside = true[1:-1]
+        humps.append(int(((inside > true[:-2]) & (inside > true[2:])).sum()))
+    assert (humps[0], humps[-1]) == (2, 1)
+    assert apart == sorted(apart, reverse=True)
+    assert apart[0] > 0.4
+    assert apart[-1] < 0.01
+
+
+def test_the_residuals_of_a_trajectory_are_those_of_its_guesses() -> None:
+    x, y, off = randn(2, 1, 2, 2), randn(2, 1, 8, 8, seed=1), 0.25
+    steps = [(2, y, None), (1, y, y + off), (0, y, y)]
+    times, short, unlike = residuals(steps, x, y)
+    assert times == [2, 1]  # each guess belongs to the y_t that it was made from
+    assert short == pytest.approx([off, 0])
+    apart = (downsample(y, 4) - x).square().mean().sqrt().item()
+    assert unlike[1] == pytest.approx(apart)
+
+
 def test_a_wrong_start_is_forgotten_like_the_root_of_gamma() -> None:
     """N(0, I) data: of a mean of 1/2 the share sqrt(gamma_T) is left, of the variance's
     error the share gamma_T.
@@ -256,3 +316,27 @@ def test_the_readers_own_sr3_uses_the_functions_of_the_exercises() -> None:
     used = {"linear", "draw_gamma", "condition", "modulate", "loss", "sample"}
     assert used == set(functions.calls)
     assert functions.calls["loss"] == 3
+
+
+def test_the_readers_own_sr3_sees_capitals_through_the_noise_of_the_camera() -> None:
+    functions, seen = Counting(), []
+    loss = functions.loss
+
+    def watched(f: object, x: Tensor, y_0: Tensor, *others: Tensor) -> Tensor:
+        seen.append((x, y_0))
+        return loss(f, x, y_0, *others)
+
+    functions.loss = watched
+    f = own.train(functions, steps=4)
+    x, y_0 = (torch.cat(each) for each in zip(*seen, strict=True))
+    noise = x - downsample(y_0, own.FACTOR)
+    assert noise.std().item() == pytest.approx(own.NOISE, rel=0.05)
+
+    world = letters(own.SIZE)
+    nearest = torch.cdist(y_0.flatten(1), world.batch(range(len(world))).flatten(1))
+    capitals = [c.isupper() for c in world.characters]
+    assert nearest[:, torch.tensor(capitals)].min(1).values.max() < 0.05
+
+    x, _, y = own.draw(functions, f, "ARMGSXBQ")
+    drawn = (x - downsample(y, own.FACTOR)).std().item()
+    assert drawn == pytest.approx(own.NOISE, rel=0.3)

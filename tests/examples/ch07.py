@@ -17,6 +17,10 @@ FIGURES: Figures = {
         lambda: figures.reverse_variances(FEW, [0.0, 0.01, 0.1, 1.0]),
         ("25 steps", "N(0, 1)", "0 at t = 1"),
     ),
+    "coin_steps": (
+        lambda: figures.coin_steps([(0.9, 0.5), (0.52, 0.5)], 0.2),
+        ("= 0.44, humps: 2", "= 0.04, humps: 1", "+1 or -1"),
+    ),
     "step_shapes": (
         lambda: figures.step_shapes(SHORT, 2, (0.1, -0.2)),
         ("y_2 = (0.1, -0.2)", "long ellipse", "circles of radius"),
@@ -32,6 +36,12 @@ FIGURES: Figures = {
             noise(2, 1, 2, 2), torch.stack([PICTURE, GUESS]), PICTURE
         ),
         ("2 letters", "2 rows"),
+    ),
+    "residual_curves": (
+        lambda: figures.residual_curves(
+            {"one": stored_steps(6)}, noise(2, 1, 2, 2), PICTURE
+        ),
+        ("against the step", "one: y - y_0 from"),
     ),
     "trajectory_residuals": (
         lambda: figures.trajectory_residuals(

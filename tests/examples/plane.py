@@ -2,16 +2,15 @@ import torch
 
 from sr3mini import NoiseSchedule, trajectory
 from sr3mini.book import figures, plane
+from sr3mini.sampler import Step
 
 from . import Figures, seeded
 
 
-def _fallen() -> figures.Picture:
+def _steps() -> list[Step]:
     schedule, x = NoiseSchedule.linear(20, 1e-3, 0.4), torch.zeros(40, 1)
     how = {"generator": seeded(0), "variance": "posterior"}
-    return figures.plane_fall(
-        0.0, list(trajectory(plane.oracle, x, schedule, (40, 2), **how))
-    )
+    return list(trajectory(plane.oracle, x, schedule, (40, 2), **how))
 
 
 FIGURES: Figures = {
@@ -20,5 +19,12 @@ FIGURES: Figures = {
         lambda: figures.plane(0.0, exact_draws=plane.answers(torch.zeros(9, 1))),
         ("whose mean is 0", "9 points named exact draws"),
     ),
-    "plane_fall": (_fallen, ("40 particles", "end on the line")),
+    "plane_fall": (
+        lambda: figures.plane_fall(0.0, _steps()),
+        ("40 particles", "end on the line"),
+    ),
+    "plane_strip": (
+        lambda: figures.plane_strip(0.0, _steps(), (20, 7, 0)),
+        ("at t = 20, 7, 0", "40 particles"),
+    ),
 }

@@ -26,9 +26,13 @@ from .ch06 import (
     training_curve,
 )
 from .ch07 import (
+    coin_step,
+    coin_steps,
     letters_drawn,
     own_letters,
     posterior_product,
+    residual_curves,
+    residuals,
     reverse_variance,
     reverse_variances,
     step_shapes,
@@ -116,7 +120,7 @@ from .dive_k import (
     without_norms,
     wrong_conditions,
 )
-from .plane import plane, plane_fall
+from .plane import plane, plane_fall, plane_strip
 
 __all__ = [
     "Layer",
@@ -136,6 +140,8 @@ __all__ = [
     "blur",
     "bound_weight",
     "bound_weights",
+    "coin_step",
+    "coin_steps",
     "conv_cost",
     "cost_by_layer",
     "covariance_order",
@@ -188,6 +194,7 @@ __all__ = [
     "photographs_sheet",
     "plane",
     "plane_fall",
+    "plane_strip",
     "portrait",
     "portraits",
     "posterior_product",
@@ -198,6 +205,8 @@ __all__ = [
     "quality_by_calls",
     "reach",
     "readable_hours",
+    "residual_curves",
+    "residuals",
     "reverse_density",
     "reverse_laws",
     "reverse_variance",

@@ -13,11 +13,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ...degrade import downsample
 from ...loss import NoisePredictor
-from ...sampler import posterior_step, predict_y_0, reverse_step
+from ...sampler import noise_from, posterior_step, predict_y_0, reverse_step
 from ...schedule import NoiseSchedule
 from .. import plane as world
-from .base import BLUE, GREEN, ORANGE, RED, Picture, image_rows
+from .base import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    RED,
+    Picture,
+    image_rows,
+    legend_above,
+    plain_ticks,
+)
 from .plane import plane
 
 
@@ -88,9 +98,16 @@ def _bell(ax: Axes, centre: float, variance: float, colour: str, label: str) -> 
     """The density of N(centre, variance), and a dotted line at its centre."""
     peak = 1 / math.sqrt(2 * math.pi * variance)
     grid = torch.linspace(-3.2, 3.2, 400, dtype=torch.float64)
-    density = peak * torch.exp(-(grid - centre).square() / (2 * variance))
-    ax.plot(grid, density, color=colour, label=label)
+    ax.plot(grid, _density(grid, centre, variance), color=colour, label=label)
     ax.vlines(centre, 0, peak, color=colour, linewidth=0.8, linestyle=":")
+
+
+def _density(
+    y: Float[Tensor, " N"], mean: float | Tensor, variance: float | Tensor
+) -> Float[Tensor, " N"]:
+    """N(mean, variance) at the points `y`."""
+    apart = (y - mean).square() / variance
+    return torch.exp(-apart / 2) / (2 * math.pi * variance) ** 0.5
 
 
 def reverse_variances(schedule: NoiseSchedule, variances: Sequence[float]) -> Picture:
@@ -125,7 +142,63 @@ def reverse_variances(schedule: NoiseSchedule, variances: Sequence[float]) -> Pi
         f"True variance of a reverse step over 1 - alpha_t for {schedule.steps} steps."
         " For data N(0, 1) it is 1 at every t. For a point mass it is near 1 at large"
         f" t and falls to {last:.2f} at t = 2 and 0 at t = 1. Other variances lie in"
-        " between, the smaller the closer to the point mass."
+        " between, the smaller the closer to the point mass; some rise again near"
+        " t = 1."
+    )
+    return Picture(figure, alt)
+
+
+def coin_step(
+    gamma_before: float, gamma_t: float, y_t: float, y: Float[Tensor, " N"]
+) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
+    """Two densities of y_{t-1} given y_t at the points `y`, for a pixel that is +1 or
+    -1: the true one, two Gaussians (tag 7.1) with the shares of +1 and -1; and the
+    Gaussian with its mean and variance (tags 7.3 and 7.4).
+    """
+    given, gamma, before = (
+        torch.tensor(value, dtype=torch.float64)
+        for value in (y_t, gamma_t, gamma_before)
+    )
+    alpha, coins = gamma / before, torch.tensor([1.0, -1.0]).double()
+    shares = (gamma.sqrt() * coins * given / (1 - gamma)).softmax(0)
+    y_0 = (shares * coins).sum()
+
+    given = given.expand(3)  # the two pictures, and their mean
+    eps = noise_from(given, torch.stack([*coins, y_0]), gamma)
+    up, down, mean = reverse_step(given, eps, alpha, gamma, None)
+    known = reverse_variance(alpha, gamma, torch.zeros_like(y_0))
+    both = reverse_variance(alpha, gamma, 1 - y_0.square())
+
+    bells = _density(y, up, known), _density(y, down, known)
+    true = shares[0] * bells[0] + shares[1] * bells[1]
+    return true, _density(y, mean, both)
+
+
+def coin_steps(steps: Sequence[tuple[float, float]], y_t: float) -> Picture:
+    """The densities of `coin_step` for several steps (gamma_{t-1}, gamma_t)."""
+    figure = Figure(figsize=(6.4, 2.9), layout="constrained")
+    axes = figure.subplots(1, len(steps), squeeze=False)[0]
+    y, shown = torch.linspace(-2.2, 2.2, 441, dtype=torch.float64), []
+    for ax, (before, after) in zip(axes, steps, strict=True):
+        true, gaussian = coin_step(before, after, y_t, y)
+        ax.fill_between(y, true, color=BLUE, alpha=0.25, linewidth=0)
+        ax.plot(y, true, color=BLUE, label=r"true $q(y_{t-1}\,|\,y_t)$")
+        label = "Gaussian with its mean and variance"
+        ax.plot(y, gaussian, "--", color=RED, label=label)
+        ax.set(xlabel="$y_{t-1}$", yticks=[], ylim=(0, None))
+        size = 1 - after / before
+        ax.set_title(rf"$1-\alpha_t$ = {size:.2f}", fontsize=10)
+        inside = true[1:-1]
+        humps = int(((inside > true[:-2]) & (inside > true[2:])).sum())
+        common = torch.trapezoid(torch.minimum(true, gaussian), y).item()
+        shown.append(
+            f"1 - alpha_t = {size:.2f}, humps: {humps}, area in common {common:.0%}"
+        )
+    legend_above(figure, axes[0], 2)
+    alt = (
+        f"The true density of y before the step, given y_t = {y_t:g} of a pixel that is"
+        " +1 or -1, and the Gaussian with its mean and variance. "
+        f"{'; '.join(shown)}."
     )
     return Picture(figure, alt)
 
@@ -224,6 +297,50 @@ def own_letters(
         " originals."
     )
     return image_rows([("given x", x), *rows, ("original", y)], alt, side=0.75)
+
+
+def residuals(
+    steps: Sequence[tuple[int, Tensor, Tensor | None]],
+    x: Float[Tensor, "B 1 h w"],
+    y: Float[Tensor, "B 1 H W"],
+) -> tuple[list[int], list[float], list[float]]:
+    """t of each guess of y_0 in a trajectory, from T down to 1; the root mean square of
+    y - y_0; and that of D y_0 - x.
+    """
+    small = (x.shape[-2], x.shape[-1])
+    times, short, unlike = [], [], []
+    for t, _, y_0 in steps:
+        if y_0 is not None:
+            times.append(t + 1)  # made from y_{t+1}
+            short.append((y - y_0).square().mean().sqrt().item())
+            apart = downsample(y_0, size=small) - x
+            unlike.append(apart.square().mean().sqrt().item())
+    return times, short, unlike
+
+
+def residual_curves(
+    runs: Mapping[str, Sequence[tuple[int, Tensor, Tensor | None]]],
+    x: Float[Tensor, "B 1 h w"],
+    y: Float[Tensor, "B 1 H W"],
+) -> Picture:
+    """The `residuals` of trajectories against t, which falls as they go on."""
+    figure = Figure(figsize=(6.4, 3.3), layout="constrained")
+    ax, said = figure.subplots(), []
+    styles = ({"color": BLUE, "linewidth": 4}, {"color": ORANGE, "linewidth": 1.5})
+    for (name, steps), style in zip(runs.items(), styles, strict=False):
+        times, short, unlike = residuals(steps, x, y)
+        ax.plot(times, short, label=rf"$y-\hat y_0$, {name}", **style)
+        ax.plot(times, unlike, "--", label=rf"$D\hat y_0-x$, {name}", **style)
+        said.append(
+            f"{name}: y - y_0 from {short[0]:.2f} over {min(short):.2f} to"
+            f" {short[-1]:.2f}; D y_0 - x from {unlike[0]:.2f} to {unlike[-1]:.2f}"
+        )
+    ax.set(yscale="log", xlabel="step t, from noise to picture", ylabel="rms")
+    plain_ticks(ax, y=(0.05, 0.1, 0.2, 0.5))
+    ax.invert_xaxis()
+    legend_above(figure, ax, 2)
+    alt = f"What is wrong with the guess, against the step. {'. '.join(said)}."
+    return Picture(figure, alt)
 
 
 def trajectory_residuals(

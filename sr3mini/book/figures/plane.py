@@ -71,6 +71,25 @@ def plane_fall(x: float, steps: Sequence[Step]) -> Picture:
     return Film(figure, alt, frames)
 
 
+def plane_strip(x: float, steps: Sequence[Step], shown: Sequence[int]) -> Picture:
+    """Some stages of `plane_fall` beside each other: y_t at the steps `shown`."""
+    figure = Figure(figsize=(6.6, 1.65), layout="constrained")
+    by_t = {step.t: step.y_t for step in steps}
+    for ax, t in zip(figure.subplots(1, len(shown)), shown, strict=True):
+        line = torch.tensor([-2 * EDGE, 2 * EDGE])
+        ax.plot(line, 2 * x - line, color=BLUE, linewidth=1)
+        ax.scatter(by_t[t][:, 0], by_t[t][:, 1], s=1.5, color=GREEN)
+        ax.set(xlim=(-EDGE, EDGE), ylim=(-EDGE, EDGE), aspect="equal")
+        ax.set(xticks=[], yticks=[])
+        ax.set_title(f"t = {t}", fontsize=11)
+    times, count = ", ".join(map(str, shown)), len(by_t[shown[0]])
+    alt = (
+        f"The plane at t = {times}: {count} particles"
+        f" that start as noise and end on the line of all y whose mean is {x:g}."
+    )
+    return Picture(figure, alt)
+
+
 class Film(Picture):
     """A `Picture` that moves: an animated PNG, which browsers play."""
 
