@@ -326,11 +326,15 @@ def residual_curves(
     """The `residuals` of trajectories against t, which falls as they go on."""
     figure = Figure(figsize=(6.4, 3.3), layout="constrained")
     ax, said = figure.subplots(), []
-    styles = ({"color": BLUE, "linewidth": 4}, {"color": ORANGE, "linewidth": 1.5})
-    for (name, steps), style in zip(runs.items(), styles, strict=False):
+    styles = ((BLUE, 4.0), (ORANGE, 1.5))  # of curves that may lie on each other
+    for (name, steps), (colour, wide) in zip(runs.items(), styles, strict=False):
         times, short, unlike = residuals(steps, x, y)
-        ax.plot(times, short, label=rf"$y-\hat y_0$, {name}", **style)
-        ax.plot(times, unlike, "--", label=rf"$D\hat y_0-x$, {name}", **style)
+        for line, values, what in (
+            ("-", short, r"$y-\hat y_0$"),
+            ("--", unlike, r"$D\hat y_0-x$"),
+        ):
+            label = f"{what}, {name}"
+            ax.plot(times, values, line, color=colour, linewidth=wide, label=label)
         said.append(
             f"{name}: y - y_0 from {short[0]:.2f} over {min(short):.2f} to"
             f" {short[-1]:.2f}; D y_0 - x from {unlike[0]:.2f} to {unlike[-1]:.2f}"
