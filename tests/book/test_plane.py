@@ -6,7 +6,7 @@ import io
 
 import pytest
 import torch
-from checks import close, seeded
+from checks import close, f64, seeded
 from examples.plane import FIGURES
 from PIL import Image
 from torch import Tensor
@@ -23,7 +23,7 @@ def test_x_is_the_mean_of_the_two_pixels() -> None:
 def test_for_x_0_the_mean_lies_a_third_of_the_way_where_there_is_no_data() -> None:
     """The line meets two clusters with shares 2 : 1."""
     x = torch.zeros(1, 1)
-    close(plane.shares(x)[0, :2], torch.tensor([2 / 3, 1 / 3]).double(), 1e-9, "shares")
+    close(plane.shares(x)[0, :2], f64(2 / 3, 1 / 3), 1e-9, "shares")
     close(plane.mean(x)[0], torch.tensor([-0.7, 0.7]) / 3, 1e-6, "mean")
 
 

@@ -8,7 +8,7 @@ from . import Figures, seeded
 
 
 def _steps() -> list[Step]:
-    schedule, x = NoiseSchedule.linear(20, 1e-3, 0.4), torch.zeros(40, 1)
+    schedule, x = NoiseSchedule.linear(24, 1e-3, 0.4), torch.zeros(40, 1)
     how = {"generator": seeded(0), "variance": "posterior"}
     return list(trajectory(plane.oracle, x, schedule, (40, 2), **how))
 
@@ -24,7 +24,7 @@ FIGURES: Figures = {
         ("40 particles", "end on the line"),
     ),
     "plane_strip": (
-        lambda: figures.plane_strip(0.0, _steps(), (20, 7, 0)),
-        ("at t = 20, 7, 0", "40 particles"),
+        lambda: figures.plane_strip(0.0, _steps(), (24, 7, 0)),
+        ("at t = 24, 7, 0", "40 particles"),
     ),
 }
