@@ -135,9 +135,9 @@ def test_the_exact_mean_of_the_letters_is_a_smear_and_has_the_least_error(
     small = downsample(y, 8)
     x = camera(small, SIGMA, seeds=range(len(y)))
     oracle = PicturesOracle(y, small, SIGMA)
-    count = 1 / oracle.shares(x).square().sum(1)
-    assert 3 < count.median() < 10
-    assert count.max() > 20
+    count = torch.special.entr(oracle.shares(x)).sum(1).exp()
+    assert 5 < count.median() < 10
+    assert count.max() > 30
 
     mean, draws = (
         oracle.mean(x),

@@ -10,8 +10,13 @@ from checks import close, f64, joint, randn
 
 from sr3mini import denoising_loss, diffuse, downsample
 from sr3mini.data import letters
-from sr3mini.degrade import camera
-from sr3mini.oracle import MixtureOracle, PicturesOracle
+from sr3mini.degrade import camera, degradation_matrix
+from sr3mini.oracle import (
+    ConditionalGaussianOracle,
+    GaussianOracle,
+    MixtureOracle,
+    PicturesOracle,
+)
 from sr3mini.sampler import predict_y_0
 
 WEIGHTS, MEANS, VARIANCES = f64(0.7, 0.3), f64(0.8, -1.0), f64(0.05, 0.2)
@@ -82,3 +87,38 @@ def test_on_letters_nothing_beats_the_exact_answer() -> None:
             lambda x, y_t, gamma: exact(0 * x, y_t, gamma),
         ):
             assert denoising_loss(other, x, y, level, eps) > best
+
+
+def test_what_a_noisy_x_leaves_open_is_what_dive_a_gets_from_a_longer_y() -> None:
+    """Section 6.7 solves with the covariance of x; dive A counts the noise of x as more
+    numbers of y. Both are the covariance of y, given x.
+    """
+    y, sigma = randn(200, 64), 0.3
+    S, D, low = y.T.cov(), degradation_matrix(8, 4), torch.eye(4).double()
+    of_x = D @ S @ D.T + sigma**2 * low
+    left_open = S - S @ D.T @ torch.linalg.solve(of_x, D @ S)
+    longer = ConditionalGaussianOracle(
+        torch.zeros(68).double(),
+        torch.block_diag(S, sigma**2 * low),
+        torch.cat([D, low], dim=1),
+    )
+    wanted = longer.posterior_covariance()[:64, :64]
+    close(left_open, wanted, 1e-12, "what x leaves open")
+
+
+def test_no_linear_f_beats_the_scale_of_section_6_7() -> None:
+    """Fitted to the very pictures by least squares, at one level, with many draws."""
+    y = letters(16).batch(range(744)).double()[..., ::4, ::4]
+    sigma, gamma, level = 0.1, 0.3, f64(0.3).expand(744 * 40)
+    S, D = y.flatten(1).T.cov(), degradation_matrix(4, 2)
+    of_x = D @ S @ D.T + sigma**2 * torch.eye(4).double()
+    left_open = S - S @ D.T @ torch.linalg.solve(of_x, D @ S)
+    floor = GaussianOracle(torch.zeros(16).double(), left_open).floor(gamma)
+
+    y_0, eps = y.repeat(40, 1, 1, 1), randn(744 * 40, 1, 4, 4)
+    x = downsample(y_0, 2) + sigma * randn(744 * 40, 1, 2, 2, seed=1)
+    shown = [x.flatten(1), diffuse(y_0, level, eps).flatten(1)]
+    inputs = torch.cat([*shown, torch.ones(len(x), 1).double()], dim=1)
+    linear = torch.linalg.lstsq(inputs, eps.flatten(1)).solution
+    loss = (inputs @ linear - eps.flatten(1)).square().mean().item()
+    assert loss == pytest.approx(floor, rel=0.02)

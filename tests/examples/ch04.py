@@ -41,7 +41,11 @@ FIGURES: Figures = {
     ),
     "open_letters": (
         lambda: figures.open_letters(oracle(), downsample(TWO[:1], 8), "abcd"),
-        ("Noise of 38/255 on x", "pictures count", "10 exact draws"),
+        (
+            "Noise of 38 grey levels (σ = 0.30 on [−1, 1]) on x",
+            "pictures count",
+            "10 exact draws",
+        ),
     ),
 }
 

@@ -18,6 +18,10 @@ FIGURES: Figures = {
         lambda: figures.best_guesses(LEVELS, SEEN[:3], -SEEN[:3]),
         ("3 levels", "0.01 to 0.99", "smear"),
     ),
+    "plane_guesses": (
+        lambda: figures.plane_guesses(0.0, noise(20, 2), f64(0.7, -0.7).expand(20, 2)),
+        ("12 noisy points", "whose mean is 0", "0 of them between"),
+    ),
     "first_samples": (
         lambda: figures.first_samples(
             downsample(SEEN, 4), {"0 steps": -SEEN, "9 steps": SEEN}, SEEN, SEEN

@@ -23,6 +23,7 @@ from .ch06 import (
     first_samples,
     guesses_sheet,
     loss_by_level,
+    plane_guesses,
     training_curve,
 )
 from .ch07 import (
@@ -194,6 +195,7 @@ __all__ = [
     "photographs_sheet",
     "plane",
     "plane_fall",
+    "plane_guesses",
     "plane_strip",
     "portrait",
     "portraits",

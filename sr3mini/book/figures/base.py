@@ -123,14 +123,15 @@ def sample_sheet(
         torch.cat([torch.cat(list(row[:, 0]), dim=1) for row in framed], dim=0) * 16
     ).round() / 16  # fewer greys make a smaller file
     height, width = (side * scale / DPI for side in sheet.shape)
+    lines = headline.splitlines()
     # inches, of the labels, above the rows, and of the other margins
     left, top, edge = (
         1.25,
-        0.3 if headline else 0.06,
+        0.1 + 0.2 * len(lines) if lines else 0.06,
         0.06,
     )
     across, down = (
-        max(left + width + edge, 0.085 * len(headline) + left),
+        max(left + width + edge, 0.085 * max(map(len, lines), default=0) + left),
         height + top + edge,
     )
     figure = Figure(figsize=(across, down))
@@ -150,7 +151,8 @@ def sample_sheet(
     ax.set_xticks([])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    figure.text(left / across, 1 - 0.2 / down, headline, fontsize=9, va="center")
+    middle = 1 - (top + 0.1) / 2 / down
+    figure.text(left / across, middle, headline, fontsize=9, va="center")
     return Picture(figure, alt)
 
 

@@ -111,17 +111,17 @@ def open_letters(
         by_character[character] = by_character.get(character, 0.0) + share
     best = sorted(by_character, key=by_character.__getitem__, reverse=True)[:4]
     listed = "  ".join(f"{c} {by_character[c]:.0%}" for c in best)
-    count = 1 / shares.square().sum().item()
+    count = torch.special.entr(shares).sum().exp().item()
     drawn = oracle.draw(x.expand(draws, -1, -1, -1), torch.Generator().manual_seed(0))
     shown = torch.nn.functional.interpolate(x, drawn.shape[-2:], mode="nearest")
     row = torch.cat([shown, oracle.mean(x), drawn])
-    deviation, half = oracle.sigma * 255 / 2, len(row) // 2
+    half, sigma = len(row) // 2, oracle.sigma
+    noise = f"{sigma * 255 / 2:.0f} grey levels (σ = {sigma:.2f} on [−1, 1])"
     return sample_sheet(
         {"x, mean, draws": row[:half], "more draws": row[half:]},
-        f"Noise of {deviation:.0f}/255 on x: {count:.1f} pictures count. The most"
-        f" probable characters: {listed}. Pictures: x, the exact mean, and {draws}"
-        " exact draws.",
-        headline=f"noise {deviation:.0f}/255: {count:.1f} pictures count. {listed}",
+        f"Noise of {noise} on x: {count:.1f} pictures count. The most probable"
+        f" characters: {listed}. Pictures: x, the exact mean, and {draws} exact draws.",
+        headline=f"noise of {noise}: {count:.1f} pictures count\n{listed}",
     )
 
 

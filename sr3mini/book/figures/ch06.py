@@ -17,11 +17,13 @@ from .base import (
     GREEN,
     GREY,
     ORANGE,
+    RED,
     Picture,
     image_rows,
     levels_above,
     sample_sheet,
 )
+from .plane import EDGE, empty_plane
 
 LINES = ("--", ":", "-.")
 
@@ -46,6 +48,41 @@ def best_guesses(
     return image_rows([*rows, (r"best $\hat y_0$", guess)], alt, columns, side=1.0)
 
 
+def plane_guesses(
+    x: float,
+    y_t: Float[Tensor, "N 2"],
+    guess: Float[Tensor, "N 2"],
+    shown: int = 12,
+) -> Picture:
+    """The plane with noisy points `y_t`, and arrows from `shown` of them to the `guess`
+    of y_0 that the best f makes from each.
+    """
+    figure, ax = empty_plane(x)
+    inside = (y_t.abs().amax(1) < EDGE).nonzero()[:shown, 0]
+    first, aims = y_t[inside], guess[inside]
+    ax.scatter(*y_t.T, s=6, color=GREEN, alpha=0.25, linewidths=0)
+    ax.scatter(*first.T, s=18, color=GREEN, zorder=3, label="$y_t$")
+    moves = (aims - first).T
+    how = {
+        "angles": "xy",
+        "scale_units": "xy",
+        "scale": 1,
+        "width": 0.004,
+        "alpha": 0.7,
+    }
+    ax.quiver(*first.T, *moves, color="black", zorder=5, **how)
+    of = r"guess $\hat y_0$ of the best f"
+    ax.scatter(*aims.T, s=18, color=RED, zorder=4, label=of)
+    ax.legend(loc="upper right", fontsize=8, framealpha=0.9)
+    between = (aims.diff(dim=1).abs() < 1).sum().item()
+    alt = (
+        f"The plane of two pixels with the data and the line of all y whose mean is"
+        f" {x:g}. Arrows lead from {len(first)} noisy points y_t to the guesses of the"
+        f" best f: all of them lie on the line, {between} of them between the clusters."
+    )
+    return Picture(figure, alt)
+
+
 def first_samples(
     x: Float[Tensor, "N 1 h w"],
     drawn: Mapping[str, Float[Tensor, "N 1 H W"]],
@@ -57,8 +94,8 @@ def first_samples(
     """
     alt = (
         f"Rows of {len(x)} letters: x, {x.shape[-1]} pixels wide; what is drawn for it,"
-        f" {', '.join(drawn)}: noise at first, at the end strokes of letters, sharp and"
-        " mostly legible; then exact answers, which are letters; then the originals."
+        f" {', '.join(drawn)}: noise at first, at the end sharp strokes, some of them"
+        " letters; then exact answers, which are letters; then the originals."
     )
     rows = [("given x", x), *drawn.items(), ("exact answers", exact), ("originals", y)]
     return image_rows(rows, alt, side=0.75)

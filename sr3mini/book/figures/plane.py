@@ -36,7 +36,7 @@ def plane(
     of an `x` and the mean on it, and sets of points under their names ("_" reads as a
     blank).
     """
-    figure, ax = _empty(x, cloud)
+    figure, ax = empty_plane(x, cloud)
     for colour, (name, several) in zip(COLOURS, points.items(), strict=False):
         ax.scatter(
             several[:, 0],
@@ -55,7 +55,7 @@ def plane_fall(x: float, steps: Sequence[Step]) -> Picture:
     `trajectory`; where pictures do not move, the last frame is seen.
     """
     shown = [steps[round(i * (len(steps) - 1) / (FRAMES - 1))] for i in range(FRAMES)]
-    figure, ax = _empty(x, None)
+    figure, ax = empty_plane(x)
     first = shown[0].y_t
     particles = ax.scatter(first[:, 0], first[:, 1], s=9, color=GREEN, label="y_t")
     ax.legend(loc="upper right", fontsize=8, framealpha=0.9)
@@ -106,7 +106,9 @@ class Film(Picture):
         return buffer.getvalue()
 
 
-def _empty(x: float | None, cloud: Float[Tensor, "N 2"] | None) -> tuple[Figure, Axes]:
+def empty_plane(
+    x: float | None, cloud: Float[Tensor, "N 2"] | None = None
+) -> tuple[Figure, Axes]:
     """The plane with what is always there."""
     figure = Figure(figsize=(4.6, 4.6), layout="constrained")
     ax = figure.subplots()

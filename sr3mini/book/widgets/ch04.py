@@ -13,7 +13,7 @@ from .base import Playable, choice, slider
 
 def open_letters_slider(world: Glyphs, wanted: Sequence[str]) -> Playable:
     """What x leaves open of a letter, exactly, in a world of known pictures: more with
-    every 255th of camera noise.
+    every grey level of camera noise (of 255; σ is 2/255 of our scale for each).
     """
     y = world.batch(range(len(world)))
     small = downsample(y, 8)
@@ -24,7 +24,7 @@ def open_letters_slider(world: Glyphs, wanted: Sequence[str]) -> Playable:
         return open_letters(PicturesOracle(y, small, sigma), x, world.characters)
 
     controls = {
-        "noise": slider(10, 1, 40, "noise/255"),
+        "noise": slider(10, 1, 40, "grey levels"),
         "letter": choice(wanted[0], list(wanted), "letter"),
     }
     return Playable(draw, controls)
