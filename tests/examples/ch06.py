@@ -20,7 +20,7 @@ FIGURES: Figures = {
     ),
     "plane_guesses": (
         lambda: figures.plane_guesses(0.0, noise(20, 2), f64(0.7, -0.7).expand(20, 2)),
-        ("12 noisy points", "whose mean is 0", "0 of them between"),
+        ("12 noisy points", "whose mean is 0", "0.000 from 0", "0 of them lie between"),
     ),
     "first_samples": (
         lambda: figures.first_samples(

@@ -49,36 +49,39 @@ def best_guesses(
 
 
 def plane_guesses(
-    x: float,
-    y_t: Float[Tensor, "N 2"],
-    guess: Float[Tensor, "N 2"],
-    shown: int = 12,
+    x: float, y_t: Float[Tensor, "N 2"], guess: Float[Tensor, "N 2"]
 ) -> Picture:
-    """The plane with noisy points `y_t`, and arrows from `shown` of them to the `guess`
+    """The plane with noisy points `y_t`, and arrows from twelve of them to the `guess`
     of y_0 that the best f makes from each.
     """
     figure, ax = empty_plane(x)
-    inside = (y_t.abs().amax(1) < EDGE).nonzero()[:shown, 0]
-    first, aims = y_t[inside], guess[inside]
-    ax.scatter(*y_t.T, s=6, color=GREEN, alpha=0.25, linewidths=0)
-    ax.scatter(*first.T, s=18, color=GREEN, zorder=3, label="$y_t$")
-    moves = (aims - first).T
-    how = {
-        "angles": "xy",
-        "scale_units": "xy",
-        "scale": 1,
-        "width": 0.004,
-        "alpha": 0.7,
-    }
-    ax.quiver(*first.T, *moves, color="black", zorder=5, **how)
+    chosen = (y_t.abs().amax(1) < EDGE).nonzero()[:12, 0]
+    (left, low), (right, high) = y_t[chosen].T, guess[chosen].T
+    ax.scatter(y_t[:, 0], y_t[:, 1], s=6, color=GREEN, alpha=0.25, linewidths=0)
+    ax.scatter(left, low, s=18, color=GREEN, zorder=3, label="$y_t$")
     of = r"guess $\hat y_0$ of the best f"
-    ax.scatter(*aims.T, s=18, color=RED, zorder=4, label=of)
+    ax.scatter(right, high, s=18, color=RED, zorder=4, label=of)
+    ax.quiver(
+        left,
+        low,
+        right - left,
+        high - low,
+        angles="xy",
+        scale_units="xy",
+        scale=1,
+        width=0.004,
+        color="black",
+        alpha=0.7,
+        zorder=5,
+    )
     ax.legend(loc="upper right", fontsize=8, framealpha=0.9)
-    between = (aims.diff(dim=1).abs() < 1).sum().item()
+    off = ((right + high) / 2 - x).abs().max().item()
+    between = ((right - high).abs() < 1).sum().item()
     alt = (
         f"The plane of two pixels with the data and the line of all y whose mean is"
-        f" {x:g}. Arrows lead from {len(first)} noisy points y_t to the guesses of the"
-        f" best f: all of them lie on the line, {between} of them between the clusters."
+        f" {x:g}. Arrows lead from {len(chosen)} noisy points y_t to the guesses of the"
+        f" best f: their means are at most {off:.3f} from {x:g}, and {between} of them"
+        " lie between the clusters."
     )
     return Picture(figure, alt)
 
