@@ -6,11 +6,11 @@
     4        degrade   from the picture y to the small x, and back to y's size
     5        unet      f(x, y_t, gamma), the network that predicts the noise
     6        loss      how far the prediction is from the noise
-    7, 8     sampler   the reverse step, Algorithm 2, fewer steps, the search
-    9        metrics   PSNR, SSIM, consistency, diversity, sharpness, legibility
-    -        oracle    the answer key: data whose best f is known exactly
+    7        sampler   the reverse step, Algorithm 2, fewer steps (D), the search
+    8        metrics   PSNR, SSIM, consistency, diversity, sharpness, legibility
+    A        oracle    the answer key: data whose best f is known exactly
 
-What the book builds with them has wings of its own: `data` and `files` (pictures),
+A and D are deep dives. What the book builds with them has wings of its own: `data` and `files` (pictures),
 `model` (presets, weights), `training`, `upscaling`, `evaluation`, `bridges` (to other
 people's programs), `book` (figures, sliders, graders) and `cli`, the command sr3mini.
 """

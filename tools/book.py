@@ -69,7 +69,7 @@ ROOMS = (
         "loss",
         "sampler",
         "metrics",
-    ),  # what chapters 1 to 9 explain
+    ),  # what the book explains
     *(
         "data",
         "data.batches",
@@ -642,7 +642,7 @@ def broken_links(words: str, folder: Path) -> Iterator[str]:
 
 
 def check_public_names(folder: Path = CHAPTERS) -> Iterator[str]:
-    """Every public function of the rooms that chapters 1 to 9 explain is named in the
+    """Every public function of the rooms that the book explains is named in the
     book's code, or in its text `like this`.
     """
     book = "\n".join(_code(text) for text in texts(folder))
