@@ -10,9 +10,10 @@
     8        metrics   PSNR, SSIM, consistency, diversity, sharpness, legibility
     A        oracle    the answer key: data whose best f is known exactly
 
-A and D are deep dives. What the book builds with them has wings of its own: `data` and `files` (pictures),
-`model` (presets, weights), `training`, `upscaling`, `evaluation`, `bridges` (to other
-people's programs), `book` (figures, sliders, graders) and `cli`, the command sr3mini.
+A and D are deep dives. What the book builds with the rooms has wings of its own:
+`data` and `files` (pictures), `model` (presets, weights), `training`, `upscaling`,
+`evaluation`, `bridges` (to other people's programs), `book` (figures, sliders, graders)
+and `cli`, the command sr3mini.
 """
 
 from typing import TYPE_CHECKING, Any
