@@ -1,14 +1,21 @@
 """The letters: what SR3 and its regression twin draw from an x that leaves the letter
 open, beside the exact answers.
 
-    python benchmarks/letters.py [--model letters_4_32] [--samples 8] [--calls 25]
-        [--json FILE] [--picture FILE]
+    python benchmarks/letters.py [--model letters_4_32] [--samples 8]
+        [--calls 5 10 25 100] [--json FILE] [--picture FILE]
+
+The figures that chapter 8 reads, about 20 minutes on one core:
+
+    python benchmarks/letters.py --json data/runs/letters_4_32.json
 
 All 744 pictures, each with new noise on x. The exact mean is what a perfect regression
 would answer, an exact draw what a perfect sampler would; both are computed from the
 list of all pictures. Consistency is that of the paper, and of the originals it is the
-noise itself. Diversity compares the samples of one x, `exact diversity` draws of the
-exact answer.
+noise itself. "floor" is the variance of p(y | x), the error of the best answer, on
+[-1, 1]; "own" is what a model's error has beyond it: the squared distance from the
+exact mean, for SR3 that of the mean of endlessly many samples. Every sample has random
+numbers of its own. The rows of "calls" are measured on every sixth picture, with four
+samples of each; the last one is that of exact draws.
 """
 
 from __future__ import annotations
@@ -16,6 +23,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import time
 from pathlib import Path
 
@@ -27,17 +35,20 @@ from sr3mini.data import letters
 from sr3mini.files.sheet import framed
 from sr3mini.files.writing import write_picture
 from sr3mini.metrics import consistency, diversity, sharpness, ssim
+from sr3mini.model.network import Network
 from sr3mini.oracle import PicturesOracle
 from sr3mini.training.monitor import machine
-from sr3mini.upscaling.draw import draw, seen
+from sr3mini.upscaling.draw import answer, draw, seeded, seen
 
 SHOWN = "aeghkmsR25"
+SEED = 1000  # of the first sample; those of the noise on x are below 744
+FEW, EVERY = 4, 6  # of the rows of "calls": samples, and of which pictures
 
 
 def row(made: Tensor, y: Tensor, x: Tensor) -> dict[str, float]:
     """`made` (K, N, C, H, W): K answers to each of N pictures."""
     found = {
-        "SSIM": ssim(made.flatten(0, 1), y.repeat(len(made), 1, 1, 1)).mean().item(),
+        "SSIM": torch.stack([ssim(one, y) for one in made]).mean().item(),
         "consistency": torch.stack([consistency(one, x) for one in made]).mean().item(),
         "sharpness": sharpness(made.flatten(0, 1)).mean().item(),
     }
@@ -48,13 +59,33 @@ def row(made: Tensor, y: Tensor, x: Tensor) -> dict[str, float]:
     return found
 
 
+def own(made: Tensor, mean: Tensor) -> float:
+    """Squared distance of the mean of endlessly many answers from the exact mean: that
+    of the mean of K, less what their spread adds to it.
+    """
+    apart = (made.mean(0) - mean).square().mean()
+    spread = made.var(0).mean() / len(made) if len(made) > 1 else 0.0
+    return (apart - spread).item()
+
+
+def sampled(f: Network, x: Tensor, samples: int, calls: int | None = None) -> Tensor:
+    """(samples, N, C, H, W), in batches that fit a laptop."""
+    many, side = x.repeat(samples, 1, 1, 1), f.preset.size
+    parts = []
+    for rows in torch.arange(len(many)).split(64):
+        generators = seeded((SEED + rows).tolist())
+        shape = (len(rows), x.shape[1], side, side)
+        parts.append(answer(f, f.preset, many[rows], shape, generators, calls))
+    return torch.cat(parts).unflatten(0, (samples, len(x)))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", default="letters_4_32")
     parser.add_argument("--samples", type=int, default=8)
-    parser.add_argument("--calls", type=int, help="default: the preset's")
+    parser.add_argument("--calls", type=int, nargs="*", default=[5, 10, 25, 100])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
@@ -64,44 +95,58 @@ def main() -> None:
     y = world.batch(range(len(world)))
     x = seen(preset, y)
     exact = PicturesOracle(y, downsample(y, preset.factor), preset.x_noise)
+    mean, squares = exact.mean(x), exact.shares(x) @ y.flatten(1).double().square()
+    floor = (squares - mean.flatten(1).double().square()).mean().item()
     generator = torch.Generator().manual_seed(0)
 
     start = time.perf_counter()
-    samples = draw(f, x, steps=given.calls, seeds=range(given.samples))
+    samples = sampled(f, x, given.samples)
     seconds = time.perf_counter() - start
     drawn = torch.stack([exact.draw(x, generator) for _ in range(given.samples)])
     made = {
+        "exact mean": mean[None],
         "regression twin": draw(twin, x, seeds=[0]),
-        "exact mean": exact.mean(x)[None],
-        "SR3, one sample": samples,
         "exact draw": drawn,
-        f"mean of {given.samples}": samples.mean(0)[None],
+        "SR3": samples,
+        f"mean of {given.samples} exact draws": drawn.mean(0)[None],
+        f"mean of {given.samples} of SR3": samples.mean(0)[None],
         "originals": y[None],
     }
+    owns = {"twin": own(made["regression twin"], mean), "SR3": own(samples, mean)}
     table = {name: row(several, y, x) for name, several in made.items()}
     names = ["PSNR", "SSIM", "consistency", "sharpness", "diversity"]
-    print(f"{'':16}" + "".join(f"{name:>13}" for name in names))
+    print(f"{'':22}" + "".join(f"{name:>13}" for name in names))
     for method, figures in table.items():
         cells = [f"{figures[name]:.3f}" if name in figures else "-" for name in names]
-        print(f"{method:16}" + "".join(f"{cell:>13}" for cell in cells))
+        print(f"{method:22}" + "".join(f"{cell:>13}" for cell in cells))
     per_sample = seconds / samples.shape[0] / len(y)
     print(f"{1000 * per_sample:.0f} ms a sample, {machine()}")
+    print(f"floor {floor:.4f}, own {owns}")
 
     if given.json:
+        few = slice(None, None, EVERY)
+        enough = {
+            str(calls): row(sampled(f, x[few], FEW, calls), y[few], x[few])
+            for calls in given.calls
+        }
+        enough["exact"] = row(drawn[:FEW, few], y[few], x[few])
         stored = {
-            "command": "python benchmarks/letters.py",
+            "command": " ".join(["python", *sys.argv]),
             "machine": machine(),
-            "calls": given.calls or preset.sampling_steps,
+            "samples": given.samples,
             "table": table,
+            "floor": floor,
+            "own": owns,
+            "calls": enough,
         }
         given.json.write_text(json.dumps(stored, indent=2) + "\n", encoding="utf-8")
     if given.picture:
         of = [world.find(character) for character in SHOWN]
         rows = [
             torch.nn.functional.interpolate(x[of], scale_factor=preset.factor),
-            made["exact mean"][0, of],
+            mean[of],
             made["regression twin"][0, of],
-            *samples[:4, of],
+            *draw(f, x[of], seeds=range(4)),
             *drawn[:2, of],
             y[of],
         ]

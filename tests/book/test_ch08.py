@@ -10,6 +10,7 @@ from checks import close, f64, randn, seeded
 from torch import Tensor
 
 from sr3mini.book import plane, widgets
+from sr3mini.book.measured import measured
 from sr3mini.data import letters
 from sr3mini.degrade import camera, downsample
 from sr3mini.metrics import consistency, sharpness, ssim
@@ -106,6 +107,38 @@ def test_the_mean_of_k_draws_has_1_plus_1_over_k_of_the_floor(
     for k in (2, 8):
         error = (world["draws"][:k].mean(0) - world["y"]).square().mean()
         assert error / floor == pytest.approx(1 + 1 / k, rel=0.05)
+
+
+def test_the_networks_are_what_the_chapter_says_of_them() -> None:
+    """The stored measurement: the twin is as blurred as the exact mean; SR3 is sharp,
+    has different answers, and misses x by little more than the noise.
+    """
+    run = measured("letters_4_32")
+    rows, own = run["table"], run["own"]
+    exact, twin, draw, made = (
+        rows[name] for name in ("exact mean", "regression twin", "exact draw", "SR3")
+    )
+    assert 0 < exact["PSNR"] - twin["PSNR"] < 1
+    assert twin["sharpness"] < exact["sharpness"]
+    assert made["sharpness"] / rows["originals"]["sharpness"] > 0.9
+    assert made["consistency"] < 1.15 * rows["originals"]["consistency"]
+    assert made["diversity"] / draw["diversity"] == pytest.approx(1, abs=0.25)
+    assert exact["PSNR"] - draw["PSNR"] == pytest.approx(3, abs=0.15)
+    assert 0 < own["twin"] < own["SR3"] < run["floor"] / 2
+    sharp = [row["sharpness"] for row in run["calls"].values()]
+    assert min(sharp) > 0.9 * max(sharp)
+
+
+def test_the_stored_exact_rows_are_computed_again(world: dict[str, Tensor]) -> None:
+    rows = measured("letters_4_32")["table"]
+    y, x = world["y"], world["x"]
+    for name, answer in (("exact mean", world["mean"]), ("originals", y)):
+        found = {
+            "consistency": consistency(answer, x).mean().item(),
+            "sharpness": sharpness(answer).mean().item(),
+            "SSIM": ssim(answer, y).mean().item(),
+        }
+        assert found == pytest.approx({c: rows[name][c] for c in found}, rel=1e-3)
 
 
 def test_the_slider_tells_more_decibels_where_x_is_less_noisy() -> None:
