@@ -188,8 +188,8 @@ def test_on_a_narrow_screen_pictures_fit_and_a_tap_shows_them_at_their_own_size(
 
 def source_of(name):
     """The code of a page's chapter."""
-    text = book.CHAPTERS / name.replace(".html", ".md")
-    return book._code(text) if name[0].isdigit() else ""
+    of = {f"{text.stem}.html": text for text in book.texts()}
+    return book._code(of[name]) if name in of else ""
 
 
 def frame_look(box, folder, data):
@@ -394,6 +394,10 @@ def test_frames_are_drawn_for_every_combination_the_last_control_fastest():
     ("link", "wanted"),
     [
         ("../README.md", "index.html"),
+        ("../../README.md", "index.html"),
+        ("deeper/a_oracles.ipynb#A.1-x", "a_oracles.html#A.1-x"),
+        ("../03_sampling_gamma.ipynb", "03_sampling_gamma.html"),
+        ("../solutions/dive_a.py", "solutions/dive_a.html"),
         ("03_sampling_gamma.ipynb#3.2-Why", "03_sampling_gamma.html#3.2-Why"),
         ("chapters/00_tour.ipynb", "00_tour.html"),
         ("solutions/ch03.py", "solutions/ch03.html"),
@@ -409,18 +413,26 @@ def test_links_between_files_become_links_between_pages(link, wanted):
 def test_references_become_links_and_code_and_links_stay_as_they_are():
     pages = edition.Pages()
     page = pages.render(
-        "See (3.2) in section 3.3 of chapter 3, `(3.2)`, [so"
+        "See (3.2) in section 3.4 of chapter 3, `(3.2)`, [so"
         " (3.2)](03_sampling_gamma.ipynb), (99.1) and $f(3.2)$."
     )
     assert (
         '<a href="03_sampling_gamma.html#eq-3.2">(3.2)</a> in <a'
-        ' href="03_sampling_gamma.html#3.3-The-density">section 3.3</a> of ' in page
+        ' href="03_sampling_gamma.html#3.4-The-density">section 3.4</a> of ' in page
     )
     assert (
         '<a href="03_sampling_gamma.html">chapter 3</a>, <code>(3.2)</code>, <a'
         ' href="03_sampling_gamma.html">so (3.2)</a>, (99.1)' in page
     )
     assert page.count("#eq-3.2") == 1
+    page = pages.render("Dive A, deep dive K, (A.1) and section A.2; dive Z.")
+    for target, words in (
+        ("a_oracles_and_floors.html", "Dive A"),
+        ("k_inside_the_network.html", "dive K"),
+        ("a_oracles_and_floors.html#eq-A.1", "(A.1)"),
+    ):
+        assert f'<a href="{target}">{words}</a>' in page
+    assert "section A.2</a>; dive Z." in page
 
 
 def test_a_slider_of_hundreds_of_places_keeps_ends_and_start_when_few_are_asked_for():
