@@ -50,13 +50,14 @@ def learn(
         y_0, x = batch if isinstance(batch, tuple) else (batch, None)
         y_0 = y_0.to(device, non_blocking=True)
         own = torch.Generator().manual_seed(seed_of(seed, step))
+        # u: how much blur each x gets, and whether it is one of those from files
         u = torch.rand(2, size, generator=own)[:, share]
-        if x is None:
+        if x is None:  # D y_0, then what the preset adds to it
             x = condition(y_0, preset, u, [seed_of(seed, step, row, 1) for row in mine])
         x = x.to(device, non_blocking=True)
         # line 3: gamma ~ p(gamma)
         gamma = sample_gamma(schedule, (size,), generator=own)[share].to(device, exact)
-        # line 4: eps ~ N(0, I)
+        # line 4: eps ~ N(0, I), drawn for each picture from its own seed
         eps = noise(y_0, [seed_of(seed, step, row) for row in mine])
 
         # line 5: a gradient step on the loss; dropout draws by a seed a process
@@ -70,8 +71,10 @@ def learn(
                 with accelerator.autocast():
                     losses.append(loss_of(f, preset, *part))
                 accelerator.backward(losses[-1])  # over the number of parts
+        # its length before it is cut to 1, in one piece where FSDP spreads it
         norm = whole(accelerator.clip_grad_norm_(f.parameters(), 1.0))
         optimizer.step()
+        # of the old average, the share ema_decay stays: little in the first steps
         average = get_ema_multi_avg_fn(ema_decay(preset, step))
         average([*averaged.parameters()], [*network.parameters()], step)
 

@@ -1,8 +1,6 @@
 from dataclasses import replace
 from typing import Any
 
-from project import ROOT
-
 from sr3mini.book import figures, widgets
 from sr3mini.model.presets import PRESETS
 from sr3mini.training.plan import plan
@@ -17,7 +15,6 @@ LOSSES = [1 / (1 + step / 20) for step in range(400)]
 RUN: dict[str, Any] = {
     "log": [[step, 0.05 + 0.1 / (1 + step), 2.0 * step] for step in range(101)]
 }
-PHOTO = ROOT / "data" / "readme.png"
 
 
 def _cost(**how: Any) -> Any:
@@ -27,7 +24,7 @@ def _cost(**how: Any) -> Any:
 FIGURES: Figures = {
     "pairs": (
         lambda: figures.pairs(noise(2, 3, 4, 4), noise(2, 3, 8, 8), noise(2, 3, 8, 8)),
-        ("2 held-out", "x of 4x4"),
+        ("2 of them", "x of 4x4"),
     ),
     "starts": (
         lambda: figures.starts({"one": noise(2, 3, 8, 8), "y": noise(2, 3, 8, 8)}),
@@ -72,14 +69,6 @@ FIGURES: Figures = {
             }
         ),
         ("jumps to 0.5 at step 30",),
-    ),
-    "stored": (
-        lambda: figures.stored(PHOTO, "Ten characters in rows."),
-        ("Ten characters",),
-    ),
-    "stored of few pixels": (
-        lambda: figures.stored(PHOTO, "Narrow.", width=3.0),
-        ("Narrow",),
     ),
 }
 

@@ -55,7 +55,6 @@ from .ch09 import (
     spike_memory,
     spikes,
     starts,
-    stored,
     watched,
 )
 from .dive_a import covariance_order, exact_marginals, mean_and_median, pushed
@@ -236,7 +235,6 @@ __all__ = [
     "starts",
     "step_shapes",
     "step_spread",
-    "stored",
     "told_apart",
     "tradeoff",
     "training_batch",

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -341,8 +340,8 @@ def pairs(
     rows = [("given x", x), ("made of x", made), ("original y", y)]
     rows.append(("3 (y − made)", 3 * (y - made)))
     alt = (
-        f"{len(x)} held-out pieces of a photograph: x of {x.shape[-1]}x{x.shape[-1]}"
-        " pixels, what was made of it, the original, and their difference times three,"
+        f"Held-out pieces of a photograph, {len(x)} of them: x of"
+        f" {x.shape[-1]}x{x.shape[-1]} pixels, what was made of it, the original, and their difference times three,"
         " grey with edges in it."
     )
     return image_rows(rows, alt, side=0.75)
@@ -359,35 +358,34 @@ def starts(rows: Mapping[str, Float[Tensor, "_N _C _H _W"]]) -> Picture:
 
 
 def photographs_sheet() -> Picture:
-    """The stored sheet of the full run of chapter 9."""
-    return stored(
-        WEIGHTS.parent / "runs" / "photos_16_64.png",
-        "Eight held-out photographs of clothes, a column each. From top to bottom: x of"
-        " 16x16 pixels; the bicubic enlargement, blurred; three samples of 64x64"
-        " pixels, sharp, whose folds and prints differ from each other; the originals.",
-    )
-
-
-def stored(path: str | Path, alt: str, width: float = 7.4) -> Picture:
-    """A picture file in a figure `width` inches wide; one that is smaller keeps its
-    pixels.
+    """The stored sheet of the full run of chapter 9: its eight columns in two halves,
+    with the names of the rows and the numbers of the columns.
     """
-    with Image.open(path) as opened:
+    rows = ("x", "bicubic", "sample 1", "sample 2", "sample 3", "original")
+    columns = 8
+    with Image.open(WEIGHTS.parent / "runs" / "photos_16_64.png") as opened:
         # 64 values a colour: the eye sees no difference, and the file is smaller
         pixels = np.asarray(opened.convert("RGB")) & 0xFC
-    height, across = pixels.shape[:2]
-    # a whole number of dots a pixel where it is small
-    inches = min(width, across * max(1, int(width * DPI) // across) / DPI)
-    high, edge = inches * height / across, 0.02
-    figure = Figure(figsize=(inches + 2 * edge, high + 2 * edge))
-    ax = figure.add_axes(
-        (
-            edge / (inches + 2 * edge),
-            edge / (high + 2 * edge),
-            inches / (inches + 2 * edge),
-            high / (high + 2 * edge),
+    side = pixels.shape[1] // columns
+    left, above = 0.95, 0.3  # inches, for names and numbers
+    across, high = pixels.shape[1] / DPI, 2 * pixels.shape[0] / DPI  # two dots a pixel
+    figure = Figure(figsize=(left + across, 2 * (above + high)))
+    width, height = figure.get_size_inches()
+    halves = np.split(pixels, 2, axis=1)
+    for bottom, half, first in zip((above + high, 0), halves, (1, 5), strict=True):
+        ax = figure.add_axes(
+            (left / width, bottom / height, across / width, high / height)
         )
+        ax.imshow(half, interpolation="nearest")
+        numbers = range(first, first + columns // 2)
+        ax.set_xticks([side * (n + 0.5) for n in range(columns // 2)], numbers)
+        ax.set_yticks([side * (n + 0.5) for n in range(len(rows))], rows)
+        ax.tick_params(length=0, labelsize=12, labeltop=True, labelbottom=False)
+        ax.spines[:].set_visible(False)
+    return Picture(
+        figure,
+        "Eight held-out photographs of clothes, a column each, in two halves of four."
+        " From top to bottom: x of 16x16 pixels; the bicubic enlargement, blurred;"
+        " three samples of 64x64 pixels, sharp, whose folds and prints differ from each"
+        " other; the originals.",
     )
-    ax.imshow(pixels, interpolation="antialiased", aspect="auto")
-    ax.axis("off")
-    return Picture(figure, alt)
