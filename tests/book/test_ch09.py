@@ -18,6 +18,7 @@ from torch import Tensor
 
 from sr3mini.book.figures import error_in_picture, rotation, spike_jump, spike_memory
 from sr3mini.book.figures.ch09 import BETA_1, BETA_2, readable_hours, rounded
+from sr3mini.book.measured import measured
 from sr3mini.degrade import downsample, upsample
 from sr3mini.forward import diffuse
 from sr3mini.loss import denoising_loss
@@ -168,6 +169,31 @@ def test_twenty_bytes_a_parameter_before_the_first_activation() -> None:
     assert costs[0].memory["activations"] == pytest.approx(
         2 * costs[1].memory["activations"], rel=0.1
     )
+
+
+def test_one_part_holds_no_gradients_at_its_fullest_moment_and_DDP_a_copy_more() -> (
+    None
+):
+    """Section 9.3: 16 bytes a parameter where the batch is one part, since gradients
+    come when features go; 9.7: DDP's 4 more, 24 with several parts.
+    """
+    preset = PRESETS["faces_16_128_small"]
+    wanted = {(1, 1): 16, (1, 2): 20, (2, 1): 20, (2, 2): 24}
+    for (gpus, parts), each in wanted.items():
+        cost = plan(preset, kind="h100", gpus=gpus, micro_batches=parts)
+        held = cost.bytes - cost.memory["activations"]
+        assert held == pytest.approx(each * cost.parameters, rel=0.01)
+
+
+def test_what_the_full_run_is_said_to_have_gained() -> None:
+    """Sections 9.8 and 9.9 name these in their text."""
+    run = measured("photos_16_64")
+    bicubic, one, four = (
+        run["table"][name]["PSNR"] for name in ("bicubic", "SR3", "mean of 4")
+    )
+    gains = (one - bicubic, four - bicubic, four - one, 10 * math.log10(2 / 1.25))
+    assert [round(gain, 1) for gain in gains] == [1.7, 2.6, 0.9, 2.0]
+    assert run["images"] == 5462
 
 
 def test_a_training_step_is_three_forward_passes_and_no_plan_beats_arithmetic() -> None:

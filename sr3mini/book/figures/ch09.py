@@ -341,8 +341,8 @@ def pairs(
     rows.append(("3 (y − made)", 3 * (y - made)))
     alt = (
         f"Held-out pieces of a photograph, {len(x)} of them: x of"
-        f" {x.shape[-1]}x{x.shape[-1]} pixels, what was made of it, the original, and their difference times three,"
-        " grey with edges in it."
+        f" {x.shape[-1]}x{x.shape[-1]} pixels, what was made of it, the original, and"
+        " their difference times three, grey with edges in it."
     )
     return image_rows(rows, alt, side=0.75)
 
@@ -377,7 +377,7 @@ def photographs_sheet() -> Picture:
             (left / width, bottom / height, across / width, high / height)
         )
         ax.imshow(half, interpolation="nearest")
-        numbers = range(first, first + columns // 2)
+        numbers = [str(first + n) for n in range(columns // 2)]
         ax.set_xticks([side * (n + 0.5) for n in range(columns // 2)], numbers)
         ax.set_yticks([side * (n + 0.5) for n in range(len(rows))], rows)
         ax.tick_params(length=0, labelsize=12, labeltop=True, labelbottom=False)
