@@ -41,6 +41,14 @@ def test_the_figures_for_photographs_are_the_stored_ones() -> None:
     assert measured("photos_16_64")["command"] in README
 
 
+def test_the_figures_for_letters_are_the_stored_ones() -> None:
+    digits = {"PSNR": 2, "SSIM": 3, "consistency": 0, "sharpness": 3, "diversity": 3}
+    for name, row in measured("letters_4_32")["table"].items():
+        cells = [f"{row[c]:.{n}f}" if c in row else "–" for c, n in digits.items()]
+        assert f"| {name} | {' | '.join(cells)} |" in README
+    assert measured("letters_4_32")["command"] in README
+
+
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)\)", README))
 def test_every_link_leads_somewhere(target: str) -> None:
     assert (ROOT / target).exists()
