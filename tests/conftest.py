@@ -16,6 +16,10 @@ pytest.register_assert_rewrite("checks")
 # start would ignore it too: the tests that stop something need it heard
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# likewise nohup and the end of the terminal, which the tests themselves still survive
+hang_up = getattr(signal, "SIGHUP", None)
+if hang_up is not None and signal.getsignal(hang_up) is signal.SIG_IGN:
+    signal.signal(hang_up, lambda number, frame: None)
 
 import torch  # noqa: E402
 from checks import seeded  # noqa: E402
