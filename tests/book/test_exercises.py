@@ -182,6 +182,12 @@ def test_an_answer_that_needs_its_notebook_is_told_so(
     mine()
     assert "yours: none yet" in capsys.readouterr().out
 
+    check("1.1", written(tmp_path, RIGHT, "noised"))
+    check("1.1", written(tmp_path, "def elsewhere(g): return g\n\n\n" + text, "noised"))
+    capsys.readouterr()
+    mine()  # the one that was right before is still there
+    assert "yours: diffuse" in capsys.readouterr().out
+
 
 def test_a_file_that_cannot_be_run_is_told_and_the_book_takes_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

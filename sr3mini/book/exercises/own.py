@@ -30,6 +30,7 @@ def keep(name: str, answer: Answer, exercises: Mapping[str, Exercise]) -> None:
     earlier one, and say whether it is right there too: without the rest of its
     notebook.
     """
+    before = FILE.read_text("utf-8") if FILE.is_file() else ""
     try:
         source = textwrap.dedent(inspect.getsource(answer)).strip()
         source = re.sub(r"^def \w+", f"def {name}", source)
@@ -43,6 +44,7 @@ def keep(name: str, answer: Answer, exercises: Mapping[str, Exercise]) -> None:
     if said == "right.":
         print(f"Kept as {name} in {FILE}.")
     else:
+        FILE.write_text(before, "utf-8")
         print(f"Not kept, since it is not right by itself, in {FILE}: {said}")
 
 
