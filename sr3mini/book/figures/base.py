@@ -184,6 +184,13 @@ def plain_ticks(
     ax.minorticks_off()
 
 
+def lines_across(ax: Axes, lines: Mapping[str, float]) -> None:
+    """Grey lines at these heights, each with its name and value in the legend."""
+    for style, (name, value) in zip(("--", ":", "-."), lines.items(), strict=False):
+        label = f"{name}: {value:.3g}"
+        ax.axhline(value, color=GREY, linestyle=style, linewidth=1.1, label=label)
+
+
 def levels_above(ax: Axes, label: str = "{:g}", **style: Any) -> None:
     """A second axis above one of log-SNR, with the levels gamma that belong to it."""
     gammas = (0.0001, 0.01, 0.5, 0.99, 0.9999)

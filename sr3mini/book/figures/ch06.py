@@ -21,11 +21,10 @@ from .base import (
     Picture,
     image_rows,
     levels_above,
+    lines_across,
     sample_sheet,
 )
 from .plane import EDGE, empty_plane
-
-LINES = ("--", ":", "-.")
 
 
 def best_guesses(
@@ -139,14 +138,7 @@ def training_curve(
         linewidth=1.6,
         label=f"mean of the last {window}",
     )
-    for style, (name, value) in zip(LINES, lines.items(), strict=False):
-        ax.axhline(
-            value,
-            color=GREY,
-            linestyle=style,
-            linewidth=1.1,
-            label=f"{name}: {value:.3g}",
-        )
+    lines_across(ax, lines)
     ax.set(
         xlabel="training step",
         ylabel="loss (logarithmic)",

@@ -20,7 +20,7 @@ from torch import Tensor
 from ...model.checkpoint import WEIGHTS
 from ...schedule import log_snr
 from ...training.plan import Plan
-from .base import BLUE, DPI, GREEN, GREY, ORANGE, RED, Picture, image_rows
+from .base import BLUE, DPI, GREEN, GREY, ORANGE, RED, Picture, image_rows, lines_across
 
 BETA_1, BETA_2 = 0.9, 0.999  # of Adam: how much of its two averages a step keeps
 SKY, YELLOW, PINK = "#56B4E9", "#F0E442", "#CC79A7"
@@ -134,14 +134,7 @@ def watched(
             markersize=4,
             label=name,
         )
-    for style, (name, value) in zip(("--", ":"), lines.items(), strict=False):
-        ax.axhline(
-            value,
-            color=GREY,
-            linestyle=style,
-            linewidth=1.1,
-            label=f"{name}: {value:.2g}",
-        )
+    lines_across(ax, lines)
     ax.set(
         xlabel="training step",
         ylabel="loss, mean of 20 steps",
