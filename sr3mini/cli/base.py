@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import warnings
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 # the values of files that are black and white
 RangeOption = Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="LOW HIGH")]
+# how a network is asked, if not as its preset says; `sampler.Method`
+MethodOption = Literal["ancestral", "ddim", "multistep"] | None
 DEFAULT_MODEL = "photos_16_64"  # of the shipped ones, where the user names none
 
 
@@ -47,19 +50,21 @@ def named_preset(name: str) -> Preset:
         raise ValueError(f"{name}: {error}") from error
 
 
-def network_calls(f: Network, steps: int | None) -> int:
-    """Network calls a picture: those asked for, or the model's own number. A regression
-    network is called once.
+def asked(f: Network, steps: int | None, method: MethodOption) -> Preset:
+    """The preset of `f` with the network calls a picture and the method that are asked
+    for. ValueError when it is a regression network, which is called once, and not so.
     """
     if f.preset.objective == "regression":
-        if steps not in (None, 1):
-            raise ValueError(
-                f"steps = {steps}, but {f.preset.name} is a regression network and is"
-                " called once a picture: leave --steps out"
-            )
-        return 1
-    steps = f.preset.sampling_steps if steps is None else steps
-    return between("steps", steps, 1, f.preset.schedule_steps)
+        for name, value in {"steps": steps, "method": method}.items():
+            if value not in (None, 1):
+                raise ValueError(
+                    f"{name} = {value}, but {f.preset.name} is a regression network and"
+                    f" is called once a picture: leave --{name} out"
+                )
+        return replace(f.preset, sampling_steps=1)
+    if steps is not None:
+        between("steps", steps, 1, f.preset.schedule_steps)
+    return f.preset.sampled(steps, method)
 
 
 def say_shadowed(*names: str) -> None:

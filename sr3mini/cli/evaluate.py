@@ -16,9 +16,10 @@ import tyro
 from ..training.options import command
 from .base import (
     DEFAULT_MODEL,
+    MethodOption,
     RangeOption,
+    asked,
     between,
-    network_calls,
     pick_device,
     say_shadowed,
 )
@@ -48,8 +49,10 @@ class EvaluateOptions:
     # samples a picture; their mean is a row of its own. 8 of --data and 1 of
     # --references, if not given.
     samples: int | None = None
-    # network calls a sample, if not the model's own number.
+    # network calls a sample, if not the method's own number.
     steps: int | None = None
+    # how noise becomes a picture, if not the model's own way; see `sr3mini upscale`.
+    method: MethodOption = None
     # of the choice of pictures, and of a model's answers to --references.
     seed: int = 0
     # where the model runs: cpu, cuda, cuda:1, mps ...; auto takes the GPU if there is
@@ -198,8 +201,13 @@ def _check(wish: EvaluateOptions) -> None:
             raise ValueError(
                 "say what to compare with --references: --results, --model or --bicubic"
             )
-        if wish.steps is not None:
-            raise ValueError("--steps is of a model: name the --model too")
+        _demand_no_call(wish)
+
+
+def _demand_no_call(wish: EvaluateOptions) -> None:
+    for name in ("steps", "method"):
+        if getattr(wish, name) is not None:
+            raise ValueError(f"--{name} is of a model: name the --model too")
 
 
 def _check_places(wish: EvaluateOptions) -> None:
@@ -265,7 +273,8 @@ def _model(wish: EvaluateOptions) -> tuple[Network | None, EvaluateOptions]:
             f"what {f.preset.name} draws from noise alone has no reference to be"
             " compared with"
         )
-    steps = network_calls(f, wish.steps)
+    f.preset = asked(f, wish.steps, wish.method)
+    steps = f.preset.sampling_steps
     return f, replace(wish, model=model, samples=samples, steps=steps)
 
 
@@ -362,6 +371,8 @@ def _told(f: Network | None, wish: EvaluateOptions) -> str:
     told = ""
     if f is not None:
         told += f", {wish.steps} network call{'s' * (wish.steps != 1)} a picture"
+        if f.preset.objective != "regression":
+            told += f" ({f.preset.sampling_method})"
     if wish.y_channel:
         told += ", PSNR and SSIM of Y"
     return told + (f", {wish.border} pixels of border left out" if wish.border else "")

@@ -8,9 +8,10 @@ from typing import Annotated
 import tyro
 
 from .base import (
+    MethodOption,
+    asked,
     between,
     clear_up_when_terminated,
-    network_calls,
     pick_device,
     say_shadowed,
 )
@@ -21,6 +22,7 @@ def generate(
     out: Path = Path("generated"),
     count: int = 16,
     steps: int | None = None,
+    method: MethodOption = None,
     seed: int = 0,
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False,
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto",
@@ -34,7 +36,9 @@ def generate(
         out: folder for the pictures, 0001.png ..., and for all of them side by side,
             all.png.
         count: how many pictures.
-        steps: network calls a picture, if not the model's own number.
+        steps: network calls a picture, if not the method's own number.
+        method: how noise becomes a picture, if not the model's own way; see `sr3mini
+            upscale`.
         seed: of the first picture; the others follow.
         overwrite: draw anew what is there already.
         device: cpu, cuda, cuda:1, mps ...; auto takes the GPU if there is one.
@@ -47,6 +51,6 @@ def generate(
     clear_up_when_terminated()
     say_shadowed(model)
     f = load(model, pick_device(device))
-    network_calls(f, steps)
-    for path in write_generated(f, out, count, steps, seed, overwrite):
+    f.preset = asked(f, steps, method)
+    for path in write_generated(f, out, count, seed=seed, overwrite=overwrite):
         print(path)

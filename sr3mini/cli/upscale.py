@@ -15,10 +15,11 @@ import tyro
 
 from .base import (
     DEFAULT_MODEL,
+    MethodOption,
     RangeOption,
+    asked,
     between,
     clear_up_when_terminated,
-    network_calls,
     pick_device,
     say_shadowed,
 )
@@ -45,8 +46,12 @@ class UpscaleOptions:
     # how many different answers to draw; of several there is a map of where they
     # disagree.
     samples: int = 1
-    # network calls a sample, if not the model's own number.
+    # network calls a sample, if not the method's own number.
     steps: int | None = None
+    # how noise becomes a picture, if not the model's own way, found by measurement:
+    # ancestral is Algorithm 2 of SR3 (100 calls, at levels of its schedule); ddim
+    # adds no noise, multistep is its second-order form (8 calls, even in log-SNR).
+    method: MethodOption = None
     # of the first sample; the others follow.
     seed: int = 0
     # also write a sheet that shows input, bicubic and samples side by side.
@@ -112,7 +117,7 @@ def upscale(
     place = pick_device(options.device)
     say_shadowed(*options.model)
     networks = [load(name, place) for name in options.model or (DEFAULT_MODEL,)]
-    _check_calls(networks, options.steps, samples)
+    _check_calls(networks, options)
 
     trained_with = (f.preset.range for f in networks if f.preset.range)
     wish = Wish(
@@ -123,6 +128,7 @@ def upscale(
         options.sheet,
         options.seed,
         options.steps,
+        options.method,
         options.tile,
         getattr(torch, options.dtype),
         demand_range(options.range) or next(trained_with, None),
@@ -166,14 +172,14 @@ def _check_pictures(pictures: tuple[Path, ...], several: bool) -> None:
         raise ValueError("this terminal shows no pictures: add > FILE")
 
 
-def _check_calls(networks: list[Network], steps: int | None, samples: int) -> None:
-    """ValueError when --steps or --samples ask for what the networks cannot do. Beside
-    others a regression network is called once, whatever --steps says.
+def _check_calls(networks: list[Network], options: UpscaleOptions) -> None:
+    """ValueError when --steps, --method or --samples ask for what the networks cannot
+    do. Beside others a regression network is called once, whatever they say.
     """
     drawing = [f for f in networks if f.preset.label != "regression"]
     for f in drawing or networks:
-        network_calls(f, steps)
-    if samples > 1 and not drawing:
+        asked(f, options.steps, options.method)
+    if options.samples > 1 and not drawing:
         raise ValueError(
             "a regression network gives one answer to a picture: leave --samples out"
         )

@@ -2,7 +2,8 @@ r"""A preset: everything that decides what is trained, in one frozen record that
 stored with the weights.
 
 preset.training_schedule()    the levels that p(gamma) is made of
-preset.sampling_schedule(N)   N of these levels, for Algorithm 2
+preset.sampling_schedule(N)   the N levels at which f is called in use
+preset.sampled(N, method)     the preset with another number of calls, or method
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import dataclasses
 import json
 import reprlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from ..files.ranges import is_range
 from ..files.text import parse_json
+from ..sampler import Method, even_log_snr
 from ..schedule import NoiseSchedule
 
 # 1 - alpha_t from start to end in T steps
@@ -29,10 +31,19 @@ SCHEDULES: dict[str, Callable[[int, float, float], NoiseSchedule]] = {
     "cosine": lambda steps, start, end: NoiseSchedule.cosine(steps),
 }
 
+# The levels and the network calls of a method that is asked for by name.
+USUAL: dict[str, tuple[str, int]] = {
+    "ancestral": ("respaced", 100),
+    "ddim": ("even", 8),
+    "multistep": ("even", 8),
+}
+
 CHOICES: dict[str, tuple[object, ...]] = {
     "data": ("glyphs", "letters", "folder"),
     "layout": ("sr3mini", "ddpm", "ddpm_affine"),
     "schedule": tuple(SCHEDULES),
+    "sampling_method": get_args(Method),
+    "sampling_levels": ("respaced", "even"),
     "conditional": (True, False),
     "objective": ("noise", "regression"),
     "decay": ("cosine", "none"),
@@ -101,6 +112,9 @@ class Preset:
     schedule_start: float = 1e-6
     schedule_end: float = 1e-2
     sampling_steps: int = 25  # T in use, unless asked otherwise
+    sampling_method: Method = "ancestral"  # or "ddim", "multistep": of `sample`
+    # "respaced", levels of the training schedule, or "even" in log-SNR
+    sampling_levels: str = "respaced"
 
     loss_power: int = 2  # p of L_p
     # Largest standard deviation, in pixels of x, of the blur that training adds to x:
@@ -211,12 +225,31 @@ class Preset:
         )
 
     def sampling_schedule(self, steps: int | None = None) -> NoiseSchedule:
-        """`steps` (default `sampling_steps`) evenly spaced levels of the training
-        schedule: f knows gamma, not t, so any will do.
+        """`steps` (default `sampling_steps`) levels of those that `sampling_levels`
+        names: f knows gamma, not t, so any will do that it was trained on.
         """
-        return self.training_schedule().respaced(
-            self.sampling_steps if steps is None else steps
-        )
+        training = self.training_schedule()
+        steps = self.sampling_steps if steps is None else steps
+        if self.sampling_levels == "respaced":
+            return training.respaced(steps)
+        return even_log_snr(steps, last=max(1e-4, training.gammas[-1].item()))
+
+    def sampled(self, steps: int | None = None, method: Method | None = None) -> Preset:
+        """This preset with `steps` network calls, or with a `method`, which brings the
+        levels and calls of `USUAL`. A regression stays as it is.
+
+        ValueError when there are not so many levels, or no such method.
+        """
+        changes: dict[str, Any] = {}
+        if self.objective == "regression":
+            return self
+        if method is not None:
+            levels, calls = USUAL.get(method, (self.sampling_levels, 1))
+            changes = {"sampling_method": method, "sampling_levels": levels}
+            changes["sampling_steps"] = min(calls, self.schedule_steps)
+        if steps is not None:
+            changes["sampling_steps"] = steps
+        return replace(self, **changes) if changes else self
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))

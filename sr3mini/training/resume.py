@@ -57,6 +57,8 @@ MAY_CHANGE = (
     "blur",
     "from_files",
     "sampling_steps",
+    "sampling_method",
+    "sampling_levels",
 )
 """What may have another value when a training goes on: what does not decide which
 numbers there are and what they mean.

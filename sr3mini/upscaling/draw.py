@@ -17,7 +17,7 @@ from ..files.sheet import framed
 from ..loss import NoisePredictor, regress
 from ..model.network import Network
 from ..model.preset import Preset
-from ..sampler import sample
+from ..sampler import Method, sample
 from ..shapes import High, Low
 from .tiled import device_of
 
@@ -88,18 +88,20 @@ def draw(
     x: Low,
     *,
     steps: int | None = None,
+    method: Method | None = None,
     seeds: Iterable[int],
 ) -> Float[Tensor, "K B C H W"]:
     """One sample of y for every seed and every x, in [-1, 1], drawn on the device of
-    `f`. A picture's sample depends on the seed and on itself alone. A regression
-    network is called once, and gives every seed the same picture (tag 8.7).
+    `f`; `steps` and `method` are the preset's unless given (`Preset.sampled`). A
+    picture's sample depends on the seed and on itself alone. A regression network is
+    called once, and gives every seed the same picture (tag 8.7).
     """
     shape = (*x.shape[:2], *(side * f.preset.factor for side in x.shape[-2:]))
-    there = x.to(device_of(f, x))
+    there, preset = x.to(device_of(f, x)), f.preset.sampled(steps, method)
     drawn: list[Tensor] = []
     for k in seeds:
-        if not drawn or f.preset.label != "regression":
-            y = answer(f, f.preset, there, shape, seeded([k] * len(x)), steps)
+        if not drawn or preset.label != "regression":
+            y = answer(f, preset, there, shape, seeded([k] * len(x)))
         drawn.append(y.to(x.device))
     return torch.stack(drawn)
 
@@ -114,16 +116,17 @@ def answer(
     steps: int | None = None,
 ) -> High:
     """One y in [-1, 1] for every x: of a regression network its only answer, else a
-    sample by Algorithm 2, on the levels of the preset.
+    sample by the method and on the levels of the preset.
 
-    With the posterior's variance and y_0_hat clipped: with few steps the paper's larger
-    variance leaves noise in the picture (2.6 dB at 50 steps of the shipped model).
+    Algorithm 2 takes the posterior's variance and clips y_0_hat: with few steps the
+    paper's larger variance leaves noise in the picture (2.6 dB at 50 steps of the
+    shipped model).
     """
     if preset.objective == "regression":
         return regress(f, x, shape).clamp(-1, 1)
-    levels = preset.sampling_schedule(steps)
+    levels, method = preset.sampling_schedule(steps), preset.sampling_method
     draws = partial(sample, variance="posterior", clip=True, generator=generator)
-    return draws(f, x, levels, shape).clamp(-1, 1)
+    return draws(f, x, levels, shape, method=method).clamp(-1, 1)
 
 
 def seeded(seeds: Iterable[int]) -> list[torch.Generator]:

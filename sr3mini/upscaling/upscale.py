@@ -23,7 +23,7 @@ from torch import Tensor
 from ..degrade import upsample
 from ..files.reading import luma
 from ..model.network import Network
-from ..sampler import demand_levels
+from ..sampler import Method, demand_levels
 from ..shapes import High, Low
 from .draw import answer
 from .tiled import TILE, Tick, count_windows, device_of, tiled
@@ -39,6 +39,7 @@ def upscale(
     x: Tensor,
     *,
     steps: int | None = None,
+    method: Method | None = None,
     seed: int = 0,
     samples: int = 1,
     size: Size | None = None,
@@ -49,15 +50,16 @@ def upscale(
     one (grey) or three (colour) channels.
 
     `size` (H, W): if not the model's factor times as large; the factor is then repeated
-    as often as needed, and the result shrunk. `tile`: side of the network's window.
-    Sample k is the one that seed + k names. ValueError when x is no such picture, or
-    the result is too large for this machine's memory.
+    as often as needed, and the result shrunk. `steps` and `method`: the preset's unless
+    given (`Preset.sampled`). `tile`: side of the network's window. Sample k is the one
+    that seed + k names. ValueError when x is no such picture, or the result is too
+    large for this machine's memory.
     """
     demand_picture(x)
     networks, low = [f] if isinstance(f, Network) else list(f), x.float().cpu()[None]
     size = target_size(networks, x.shape[1:]) if size is None else size
-    work(networks, x.shape, size, samples, steps, tile)  # or it does not fit
-    how = {"steps": steps, "tile": tile, "dtype": dtype}
+    work(networks, x.shape, size, samples, steps, method, tile)  # or it does not fit
+    how = {"steps": steps, "method": method, "tile": tile, "dtype": dtype}
     seeds = range(seed, seed + samples)
     return torch.cat([cascade(networks, low, size, k, **how) for k in seeds])
 
@@ -97,6 +99,7 @@ def enlarge(
     x: Low,
     generator: torch.Generator,
     steps: int | None = None,
+    method: Method | None = None,
     tile: int = TILE,
     dtype: torch.dtype = torch.float32,
     tick: Tick = lambda _: None,
@@ -104,14 +107,14 @@ def enlarge(
     """One network on pictures of one or three channels, whatever it was trained on: of
     a colour picture, a grey one changes the brightness alone.
     """
-    preset, colours = f.preset, x
+    preset, colours = f.preset.sampled(steps, method), x
     grey = preset.image_channels < x.shape[1]
     x = luma(x) if grey else x.expand(-1, preset.image_channels, -1, -1)
     shape = (*x.shape[:2], *(side * preset.factor for side in x.shape[2:]))
 
     narrow, device = dtype != torch.float32, device_of(f, x)
     with torch.autocast(device.type, dtype, enabled=narrow):
-        y = answer(tiled(f, tile, tick=tick), preset, x, shape, generator, steps)
+        y = answer(tiled(f, tile, tick=tick), preset, x, shape, generator)
     if grey:
         large = upsample(colours, preset.factor)
         return (large + y - luma(large)).clamp(-1, 1)
@@ -158,6 +161,7 @@ def work(
     size: Size,
     samples: int,
     steps: int | None,
+    method: Method | None,
     tile: int,
     name: str = "the picture",
 ) -> int:
@@ -183,7 +187,7 @@ def work(
 
     total = 0
     for f in chain:
-        factor, calls = f.preset.factor, steps or f.preset.sampling_steps
+        factor, calls = f.preset.factor, f.preset.sampled(steps, method).sampling_steps
         height, width = height * factor, width * factor
         calls = 1 if f.preset.label == "regression" else calls
         total += count_windows(height, width, tile, factor) * calls

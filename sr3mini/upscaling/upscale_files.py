@@ -43,6 +43,7 @@ from ..files.writing import (
     write_picture,
 )
 from ..model.network import Network
+from ..sampler import Method
 from .draw import generate
 from .tiled import TILE
 from .upscale import Size, cascade, product, target_size, work
@@ -66,6 +67,7 @@ class Wish(NamedTuple):
     sheet: bool = False
     seed: int = 0
     steps: int | None = None
+    method: Method | None = None
     tile: int = TILE
     dtype: torch.dtype = torch.float32
     range: Range | None = None
@@ -175,7 +177,8 @@ def upscale_file(
     size, (x, alpha) = _target(picture, networks, wish), _tensors(picture)
     _say_stretched(picture.size, size, name)
     large_alpha = alpha if alpha is None else upsample(alpha[None], size=size)[0]
-    how: dict[str, Any] = {"steps": wish.steps, "tile": wish.tile, "dtype": wish.dtype}
+    how: dict[str, Any] = {"steps": wish.steps, "method": wish.method}
+    how |= {"tile": wish.tile, "dtype": wish.dtype}
     spread, shown = Spread(), []
     with (
         all_or_none(results(goal, wish)) as files,
@@ -234,8 +237,8 @@ def _demand_room(
             f" {SIDES[format]} pixels a side"
         )
     whole, kept = (channels, *shape), 1 + (wish.samples > 1)
-    one = work(networks, whole, size, kept, wish.steps, wish.tile, name)
-    return wish.samples * one
+    how = wish.steps, wish.method, wish.tile
+    return wish.samples * work(networks, whole, size, kept, *how, name)
 
 
 def _say_stretched(small: Size, large: Size, name: str) -> None:

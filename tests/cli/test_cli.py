@@ -778,6 +778,9 @@ def test_a_regression_preset_trains_saves_loads_draws_and_is_measured(
         "tiny is a regression network and is called once a picture: leave --steps out"
         in fails(capsys, "upscale", own / "00.png", "--model", out, "--steps", 3)
     )
+    assert "is called once a picture: leave --method out" in fails(
+        capsys, "upscale", own / "00.png", "--model", out, "--method", "ddim"
+    )
     run(
         "upscale",
         own / "00.png",
@@ -787,6 +790,8 @@ def test_a_regression_preset_trains_saves_loads_draws_and_is_measured(
         out,
         "--steps",
         3,
+        "--method",
+        "ancestral",
         "--out",
         tmp_path / "chained",
     )
@@ -798,9 +803,29 @@ def test_evaluate_says_how_many_calls_a_picture_took(
 ) -> None:
     run("evaluate", "--count", 2, "--samples", 1, *TINY)
     assert (
-        "2 held-out pictures of glyphs, 8 -> 32, 2 network calls a picture"
+        "2 held-out pictures of glyphs, 8 -> 32, 2 network calls a picture ("
         in capsys.readouterr().out
     )
+
+
+def test_evaluate_asks_the_network_as_told_and_says_what_to_type_for_that(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Algorithm 2 is one word away from any model, and takes its own hundred calls."""
+    out, card = tmp_path / "out", tmp_path / "card.json"
+    preset = dataclasses.replace(TINY_PRESET, sampling_method="multistep")
+    out.mkdir()
+    checkpoint.save(out / "model.safetensors", tiny.network(preset))
+    command = ("evaluate", "--model", out, "--data", own, "--count", 1, "--samples", 1)
+    for told, said in {
+        (): "4 network calls a picture (multistep)",
+        ("--method", "ancestral"): "100 network calls a picture (ancestral)",
+        ("--method", "ddim", "--steps", 3): "3 network calls a picture (ddim)",
+    }.items():
+        run(*command, *told, "--out", card)
+        assert said in capsys.readouterr().out
+    evaluated = json.loads(card.read_text())["evaluated"]
+    assert evaluated.endswith("--samples 1 --steps 3 --method ddim --seed 0")
 
 
 def test_the_installed_command() -> None:

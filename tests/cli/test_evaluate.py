@@ -140,7 +140,9 @@ def test_a_model_on_whole_pictures(
         5,
     )
     head, columns, *rows = capsys.readouterr().out.splitlines()
-    assert head == f"2 pictures of {references}, x4, 2 network calls a picture"
+    assert (
+        head == f"2 pictures of {references}, x4, 2 network calls a picture (ancestral)"
+    )
     assert columns.split() == ["PSNR", "SSIM", "consistency", "diversity"]
     assert [row[:10].strip() for row in rows] == ["bicubic", "SR3", "mean of 2"]
 
@@ -206,6 +208,9 @@ def test_options_that_do_not_belong_together(
         capsys, *both, "--data", references, "--bicubic", 4
     )
     assert "name the --model too" in fails(capsys, *both, "--bicubic", 4, "--steps", 3)
+    assert "--method is of a model: name the --model too" in fails(
+        capsys, *both, "--bicubic", 4, "--method", "ddim"
+    )
     assert "leave --bicubic out" in fails(
         capsys, *both, "--bicubic", 2, "--model", model
     )

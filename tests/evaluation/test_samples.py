@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -30,7 +31,9 @@ from sr3mini.evaluation.table import format_table
 from sr3mini.loss import regress
 from sr3mini.metrics import diversity, measure
 from sr3mini.model.network import build
+from sr3mini.sampler import Method, sample
 from sr3mini.upscaling.draw import draw
+from sr3mini.upscaling.upscale import upscale
 
 GLYPHS = dataclasses.replace(TINY, data="glyphs", size=32)
 REGRESSION = dataclasses.replace(TINY, objective="regression")
@@ -81,6 +84,24 @@ def test_the_number_of_steps_is_the_number_of_network_calls(
     assert levels[:3] == TINY.sampling_schedule(3).gammas.flip(0)[:3].tolist()
 
 
+@pytest.mark.parametrize("method", ["ddim", "multistep", "ancestral"])
+def test_the_preset_or_the_caller_says_how_samples_are_drawn(method: Method) -> None:
+    """By `draw`, and by `upscale` in one window: what `sample` draws by that method on
+    the preset's levels, from the same noise.
+    """
+    f, x = network(), noise(1, 1, 4, 4)
+    how: dict[str, Any] = {"method": method, "variance": "posterior", "clip": True}
+    preset = TINY.sampled(3, method)
+    levels, shape = preset.sampling_schedule(), (1, 1, 16, 16)
+    wanted = sample(f, x, levels, shape, generator=seeded(5), **how).clamp(-1, 1)
+    asked = draw(f, x, steps=3, method=method, seeds=[5])[0]
+    assert torch.equal(asked, wanted)
+    assert torch.equal(upscale(f, x[0], steps=3, method=method, seed=5), wanted)
+    f.preset = preset
+    assert torch.equal(draw(f, x, seeds=[5])[0], wanted)
+    assert torch.equal(upscale(f, x[0], seed=5), wanted)
+
+
 def test_a_regression_network_is_called_once_a_batch_and_sees_neither_noise_nor_level(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -94,7 +115,7 @@ def test_a_regression_network_is_called_once_a_batch_and_sees_neither_noise_nor_
             forward(self, x, y_t, gamma),
         )[1],
     )
-    drawn = draw(f, noise(2, 1, 3, 5), steps=7, seeds=[0, 1, 2])
+    drawn = draw(f, noise(2, 1, 3, 5), steps=7, method="multistep", seeds=[0, 1, 2])
     assert drawn.shape == (3, 2, 1, 12, 20)
     assert len(shown) == 1
     assert not shown[0][0].any()

@@ -20,7 +20,7 @@ from sr3mini.model.network import build
 from sr3mini.model.preset import CHOICES, RANGES, Preset
 from sr3mini.model.presets import PRESETS
 from sr3mini.oracle import GaussianOracle
-from sr3mini.schedule import NoiseSchedule
+from sr3mini.schedule import NoiseSchedule, log_snr
 
 
 @pytest.mark.parametrize(
@@ -136,6 +136,49 @@ def test_the_sampling_schedule_takes_its_levels_from_training_and_ends_at_the_sa
     assert sampling.gammas[-1] == training.gammas[-1]
 
 
+def test_even_levels_are_even_in_log_snr_and_end_where_training_does() -> None:
+    even = dataclasses.replace(TINY, sampling_levels="even", sampling_steps=6)
+    snr = log_snr(even.sampling_schedule().gammas[1:])
+    assert len(snr) == 6
+    torch.testing.assert_close(snr.diff(), snr.diff()[:1].expand(5))
+    assert even.sampling_schedule(1).gammas[-1] == pytest.approx(1e-4)
+    noisy = dataclasses.replace(even, schedule_end=2e-3)  # it never saw more noise
+    training = noisy.training_schedule().gammas[-1]
+    assert training > 0.1
+    assert noisy.sampling_schedule().gammas[-1] == pytest.approx(training.item())
+
+
+def test_a_method_by_name_brings_its_levels_and_calls_and_calls_may_be_told() -> None:
+    def told(preset: Preset) -> tuple[str, str, int]:
+        return preset.sampling_method, preset.sampling_levels, preset.sampling_steps
+
+    fast = TINY.sampled(method="multistep")
+    assert told(TINY.sampled()) == ("ancestral", "respaced", 4)
+    assert told(TINY.sampled(9)) == ("ancestral", "respaced", 9)
+    assert told(TINY.sampled(method="ancestral")) == ("ancestral", "respaced", 100)
+    assert told(fast) == ("multistep", "even", 8)
+    assert told(fast.sampled(5)) == ("multistep", "even", 5)
+    assert told(fast.sampled(5, "ddim")) == ("ddim", "even", 5)
+    assert told(fast.sampled(method="ancestral")) == ("ancestral", "respaced", 100)
+    short = dataclasses.replace(fast, schedule_steps=20)
+    assert short.sampled(method="ancestral").sampling_steps == 20
+    for steps, method in ((0, None), (2001, None), (None, "euler")):
+        with pytest.raises(ValueError, match="sampling_"):
+            UNHOOKED(**dataclasses.asdict(TINY)).sampled(steps, method)
+    twin = dataclasses.replace(TINY, objective="regression")
+    assert twin.sampled(9, "multistep") is twin, "it is asked once, and for the picture"
+
+
+def test_weights_from_before_a_preset_told_its_method_are_drawn_as_they_were() -> None:
+    fields = dataclasses.asdict(TINY)
+    older = {name: it for name, it in fields.items() if name not in NEW}
+    assert len(older) == len(fields) - 2
+    preset = Preset.from_json(json.dumps(older))
+    assert (preset.sampling_method, preset.sampling_levels) == ("ancestral", "respaced")
+    assert preset == TINY
+
+
+NEW = ("sampling_method", "sampling_levels")
 UNHOOKED = room("model.preset").Preset
 ABSURD: dict[str, Any] = {
     "channels": [0, -8, 10**9, 8.5, "8", None, [8, 8], True],
@@ -149,6 +192,8 @@ ABSURD: dict[str, Any] = {
     "size": [0, 10**6],
     "image_channels": [0, 2, 4, 10**6],
     "sampling_steps": [0, 2001],
+    "sampling_method": ["euler", "", None, ["ddim"], 2],
+    "sampling_levels": ["odd", None, True],
     "data": ["else", None],
     "objective": ["gan", "", None],
     "decay": ["linear", None, 0],
