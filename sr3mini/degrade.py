@@ -6,7 +6,8 @@ r"""From a high-resolution y to the low-resolution x, and from x back to y's siz
 One bicubic in both directions: the a = -0.5 kernel of Pillow and of MATLAB's
 `imresize`. Nothing is clipped and nothing is rounded to 8 bits, so D stays linear and
 the Gaussian oracle exact. What else may have happened to an x that a network will meet,
-`blur`, `camera` and `as_file`, training can add to some of its pictures.
+`blur`, `camera`, `jpeg` and `as_file`, training can add to some of its pictures, and
+`cut` shows it parts of them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from .forward import noise
+from .forward import noise, per_image
 from .shapes import Anything, High, Levels, Low
 
 Mode = Literal["bicubic", "bilinear"]
@@ -111,11 +112,107 @@ def blur(x: Low, sigma: Levels) -> Low:
     return F.conv2d(across, kernels[..., None], groups=len(kernels)).reshape(x.shape)
 
 
-def camera(x: Low, sigma: float, seeds: Sequence[int]) -> Low:
+def camera(x: Low, sigma: float | Levels, seeds: Sequence[int]) -> Low:
     """x as a cheap camera gives it: with noise of standard deviation `sigma`, on
-    [-1, 1], drawn from a seed an image.
+    [-1, 1], one for all or one an image, drawn from a seed an image.
     """
-    return x + sigma * noise(x, seeds)
+    deviation = per_image(sigma, x) if isinstance(sigma, Tensor) else sigma
+    return x + deviation * noise(x, seeds)
+
+
+# ITU-T T.81 (JPEG), tables K.1 and K.2: the steps of quality 50, for brightness and
+# colour, of waves that grow finer to the right and down.
+_BRIGHTNESS = """
+16 11 10 16 24 40 51 61    12 12 14 19 26 58 60 55
+14 13 16 24 40 57 69 56    14 17 22 29 51 87 80 62
+18 22 37 56 68 109 103 77  24 35 55 64 81 104 113 92
+49 64 78 87 103 121 120 101  72 92 95 98 112 100 103 99
+"""
+_COLOUR = (
+    """
+17 18 24 47 99 99 99 99  18 21 26 66 99 99 99 99
+24 26 56 99 99 99 99 99  47 66 99 99 99 99 99 99
+"""
+    + " 99" * 32
+)
+# JFIF: brightness, blueness, redness of red, green, blue
+_YCC = torch.tensor(
+    [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
+)
+
+
+def jpeg(x: Low, quality: Levels) -> Low:
+    """x as a JPEG file of `quality` 1 to 100, one an image, gives it back: of each
+    square of 8 x 8 pixels, the waves rounded to multiples of the format's steps, whole
+    levels after that. Colours are kept at half the resolution, as cameras do.
+    """
+    height, width = x.shape[-2:]
+    sides = (0, -width % 16, 0, -height % 16)
+    levels = F.pad((x.clamp(-1, 1) + 1) * 127.5, sides, mode="replicate").round() - 128
+    q = quality.to(x).clamp(1, 100)[:, None, None, None]
+    scale = torch.where(q < 50, 50 / q, 2 - q / 50)  # as libjpeg counts
+    if x.shape[1] == 1:
+        back = _waves_rounded(levels, _BRIGHTNESS, scale)
+    else:
+        matrix, inverse = (m.to(x) for m in (_YCC, _YCC.inverse()))
+        ycc = torch.einsum("ij,bjhw->bihw", matrix, levels)
+        bright = _waves_rounded(ycc[:, :1], _BRIGHTNESS, scale)
+        coarse = F.avg_pool2d(ycc[:, 1:], 2)
+        colour = _waves_rounded(coarse, _COLOUR, scale)
+        whole = F.interpolate(colour, scale_factor=2.0, mode="bilinear")
+        ycc = torch.cat([bright, whole], dim=1)
+        back = torch.einsum("ij,bjhw->bihw", inverse, ycc)
+    return as_file((back[..., :height, :width] + 128) / 127.5 - 1)
+
+
+def _waves_rounded(levels: High, table: str, scale: Tensor) -> High:
+    """Each 8 x 8 square's cosine transform in whole steps, and back."""
+    k = torch.arange(8, device=levels.device, dtype=levels.dtype)
+    waves = torch.cos(math.pi / 8 * (k + 0.5) * k[:, None]) / 2
+    waves[0] *= math.sqrt(0.5)  # now orthogonal
+    steps = levels.new_tensor([float(step) for step in table.split()]).reshape(8, 8)
+    steps = (steps * scale).round().clamp(1, 255)[:, :, None, :, None, :]
+    squares = levels.unflatten(3, (-1, 8)).unflatten(2, (-1, 8))  # (B, C, n, 8, m, 8)
+    found = torch.einsum("ui,vj,bcnimj->bcnumv", waves, waves, squares)
+    found = (found / steps).round() * steps
+    back = torch.einsum("ui,vj,bcnumv->bcnimj", waves, waves, found)
+    return back.flatten(4, 5).flatten(2, 3)
+
+
+def cut(y: High, size: int, u: Float[Tensor, "4 B"]) -> Float[Tensor, "B C S S"]:
+    """A part of each picture, `size` x `size`: a square of `size` pixels a side or
+    more, up to the whole, from anywhere, shrunk with the book's bicubic and mirrored or
+    not. `u` in [0, 1) decides: how large, where from above, where from the left,
+    whether mirrored.
+
+    Sizes are even in their logarithm. So a network meets what it learns from nearer and
+    from further away.
+    """
+    scale, down, right, mirrored = u.to(y)
+    height, width = y.shape[-2:]
+    side = size * (min(height, width) / size) ** scale
+    rows = _resampling(side, down * (height - side), size, height)
+    columns = _resampling(side, right * (width - side), size, width)
+    turned = (mirrored < 0.5)[:, None, None]
+    columns = torch.where(turned, columns.flip(1), columns)
+    return (rows[:, None] @ y @ columns[:, None].mT).clamp(-1, 1)
+
+
+def _resampling(
+    side: Levels, start: Levels, size: int, length: int
+) -> Float[Tensor, "B size length"]:
+    """The weights by which `size` pixels look at `side` >= `size` of `length` pixels,
+    from `start` on: the a = -0.5 cubic, as wide as the scale asks.
+    """
+    scale = (side / size)[:, None, None]
+    pixels = torch.arange(size, device=side.device, dtype=side.dtype)[:, None]
+    centres = start[:, None, None] + (pixels + 0.5) * scale
+    places = torch.arange(length, device=side.device, dtype=side.dtype) + 0.5
+    d = ((places - centres) / scale).abs()
+    near = (1.5 * d - 2.5) * d * d + 1
+    far = ((-0.5 * d + 2.5) * d - 4) * d + 2
+    weights = torch.where(d < 1, near, torch.where(d < 2, far, 0))
+    return weights / weights.sum(2, keepdim=True)
 
 
 def as_file(x: Anything) -> Anything:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections.abc import Callable
 
@@ -15,9 +16,13 @@ from checks import (
     check_downsample_is_pillows,
     close,
     randn,
+    seeded,
 )
+from jaxtyping import UInt8
+from matplotlib.cbook import get_sample_data
 from PIL import Image
 from rooms import room
+from torch import Tensor
 
 from sr3mini import degrade
 from sr3mini.data import from_bytes, to_bytes
@@ -25,8 +30,10 @@ from sr3mini.degrade import (
     as_file,
     blur,
     camera,
+    cut,
     degradation_matrix,
     downsample,
+    jpeg,
     unseen,
     upsample,
 )
@@ -256,6 +263,87 @@ def test_the_noise_of_a_camera_has_the_deviation_and_depends_on_the_seed_alone()
     assert torch.equal(noisy[0], noisy[2])
     assert not torch.equal(noisy[0], noisy[1])
     assert torch.equal(noisy[1:2], camera(x[:1], 0.25, seeds=[8]))
+
+
+def test_a_camera_may_have_another_noise_for_each_picture() -> None:
+    x, sigma = torch.zeros(3, 1, 64, 64), torch.tensor([0.0, 0.1, 0.4])
+    noisy = camera(x, sigma, seeds=[7, 7, 7])
+    assert torch.equal(noisy[0], x[0])
+    torch.testing.assert_close(noisy[2], 4 * noisy[1])
+    assert torch.equal(noisy[1:2], camera(x[:1], 0.1, seeds=[7]))
+
+
+def _photograph() -> UInt8[Tensor, "3 120 96"]:
+    with Image.open(get_sample_data("grace_hopper.jpg", asfileobj=False)) as opened:
+        small = opened.convert("RGB").resize((96, 120), Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.array(small)).permute(2, 0, 1)
+
+
+@pytest.mark.parametrize("quality", [20, 50, 75, 90, 100])
+@pytest.mark.parametrize("colour", [True, False])
+def test_a_jpeg_is_what_pillow_makes_of_it(quality: int, colour: bool) -> None:
+    y = _photograph()
+    y = y if colour else y[1:2]
+    stored = io.BytesIO()
+    picture = Image.fromarray(y.permute(1, 2, 0).squeeze(2).numpy())
+    picture.save(stored, "JPEG", quality=quality, subsampling=2)
+    theirs = np.array(Image.open(stored)).reshape(120, 96, -1)
+    ours = to_bytes(jpeg(from_bytes(y)[None], torch.tensor([float(quality)])))[0]
+    apart = np.abs(ours.permute(1, 2, 0).numpy().astype(int) - theirs)
+    lost = np.abs(theirs - y.permute(1, 2, 0).numpy().astype(int)).mean()
+    # Pillow turns colours into whole levels on the way, and spreads them otherwise
+    assert apart.mean() < (2 if colour else 1)
+    if quality <= 75:
+        assert apart.mean() < lost / 3
+
+
+def test_each_picture_has_its_own_quality_and_a_file_keeps_it() -> None:
+    y = from_bytes(_photograph())[None].expand(3, -1, -1, -1)
+    made = jpeg(y, torch.tensor([20.0, 50.0, 95.0]))
+    for k, quality in enumerate((20.0, 50.0, 95.0)):
+        alone = jpeg(y[:1], torch.tensor([quality]))
+        torch.testing.assert_close(made[k : k + 1], alone)
+    lost = (made - y).square().mean((1, 2, 3))
+    assert lost[0] > 1.5 * lost[1] > 1.5 * lost[2]
+    assert torch.equal(made, as_file(made))
+    odd = jpeg(y[..., :13, :7], torch.tensor([90.0] * 3))
+    assert odd.shape == (3, 3, 13, 7)
+
+
+def test_a_cut_is_the_book_s_bicubic_of_a_part() -> None:
+    y = randn(5, 3, 32, 32).float().clamp(-1, 1)
+    whole, corner = (0.999999, 0.5, 0.5), (0.0, 0.0, 0.999999)
+    u = torch.tensor([(*whole, 0.7), (*whole, 0.2), (*corner, 0.5)]).T
+    made = cut(y[:3], 16, u)
+    small = downsample(y, 2).clamp(-1, 1)
+    torch.testing.assert_close(made[0], small[0], rtol=0, atol=1e-4)
+    torch.testing.assert_close(made[1], small[1].flip(-1), rtol=0, atol=1e-4)
+    torch.testing.assert_close(made[2], y[2, :, :16, 16:], rtol=0, atol=1e-3)
+    # inside, a part looks beyond its edge: it is a part of the whole made smaller
+    between = torch.tensor([[0.5], [0.0], [0.0], [0.9]])
+    side = round(16 * 2**0.5)
+    part = downsample(y[3:4, :, :side, :side], size=(16, 16)).clamp(-1, 1)
+    inner = cut(y[3:4], 16, between)[..., :12, :12]
+    assert (inner - part[..., :12, :12]).square().mean() < 0.02
+
+
+def test_cuts_come_from_everywhere_at_every_scale() -> None:
+    line = torch.linspace(-1, 1, 64)
+    ramps = torch.stack([line[:, None].expand(64, 64), line.expand(64, 64)])
+    u = torch.rand(4, 500, generator=seeded(0))
+    made = cut(ramps.expand(500, -1, -1, -1), 16, u)
+    spans = made[:, 0, -1, 8] - made[:, 0, 0, 8]  # of what 64 pixels show
+    across = made[:, 1, 8, -1] - made[:, 1, 8, 0]
+    torch.testing.assert_close(spans, across.abs(), rtol=0, atol=0.02)
+    sides = spans * 63 / 2 / 15 * 16
+    assert 15.5 < sides.min() < 17
+    assert 60 < sides.max() < 64.5
+    assert sides.log2().mean().item() == pytest.approx(5, abs=0.12)
+    assert (across < 0).float().mean().item() == pytest.approx(0.5, abs=0.09)
+    tops = (made[:, 0, 0, 8] + 1) * 63 / 2
+    small = sides < 20
+    assert tops[small].min() < 4
+    assert tops[small].max() > 40
 
 
 @pytest.mark.parametrize(

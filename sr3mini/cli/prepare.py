@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -20,7 +20,7 @@ def prepare(
     out: Path | None = None,
     jobs: int | None = None,
     range: RangeOption = None,
-    group_by_folder: bool = False,
+    folders: Literal["any", "group", "balance"] = "any",
     public: str | None = None,
     yes: bool = False,
 ) -> None:
@@ -35,8 +35,9 @@ def prepare(
         jobs: how many processes work at once, if not one a core.
         range: the values that are black and white, where files do not tell: floats,
             signed and 32-bit numbers, 12 bits in 16.
-        group_by_folder: hold out whole folders, such as one of each person, instead of
-            single pictures.
+        folders: what a folder of SRC means. group: it is held out whole or not at all,
+            such as one of each person. balance: those at the top are trained on equally
+            often, the pictures of smaller ones several times in an epoch.
         public: download this set instead of giving SRC: clothing.
         yes: accept the licence of the public set without being asked.
     """
@@ -59,7 +60,7 @@ def prepare(
         out,
         size,
         jobs=jobs,
-        group_by_folder=group_by_folder,
+        folders=folders,
         bounds=demand_range(range),
         notes=notes,
     )
@@ -74,6 +75,9 @@ def _summary(record: dict[str, Any], out: Path) -> None:
         f"{record['pictures']} pictures of {square} in {out}:"
         f" {record['train']} to train on, {record['test']} held out"
     )
+    if times := record.get("times"):
+        told = ", ".join(f"{top or 'files at the top'} {n}" for top, n in times.items())
+        print(f"times that a picture is taken in an epoch: {told}")
     if enlarged := record["enlarged"]:
         made = f"{record['made']} made in this run"
         print(f"{enlarged} of the {made} were enlarged, which teaches blur")

@@ -19,9 +19,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from PIL import Image
@@ -36,6 +37,7 @@ from ..files.writing import save_picture, write_bytes, write_text
 from .folder import Folder, Split, folder_kind, part, without_results
 from .workers import Made, ahead
 
+Folders = Literal["any", "group", "balance"]
 SUFFIX = ".webp"
 FEW = 64  # levels of grey, of 256
 CHUNK = 16  # files that a process takes at once
@@ -106,7 +108,7 @@ def prepare(
     size: int = 128,
     *,
     jobs: int = 1,
-    group_by_folder: bool = False,
+    folders: Folders = "any",
     bounds: Range | None = None,
     notes: dict[str, Any] | None = None,
     progress: bool = True,
@@ -118,11 +120,12 @@ def prepare(
     "enlarged" because the picture was smaller, "remarks" on what they lost, and a
     "hint" at the range of those whose files tell none. Every file is tried, whatever
     its name; what is no picture is skipped and recorded. Stopped, it goes on where it
-    was: what `out` holds already is made anew only where the source is younger. With
-    `group_by_folder` a folder is held out whole or not at all (several pictures of one
-    person). `bounds`: the values that are black and white, where files do not tell.
-    `notes` are added to the record. ValueError when there is no picture, or
-    `out` is used otherwise.
+    was: what `out` holds already is made anew only where the source is younger.
+    `folders`: of "group" each is held out whole or not at all (several pictures of one
+    person); with "balance" those at the top of `source` are trained on equally often:
+    train.names lists the pictures of smaller ones several times. `bounds`: the values
+    that are black and white, where files do not tell. `notes` are added to the record.
+    ValueError when there is no picture, or `out` is used otherwise.
     """
     source, out = Path(source), Path(out)
     _check(source, out, size, bounds)
@@ -156,9 +159,11 @@ def prepare(
 
     record: dict[str, Any] = {"size": size, "range": bounds, "complete": True}
     record["pictures"] = len(kept)
-    groups = [os.path.dirname(name) for name in kept] if group_by_folder else kept
+    groups = [os.path.dirname(name) for name in kept] if folders == "group" else kept
     for split in get_args(Split):
         chosen = part(kept, groups, split, source)
+        if folders == "balance" and split == "train":
+            chosen, record["times"] = balanced(chosen)
         write_bytes(packed(n + SUFFIX for n in chosen), out / f"{split}.names")
         record[split] = len(chosen)
     record |= {**(notes or {}), "skipped": skipped}
@@ -170,6 +175,17 @@ def prepare(
         "remarks": total.remarks,
         "hint": total.hint(),
     }
+
+
+def balanced(names: list[str]) -> tuple[list[str], dict[str, int]]:
+    """The names, those of small folders several times, so that each folder at the top
+    is named about as often as the largest one; and {folder: times}.
+    """
+    tops = [name.partition("/")[0] if "/" in name else "" for name in names]
+    counts = Counter(tops)
+    times = {top: round(max(counts.values()) / n) for top, n in counts.items()}
+    pairs = zip(names, tops, strict=True)
+    return [name for name, top in pairs for _ in range(times[top])], times
 
 
 def _check(source: Path, out: Path, size: int, bounds: Range | None) -> None:

@@ -71,6 +71,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "detail": (0.0, 1.0),
     "x_noise": (0.0, 1.0),
     "from_files": (0.0, 1.0),
+    "worn": (0.0, 1.0),
+    "zoom": (1.0, 64.0),
     "ema_decay": (0.0, 1.0),
     "schedule_start": (0.0, 1.0),
     "schedule_end": (0.0, 1.0),
@@ -125,6 +127,11 @@ class Preset:
     # Share of the training pictures whose x is clipped and rounded to 8 bits, as a file
     # stores it.
     from_files: float = 0.0
+    # Share of those whose x is as a cheap camera and a JPEG file leave it.
+    worn: float = 0.0
+    # Training reads pictures `zoom` times as large, and takes from each a square of
+    # `size` pixels up to the whole, from anywhere, shrunk to `size`, mirrored or not.
+    zoom: float = 1.0
     # "regression": one call gives the picture, SR3's baseline of the same size.
     objective: str = "noise"
     train_steps: int = 10_000
@@ -189,6 +196,11 @@ class Preset:
             self.detail == 0 or drawn_from_x,
             "0, since only a network with layout = 'sr3mini' that is shown x and"
             " predicts noise can start from U x",
+        )
+        self._demand(
+            "worn",
+            self.worn + self.from_files <= 1,
+            f"at most 1 - from_files = {1 - self.from_files:g}",
         )
         self._demand(
             "sampling_steps",

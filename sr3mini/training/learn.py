@@ -20,12 +20,15 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from ..degrade import as_file, blur, camera, downsample
+from ..degrade import as_file, blur, camera, cut, downsample, jpeg
 from ..forward import noise, sample_gamma
 from ..loss import NoisePredictor, denoising_loss, regression_loss
 from ..model.preset import Preset
 from ..shapes import High, Levels, Low, Scalar
 from .learner import Learner, whole
+
+# largest standard deviation of a cheap camera's noise: 4 of 255 levels, on [-1, 1]
+GRAIN = 8 / 255
 
 
 def learn(
@@ -50,6 +53,9 @@ def learn(
         y_0, x = batch if isinstance(batch, tuple) else (batch, None)
         y_0 = y_0.to(device, non_blocking=True)
         own = torch.Generator().manual_seed(seed_of(seed, step))
+        if y_0.shape[-1] > preset.size:  # a part of each picture, at some scale
+            scaled = torch.Generator().manual_seed(seed_of(seed, step, size))
+            y_0 = cut(y_0, preset.size, torch.rand(4, size, generator=scaled)[:, share])
         # u: how much blur each x gets, and whether it is one of those from files
         u = torch.rand(2, size, generator=own)[:, share]
         if x is None:  # D y_0, then what the preset adds to it
@@ -87,8 +93,9 @@ def condition(
     y_0: High, preset: Preset, u: Float[Tensor, "2 B"], seeds: Sequence[int]
 ) -> Low:
     """x = D y_0, blurred by up to `preset.blur`, with noise of deviation
-    `preset.x_noise`, and for a share `preset.from_files` of the pictures as a file
-    would store it. `u` in [0, 1) decides, and a seed an image.
+    `preset.x_noise`; for a share `preset.from_files` of the pictures as a file would
+    store it, and for a share `preset.worn` as a cheap camera and a JPEG file of quality
+    75 to 100 leave it. `u` in [0, 1) decides, and a seed an image.
     """
     x = downsample(y_0, preset.factor)
     if preset.blur > 0:
@@ -98,6 +105,11 @@ def condition(
     if preset.from_files > 0:
         stored = (u[1] < preset.from_files)[:, None, None, None].to(x.device)
         x = torch.where(stored, as_file(x), x)
+    if preset.worn > 0:
+        grain = camera(x, u[0] * GRAIN, seeds)
+        worn = jpeg(grain, 100 - 25 * u[0])
+        spoilt = (u[1] >= 1 - preset.worn)[:, None, None, None].to(x.device)
+        x = torch.where(spoilt, worn, x)
     return x
 
 

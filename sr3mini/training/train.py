@@ -120,10 +120,12 @@ def begin(
     """
     _demand_pictures(preset, options.data)
     preset = replace(preset, range=preset.range or range_of(options.data))
-    source = (options.data or preset.data, preset.size, preset.image_channels)
-    pictures, held_out = (
-        open_pictures(*source, part, preset.range) for part in ("train", "test")
-    )
+    data, channels = options.data or preset.data, preset.image_channels
+    held_out = open_pictures(data, preset.size, channels, "test", preset.range)
+    # the x of pairs are of whole pictures
+    zoom = 1 if isinstance(held_out, Pairs) else preset.zoom
+    size = round(preset.size * zoom)
+    pictures = open_pictures(data, size, channels, "train", preset.range)
     if preset.conditional:
         for each in (pictures, held_out):
             if isinstance(each, Pairs):

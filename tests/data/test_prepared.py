@@ -248,7 +248,7 @@ def test_held_out_are_whole_folders_where_asked_for(tmp_path: Path) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (4, 4)).save(file)
     prepare.prepare(
-        tmp_path / "people", tmp_path / "out", 4, group_by_folder=True, progress=False
+        tmp_path / "people", tmp_path / "out", 4, folders="group", progress=False
     )
     people = [
         {name.split("/")[0] for name in names(tmp_path / "out", split)}
@@ -599,3 +599,41 @@ def test_the_parts_are_the_same_in_another_unicode_form() -> None:
     held = part(names, names, "test", Path())
     again = part(other, other, "test", Path())
     assert [unicodedata.normalize("NFC", name) for name in again] == held
+
+
+def test_folders_may_count_equally(tmp_path: Path) -> None:
+    source, out = tmp_path / "src", tmp_path / "out"
+    for folder, count in (("many", 60), ("few", 21)):
+        (source / folder / "deeper").mkdir(parents=True)
+        for k in range(count):
+            picture = Image.new("L", (8, 8), k)
+            picture.save(source / folder / "deeper" / f"{k}.png")
+    Image.new("L", (8, 8)).save(source / "alone.png")
+    cli.main(
+        [
+            "prepare",
+            str(source),
+            "--size",
+            "8",
+            "--out",
+            str(out),
+            "--folders",
+            "balance",
+        ]
+    )
+    taken = (out / "train.names").read_bytes().decode().split("\0")[:-1]
+    held = (out / "test.names").read_bytes().decode().split("\0")[:-1]
+    assert not set(taken) & set(held)
+    assert len(held) == len(set(held))
+    assert len(set(taken)) + len(held) == 82
+    tops = [name.partition("/")[0] for name in taken]
+    many, few = tops.count("many"), tops.count("few")
+    assert many == len({name for name in taken if name.startswith("many")})
+    assert 0.8 < few / many < 1.2
+    times = record(out)["times"]
+    assert times == {
+        "many": 1,
+        "few": round(many / len({name for name in taken if name.startswith("few")})),
+        "": tops.count("alone.png.webp"),
+    }
+    assert len(open_pictures(str(out), 8, 1, "train")) == len(taken)

@@ -30,7 +30,7 @@ from tiny import TINY
 from torch import Tensor
 
 from sr3mini.data import batches, open_pictures, read_picture
-from sr3mini.degrade import as_file, blur, downsample
+from sr3mini.degrade import as_file, blur, camera, cut, downsample, jpeg
 from sr3mini.evaluation.samples import measured_samples
 from sr3mini.files.writing import alone_in
 from sr3mini.model.checkpoint import load
@@ -263,6 +263,45 @@ def test_the_condition_is_blurred_and_stored_as_often_as_the_preset_asks() -> No
         y_0, dataclasses.replace(TINY, blur=2.0, from_files=1.0), u, seeds
     )
     assert torch.equal(both, as_file(blurred))
+
+
+def test_a_share_of_the_conditions_is_worn() -> None:
+    y_0 = randn(400, 3, 16, 16).float().clamp(-1, 1)
+    u = torch.rand(2, 400, generator=seeded(0))
+    x, seeds = downsample(y_0, 4), list(range(400))
+    asked = dataclasses.replace(TINY, image_channels=3, worn=0.25, from_files=0.5)
+    made = algorithm.condition(y_0, asked, u, seeds)
+    worn, stored = u[1] >= 0.75, u[1] < 0.5
+    between = ~worn & ~stored
+    assert torch.equal(made[between], x[between])
+    assert torch.equal(made[stored], as_file(x[stored]))
+    grain = camera(x, u[0] * algorithm.GRAIN, seeds)
+    assert torch.equal(made[worn], jpeg(grain, 100 - 25 * u[0])[worn])
+    lost = (made - x)[worn].square().mean((1, 2, 3)).sqrt()
+    heavy = u[0][worn] > 0.5
+    assert lost[heavy].mean() > 1.05 * lost[~heavy].mean()
+
+
+def test_training_takes_parts_of_larger_pictures(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[torch.Tensor] = []
+    loss_of = algorithm.loss_of
+
+    def watched(f: Any, preset: Any, x: Any, y_0: Any, *rest: Any) -> Any:
+        shown.append(y_0)
+        return loss_of(f, preset, x, y_0, *rest)
+
+    monkeypatch.setattr(algorithm, "loss_of", watched)
+    preset = dataclasses.replace(TINY, zoom=2.0, train_steps=3)
+    run(tmp_path / "zoomed", pictures, preset)
+    assert [tuple(y.shape) for y in shown] == [(8, 1, TINY.size, TINY.size)] * 3
+    whole = open_pictures(str(pictures), 2 * TINY.size, 1, "train")
+    taken = batches(whole, 8, seed=0)
+    for step, y in enumerate(shown):
+        own = torch.Generator().manual_seed(algorithm.seed_of(0, step, 8))
+        cuts = cut(next(taken), TINY.size, torch.rand(4, 8, generator=own))
+        torch.testing.assert_close(y, cuts)
 
 
 def test_noise_is_standard_normal_and_a_seed_away_is_another_world() -> None:
