@@ -18,7 +18,7 @@ from .folder import Folder
 from .glyphs import Glyphs
 from .pairs import Pairs
 from .shards import Stream, stream_batches
-from .workers import Batches, Dealt, Made, floats_ahead, permutation
+from .workers import Batches, Dealt, Made, dealt_ahead, permutation
 
 Pictures = Glyphs | Folder | Stream
 
@@ -80,8 +80,8 @@ def batches(
         return Batches(pictures.batch(each) for each in wanted)
     if isinstance(pictures, Pairs) and pictures.shows_x():
         both = Made(partial(_deal_both, pictures))
-        return Batches(floats_ahead(both, workers, wanted))
-    dealt = floats_ahead(Made(partial(_deal, pictures)), workers, wanted)
+        return Batches(dealt_ahead(both, workers, wanted))
+    dealt = dealt_ahead(Made(partial(_deal, pictures)), workers, wanted)
     return Batches(batch for batch, _ in dealt)
 
 

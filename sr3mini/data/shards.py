@@ -25,7 +25,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from ..files.ranges import Range
 from ..files.reading import read_square
 from .folder import HELD_OUT, Split, mark
-from .workers import Batches, Dealt, floats_ahead, permutation
+from .workers import Batches, Dealt, dealt_ahead, permutation
 
 # a block ends at so many pictures, or at so many bytes
 BLOCK, BLOCK_BYTES = 1024, 2**26
@@ -217,7 +217,7 @@ def stream_batches(
         warnings.warn(said, stacklevel=3)
 
     def tensors() -> Iterator[torch.Tensor]:
-        dealt = floats_ahead(_Readers(stream, batch, rank, dict(state)), workers)
+        dealt = dealt_ahead(_Readers(stream, batch, rank, dict(state)), workers)
         for number, (pictures, place) in enumerate(dealt, state["dealt"]):
             places = list(state["places"])
             places[number % readers] = place

@@ -29,10 +29,12 @@ class Dealt(NamedTuple):
 
 
 class Batches(Iterator[Any]):
-    """Batches without end, of y, or of (y, x) where x is in files too. `state()`: what
-    a stream goes on from, ready for JSON, {} where the step says it all. `close()` ends
-    the workers.
+    """Batches without end, of y, or of (y, x) where x is in files too: floats on
+    `device`, to which pictures travel as bytes. `state()`: what a stream goes on from,
+    ready for JSON, {} where the step says it all. `close()` ends the workers.
     """
+
+    device = torch.device("cpu")
 
     def __init__(
         self, tensors: Iterator[Any], state: Callable[[], dict[str, Any]] = dict
@@ -40,7 +42,14 @@ class Batches(Iterator[Any]):
         self.tensors, self.state = tensors, state
 
     def __next__(self) -> Any:
-        return next(self.tensors)
+        made = next(self.tensors)
+        if isinstance(made, tuple):
+            return tuple(self._floats(each) for each in made)
+        return self._floats(made)
+
+    def _floats(self, pictures: Tensor) -> Float[Tensor, "B C S S"]:
+        there = pictures.to(self.device, non_blocking=True)
+        return from_bytes(there) if there.dtype == torch.uint8 else there
 
     def close(self) -> None:
         self.tensors.close()  # type: ignore[attr-defined]
@@ -68,10 +77,13 @@ class Made(Dataset[Any]):
 
 
 def ahead(
-    dataset: Dataset[Any], workers: int, wanted: Iterable[Any] | None = None
+    dataset: Dataset[Any],
+    workers: int,
+    wanted: Iterable[Any] | None = None,
+    pin: bool = False,
 ) -> Iterator[Any]:
     """What a data set makes of each of `wanted`, or makes in passing, by `workers`
-    processes, in order.
+    processes, in order; `pin`: in memory that a GPU reads while others compute.
 
     An exception that it returns is raised here.
     """
@@ -82,6 +94,7 @@ def ahead(
         num_workers=workers,
         prefetch_factor=AHEAD if workers else None,
         worker_init_fn=_ignore_signals,
+        pin_memory=pin,
         # the loader draws a number for itself: not from the trainer's random numbers
         generator=torch.Generator(),
     )
@@ -91,19 +104,20 @@ def ahead(
         yield made
 
 
-def floats_ahead(
+def dealt_ahead(
     dataset: Dataset[Any], workers: int, wanted: Iterable[Any] | None = None
-) -> Iterator[tuple[Float[Tensor, "B C S S"], Any]]:
-    """What a data set deals, as (batch in [-1, 1], beside). Each unreadable file is
-    named once, however many workers met it.
+) -> Iterator[tuple[UInt8[Tensor, "B C S S"], Any]]:
+    """What a data set deals, as (batch, beside). Each unreadable file is named once,
+    however many workers met it.
     """
     named: set[str] = set()
-    for pictures, skipped, beside in ahead(dataset, workers, wanted):
+    pin = torch.cuda.is_available()
+    for pictures, skipped, beside in ahead(dataset, workers, wanted, pin):
         for sentence in skipped:
             if sentence not in named:
                 warnings.warn(f"skipped: {sentence}", stacklevel=3)
             named.add(sentence)
-        yield from_bytes(pictures), beside
+        yield pictures, beside
 
 
 def _ignore_signals(worker: int) -> None:

@@ -106,10 +106,13 @@ def condition(
         stored = (u[1] < preset.from_files)[:, None, None, None].to(x.device)
         x = torch.where(stored, as_file(x), x)
     if preset.worn > 0:
-        grain = camera(x, u[0] * GRAIN, seeds)
-        worn = jpeg(grain, 100 - 25 * u[0])
-        spoilt = (u[1] >= 1 - preset.worn)[:, None, None, None].to(x.device)
-        x = torch.where(spoilt, worn, x)
+        rows = [i for i, each in enumerate(u[1].tolist()) if each >= 1 - preset.worn]
+        if rows:
+            much = u[0][rows]
+            grain = camera(x[rows], much * GRAIN, [seeds[i] for i in rows])
+            x = x.index_copy(
+                0, torch.tensor(rows, device=x.device), jpeg(grain, 100 - 25 * much)
+            )
     return x
 
 

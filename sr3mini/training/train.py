@@ -169,6 +169,7 @@ def begin(
         workers=workers,
         state=stream,
     )
+    y.device = accelerator.device
     seen = validation_pictures(held_out, preset.size)
     seen, x = seen if isinstance(seen, tuple) else (seen, None)
     clock = time.monotonic() - done.seconds
