@@ -68,14 +68,14 @@ def made_up(preset: Preset) -> Iterator[Tensor]:
     )
 
 
-def training_step(
+def set_up_for(
     preset: Preset,
     precision: str = "no",
     way: str = "usual",
     network: nn.Module | None = None,
-) -> Callable[[], None]:
-    """One step of train.py's loop on random pictures; with another `network` f(x, y_t,
-    gamma), if given, in place of the preset's.
+) -> Learner:
+    """A training that begins, in one of WAYS; with another `network` f(x, y_t, gamma),
+    if given, in place of the preset's.
     """
     accelerator = accelerated(precision)
     if network is None:
@@ -92,13 +92,29 @@ def training_step(
         other: Any = network
         learner = Learner(preset, accelerator, other, other, averaged, optimizer)
     if way in FORMATS:
-        learner.network.to(memory_format=FORMATS[way])  # type: ignore[call-overload]
-    learning = learn(learner, made_up(preset))
+        for each in (learner.network, learner.averaged):
+            each.to(memory_format=FORMATS[way])  # type: ignore[call-overload]
+    return learner
+
+
+def stepping(learner: Learner) -> Callable[[], None]:
+    """One step of train.py's loop on random pictures."""
+    learning = learn(learner, made_up(learner.preset))
 
     def step() -> None:
         next(learning)
 
     return step
+
+
+def training_step(
+    preset: Preset,
+    precision: str = "no",
+    way: str = "usual",
+    network: nn.Module | None = None,
+) -> Callable[[], None]:
+    """`stepping` of what `set_up_for` sets up."""
+    return stepping(set_up_for(preset, precision, way, network))
 
 
 def seconds(action: Callable[[], object], repeats: int = 1) -> float:
