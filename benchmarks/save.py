@@ -51,7 +51,7 @@ def main() -> None:
     preset = PRESETS[options.preset]
     preset = replace(preset, batch_size=options.batch or preset.batch_size)
     learner = set_up(preset, accelerated())
-    learning = learn(learner, made_up(preset))
+    learning = learn(learner, made_up(preset, learner.accelerator.device))
     told = {"seed": 0, "preset": json.loads(preset.to_json())}
     next(learning)
     with tempfile.TemporaryDirectory() as folder:

@@ -27,7 +27,7 @@ import itertools
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
+from sr3mini.data import Batches
 from sr3mini.model.preset import Preset
 from sr3mini.model.presets import PRESETS
 from sr3mini.training.cost import trace
@@ -59,13 +60,15 @@ def accelerated(precision: str = "no") -> Accelerator:
     return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=precision)
 
 
-def made_up(preset: Preset) -> Iterator[Tensor]:
-    """The same batch of random pictures again and again."""
-    return itertools.repeat(
-        torch.rand(preset.batch_size, preset.image_channels, preset.size, preset.size)
-        * 2
-        - 1
-    )
+def made_up(preset: Preset, device: torch.device) -> Batches:
+    """The same batch of random pictures again and again: bytes on their way to a
+    device, as those of files are.
+    """
+    side = round(preset.size * preset.zoom)
+    shape = (preset.batch_size, preset.image_channels, side, side)
+    y = Batches(itertools.repeat(torch.randint(256, shape, dtype=torch.uint8)))
+    y.device = device
+    return y
 
 
 def set_up_for(
@@ -99,7 +102,7 @@ def set_up_for(
 
 def stepping(learner: Learner) -> Callable[[], None]:
     """One step of train.py's loop on random pictures."""
-    learning = learn(learner, made_up(learner.preset))
+    learning = learn(learner, made_up(learner.preset, learner.accelerator.device))
 
     def step() -> None:
         next(learning)

@@ -29,8 +29,9 @@ def resume(board: Board, place: Path) -> None:
     """The largest difference between the three; with deterministic algorithms too,
     where chance plays a part without them.
     """
-    preset = board.sizes.resumed
-    data = prepared_pictures(board, place, max(preset.size, board.sizes.trained.size))
+    preset, later = board.sizes.resumed, board.sizes.trained
+    sides = (round(each.size * each.zoom) for each in (preset, later))
+    data = prepared_pictures(board, place, max(sides))
     for name in ("usual", "deterministic"):
         with deterministic(name == "deterministic"):
             found = compared(preset, data, place / f"resume_{name}")

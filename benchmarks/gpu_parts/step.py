@@ -17,6 +17,7 @@ import torch
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from train_step import made_up, seconds, set_up_for, stepping
 
+from sr3mini.degrade import cut
 from sr3mini.forward import noise, sample_gamma
 from sr3mini.model.preset import Preset
 from sr3mini.training.cost import trace
@@ -125,9 +126,9 @@ def kind() -> str:
 def forward_and_backward(learner: Learner) -> Callable[[], None]:
     """The network's share of a step, on tensors that lie on the device already."""
     preset, accelerator, f, _, _, optimizer = learner
-    y_0 = next(made_up(preset)).to(accelerator.device)
-    n = preset.batch_size
-    x = condition(y_0, replace(preset, from_files=0.0), torch.rand(2, n), range(n))
+    whole, n = next(made_up(preset, accelerator.device)), preset.batch_size
+    y_0 = cut(whole, preset.size, torch.rand(4, n))
+    x = condition(y_0, preset, torch.rand(2, n), range(n))
     eps, gamma = noise(y_0, range(n)), torch.rand(n, dtype=torch.float64)
     gamma = gamma.to(y_0.device)
 
@@ -143,19 +144,18 @@ def forward_and_backward(learner: Learner) -> Callable[[], None]:
 def pieces(learner: Learner) -> dict[str, float]:
     """Milliseconds of everything else that `learn` does in a step, one by one."""
     preset, accelerator, f, network, averaged, optimizer = learner
-    n, device, schedule = (
-        preset.batch_size,
-        accelerator.device,
-        preset.training_schedule(),
-    )
-    y, u, rows = next(made_up(preset)), torch.rand(2, n), range(n)
-    y_0 = y.to(device)
+    n, there = preset.batch_size, accelerator.device
+    schedule, rows = preset.training_schedule(), range(n)
+    y, u, places = made_up(preset, there), torch.rand(2, n), torch.rand(4, n)
+    whole = next(y)
+    y_0 = cut(whole, preset.size, places)
     average = get_ema_multi_avg_fn(0.999)
     weights, means = [*network.parameters()], [*averaged.parameters()]
     actions: dict[str, Callable[[], object]] = {
-        "pictures to the device": lambda: y.to(device, non_blocking=True),
+        "pictures to the device": lambda: next(y),
+        "parts of pictures": lambda: cut(whole, preset.size, places),
         "x = D y": lambda: condition(y_0, preset, u, rows),
-        "levels": lambda: sample_gamma(schedule, (n,)).to(device),
+        "levels": lambda: sample_gamma(schedule, (n,)).to(there),
         "seeds": lambda: [seed_of(0, 1, row) for row in rows],
         "noise": lambda: noise(y_0, rows),
         "clipping": lambda: accelerator.clip_grad_norm_(f.parameters(), 1.0),

@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 
 import torch
 from loader import loading
-from photographs import row
 from torch import Tensor
 from train_step import seconds, set_up_for, stepping
 
@@ -28,6 +27,7 @@ from sr3mini import upsample
 from sr3mini.data import open_pictures, write_picture
 from sr3mini.evaluation.samples import held_out
 from sr3mini.files.writing import atomic
+from sr3mini.metrics import measure, sharpness
 from sr3mini.model.network import Network
 from sr3mini.model.preset import Preset
 from sr3mini.training import train as training
@@ -62,8 +62,9 @@ class Timetable(NamedTuple):
 def train(board: Board, place: Path) -> None:
     """Prepare, measure, train, evaluate; each step within what is left of the time."""
     preset, margin = board.sizes.trained, board.sizes.margin
+    side = round(preset.size * preset.zoom)
     ready = attempt(
-        board, "pictures", 120, lambda: prepared_pictures(board, place, preset.size)
+        board, "pictures", 120, lambda: prepared_pictures(board, place, side)
     )
     if ready is None:
         return
@@ -119,7 +120,8 @@ def limits_of(board: Board, preset: Preset, ready: Path) -> dict[str, Any] | Non
     if not steps:
         return None
     way = max(steps, key=lambda each: steps[each])
-    pictures = open_pictures(str(ready), preset.size, preset.image_channels)
+    side = round(preset.size * preset.zoom)
+    pictures = open_pictures(str(ready), side, preset.image_channels)
     loaders = {
         workers: round(loading(pictures, preset.batch_size, workers, 2.0), 1)
         for workers in board.sizes.workers
@@ -319,7 +321,8 @@ def evaluate(board: Board, f: Network, ready: Path) -> None:
     write_picture(grid(f, y[:ROWS], x=x[:ROWS]), board.out / "sheet.png")
 
     def keep(method: str, answer: Tensor) -> None:
-        values = row(answer, y, x)  # the PSNR of the originals is infinite
+        values = measure(answer, y, x) | {"sharpness": sharpness(answer).mean().item()}
+        # the PSNR of the originals is infinite
         found = {k: round(v, 4) for k, v in values.items() if math.isfinite(v)}
         board.put("evaluation", [{"method": method, "pictures": len(y), **found}])
 
