@@ -16,7 +16,7 @@ from .board import Board, say
 
 def prepared_pictures(board: Board, place: Path, size: int) -> Path:
     """A folder as `sr3mini prepare` makes it, of squares of `size`, prepared when it is
-    first asked for. Without ZIP files, of pictures made up.
+    first asked for. Each ZIP file counts equally; without any the pictures are made up.
     """
     ready = place / f"prepared_{size}"
     if (ready / "prepared.json").exists():
@@ -31,7 +31,7 @@ def prepared_pictures(board: Board, place: Path, size: int) -> Path:
     unpacked = time.monotonic()
     cores = os.cpu_count() or 1
     jobs = 1 if board.sizes.tiny else cores
-    record = prepare(source, ready, size, jobs=jobs, progress=False)
+    record = prepare(source, ready, size, jobs=jobs, folders="balance", progress=False)
     found = {
         "pictures": record["pictures"],
         "train": record["train"],

@@ -42,6 +42,7 @@ LOOKS = 8  # validations, if they do not take more than SHARE of the time
 SHARE = 0.12
 CAREFUL = 0.94  # of the measured rate: a card that works for minutes gets warmer
 ENOUGH = 1.3  # times the step's rate is a loader's that never keeps it waiting
+GAIN = 1.02  # from which cuDNN is left to search for its fastest kernels
 TOGETHER = 100  # pictures drawn at once in the evaluation
 SAMPLES = 4
 DRAWS = SAMPLES + 1  # and one in bfloat16
@@ -69,6 +70,7 @@ def train(board: Board, place: Path) -> None:
     if ready is None:
         return
     free()
+    torch.backends.cudnn.benchmark = cudnn_searches(board)
     limits = limits_of(board, preset, ready)
     if limits is None:
         return
@@ -133,9 +135,20 @@ def limits_of(board: Board, preset: Preset, ready: Path) -> dict[str, Any] | Non
         "loader_images_per_second": loaders,
         "way": way,
         "workers": workers,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
         "rate": min(steps[way], loaders[workers]),
         "set_up_seconds": warm[way],
     }
+
+
+def cudnn_searches(board: Board) -> bool:
+    """Whether the part `step` found that a compiled step gains by it."""
+    gains = [
+        gain["cudnn.benchmark"]
+        for name, gain in board.result.get("switches", {}).items()
+        if name.endswith("compiled")
+    ]
+    return bool(gains) and min(gains) > GAIN
 
 
 def step_rate(board: Board, preset: Preset, way: str) -> tuple[float, float]:
