@@ -30,6 +30,7 @@ from sr3mini.files.writing import atomic
 from sr3mini.metrics import measure, sharpness
 from sr3mini.model.network import Network
 from sr3mini.model.preset import Preset
+from sr3mini.sampler import Method
 from sr3mini.training import train as training
 from sr3mini.upscaling.draw import draw, grid, seen
 
@@ -46,6 +47,15 @@ GAIN = 1.02  # from which cuDNN is left to search for its fastest kernels
 TOGETHER = 100  # pictures drawn at once in the evaluation
 SAMPLES = 4
 DRAWS = SAMPLES + 1  # and one in bfloat16
+# other ways to draw that are measured beside the preset's own: calls, method
+OTHERS: tuple[tuple[int, Method], ...] = (
+    (4, "multistep"),
+    (6, "multistep"),
+    (8, "multistep"),
+    (8, "ddim"),
+    (25, "ancestral"),
+    (100, "ancestral"),
+)
 ROWS = 8  # pictures of the sheet
 
 
@@ -187,7 +197,8 @@ def timetable(
     many = device_call_seconds(f, together) * math.ceil(count / together)
     sheet = calls * 3 * few
     validation = calls * some + sheet + margin / 5  # which keeps a state
-    evaluation = calls * DRAWS * many + sheet + margin
+    all_calls = calls * DRAWS + sum(calls for calls, _ in others(board))
+    evaluation = all_calls * many + sheet + margin
     after = evaluation + sheet + margin / 2  # a sheet that train() draws
     # what was compiled for the step's rate serves the training too
     loop = board.left() - margin - after
@@ -328,7 +339,9 @@ def tell(run: Path, told: int) -> int:
 
 @torch.no_grad()
 def evaluate(board: Board, f: Network, ready: Path) -> None:
-    """Held-out pictures: bicubic, one sample, one in bfloat16, and the mean of four."""
+    """Held-out pictures: bicubic, one sample, one in bfloat16, the mean of four, and
+    one sample in other ways to draw.
+    """
     y = held_out(str(ready), f, board.sizes.held_out)[0].to(device())
     x = seen(f.preset, y)
     write_picture(grid(f, y[:ROWS], x=x[:ROWS]), board.out / "sheet.png")
@@ -347,6 +360,16 @@ def evaluate(board: Board, f: Network, ready: Path) -> None:
     keep("SR3 in bf16", in_batches(Half(f), x, 0))
     drawn += [in_batches(f, x, seed) for seed in range(1, SAMPLES)]
     keep(f"mean of {SAMPLES}", torch.stack(drawn).mean(0))
+    preset = f.preset
+    for calls, method in others(board):
+        f.preset = preset.sampled(calls, method)
+        keep(f"{method}, {calls} calls", in_batches(f, x, 0))
+    f.preset = preset
+
+
+def others(board: Board) -> tuple[tuple[int, Method], ...]:
+    """Of the twin only the first."""
+    return OTHERS[:1] if board.sizes.tiny else OTHERS
 
 
 def in_batches(f: Network, x: Tensor, seed: int) -> Tensor:
