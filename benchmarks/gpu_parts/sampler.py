@@ -25,9 +25,9 @@ CALLS = 5  # of the network alone
 
 
 def sampler(board: Board) -> None:
-    """Pictures of faces_16_128_small, untrained: no slower than a trained one."""
+    """Algorithm 2 with faces_16_128_small, untrained: no slower than a trained one."""
     start = time.monotonic()
-    preset = PRESETS["faces_16_128_small"]
+    preset = PRESETS["faces_16_128_small"].sampled(method="ancestral")
     f = untrained(shrunk(preset) if board.sizes.tiny else preset)
     x = small_pictures(f.preset, board.sizes.drawn)
     networks = {"no": f, "bf16": Half(f)}
