@@ -4,6 +4,13 @@ aside: a stand-in that is nearly free answers in its place.
     python benchmarks/large_picture.py [--sizes 750x500 1500x1000] [--steps 2] [--json
     FILE]
 
+    python benchmarks/large_picture.py --model photos_16_64 --sizes 512x512 \
+        --ways before now [--json FILE]
+
+The second form takes a trained network, and upscales in several ways: "now" is what
+`sr3mini upscale` does, "before" what it did until it was made fast: 25 calls of
+Algorithm 2 in float32, and windows that share 64 pixels.
+
 Every size is upscaled 4 times in a process of its own, from a PNG file to a PNG file. A
 network adds what its own windows take, which is the same for all sizes. The picture
 itself takes about 8 copies of the result in float32: `copies` is what a size takes more
@@ -14,6 +21,7 @@ less than that, the result itself not counted.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import resource
 import subprocess
@@ -26,16 +34,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-COLUMNS = ("input", "output", "float32_MB", "peak_MB", "anonymous_MB", "seconds")
+COLUMNS = ("way", "input", "output", "float32_MB", "peak_MB", "anonymous_MB", "seconds")
 
 
-def measure(size: str, steps: int) -> dict[str, object]:
+def measure(
+    size: str, steps: int | None, model: str | None, way: str
+) -> dict[str, object]:
     """Upscale one made-up colour picture in this process, and tell what it took."""
     import torch
     import torch.nn.functional as F
 
+    from sr3mini import load
     from sr3mini.model.network import Network
     from sr3mini.model.presets import PRESETS
+    from sr3mini.upscaling import tiled
     from sr3mini.upscaling.upscale_files import Wish, upscale_files
 
     class StandIn(Network):
@@ -53,6 +65,11 @@ def measure(size: str, steps: int) -> dict[str, object]:
                 1 - level
             ).sqrt()
 
+    f = StandIn() if model is None else load(model)
+    wish = Wish(steps=steps)
+    if way == "before":
+        wish = Wish(steps=steps or 25, method="ancestral", dtype=torch.float32)
+        tiled.OVERLAP = 64
     width, height = (int(side) for side in size.split("x"))
     with tempfile.TemporaryDirectory(dir=".") as beside:
         folder = Path(beside)
@@ -64,14 +81,13 @@ def measure(size: str, steps: int) -> dict[str, object]:
         watcher = threading.Thread(target=watch, args=(watched, done))
         watcher.start()
         started = time.monotonic()
-        (result,) = upscale_files(
-            [folder / "picture.png"], [StandIn()], folder / "out", Wish(steps=steps)
-        )
+        (result,) = upscale_files([folder / "picture.png"], [f], folder / "out", wish)
         seconds = time.monotonic() - started
         done.set()
         watcher.join()
         assert peak_rss() >= before
         row = (
+            way,
             size,
             f"{4 * width}x{4 * height}",
             4 * 48 * width * height / 1e6,
@@ -85,7 +101,7 @@ def measure(size: str, steps: int) -> dict[str, object]:
         with Image.open(result) as large:
             assert large.size == (4 * width, 4 * height)
             if (
-                width * height < 1e7
+                model is None and width * height < 1e7
             ):  # to see that the right picture came out, Pillow has to hold it whole
                 assert (
                     abs(np.asarray(large)[2:32:4, 2:32:4].astype(int) - corner).max()
@@ -125,21 +141,26 @@ def main() -> None:
     parser.add_argument(
         "--sizes", nargs="+", default=["750x500", "1500x1000"], metavar="WxH"
     )
-    parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--steps", type=int, help="of a stand-in 2 if not given")
+    parser.add_argument("--model")
+    parser.add_argument("--ways", nargs="+", default=["now"], choices=("now", "before"))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    steps = options.steps or (2 if options.model is None else None)
     if options.child:
-        print(json.dumps(measure(options.sizes[0], options.steps)))
+        (size,), (way,) = options.sizes, options.ways
+        print(json.dumps(measure(size, steps, options.model, way)))
         return
     rows: list[dict[str, object]] = []
     print("".join(f"{name:>14}" for name in (*COLUMNS, "copies")))
-    for size in options.sizes:
-        command = [sys.executable, __file__, "--child", "--sizes", size]
-        command += ["--steps", str(options.steps)]
+    for way, size in itertools.product(options.ways, options.sizes):
+        command = [sys.executable, __file__, "--child", "--sizes", size, "--ways", way]
+        command += ["--steps", str(steps)] if steps else []
+        command += ["--model", options.model] if options.model else []
         told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         row = json.loads(told.stdout)
-        if rows:
+        if rows and rows[-1]["way"] == way:
             more = row["anonymous_MB"] - rows[-1]["anonymous_MB"]
             large = row["float32_MB"] - rows[-1]["float32_MB"]
             row["copies"] = round(more / large, 1)

@@ -58,7 +58,7 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Network:
     ValueError, in one sentence, when there is no such model or the file is not one of
     ours.
     """
-    path = _find(name)
+    path = find(name)
     try:
         with safe_open(path, framework="pt") as file:
             written = (file.metadata() or {}).get("preset")
@@ -108,11 +108,14 @@ def card(name: str | Path) -> dict[str, Any]:
     """What is known about a model: the JSON beside its weights (how it was trained,
     what was measured); {} if there is none.
     """
-    path = _find(name).with_suffix(".json")
+    path = find(name).with_suffix(".json")
     return read_json(path) if path.exists() else {}
 
 
-def _find(name: str | Path) -> Path:
+def find(name: str | Path) -> Path:
+    """The .safetensors file of a shipped name, a path or a folder; ValueError when
+    there is none.
+    """
     shipped_file = WEIGHTS / f"{name}.safetensors"
     for path in (shipped_file, Path(name), Path(name) / "model.safetensors"):
         if path.is_file():

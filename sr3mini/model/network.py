@@ -58,7 +58,8 @@ class SR3Network(UNet, Network):
         u_x = upsample(x, size=(y_t.shape[-2], y_t.shape[-1]))
         difference = y_t - signal.sqrt() * u_x
         v = signal * s**2 + noise
-        rest = super().forward(x, difference / v.sqrt(), gamma).to(y_t)
+        # u_x has its size, so `shown` need not enlarge it once more
+        rest = super().forward(u_x, difference / v.sqrt(), gamma).to(y_t)
         return noise.sqrt() / v * difference + signal.sqrt() * s / v.sqrt() * rest
 
 

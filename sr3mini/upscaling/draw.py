@@ -106,7 +106,7 @@ def draw(
     return torch.stack(drawn)
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def answer(
     f: NoisePredictor,
     preset: Preset,

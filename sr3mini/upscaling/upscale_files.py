@@ -45,6 +45,7 @@ from ..files.writing import (
 from ..model.network import Network
 from ..sampler import Method
 from .draw import generate
+from .precision import numbers_for
 from .tiled import TILE
 from .upscale import Size, cascade, product, target_size, work
 
@@ -56,8 +57,8 @@ SIDES = {"png": 2**31 - 1, "jpg": 65_535, "webp": 16_383, "tif": 2**31 - 1}
 class Wish(NamedTuple):
     """What is asked for, for all pictures alike. `size` (H, W) or `factor`, if not the
     networks' own factor; `range`: the values that are black and white, where files do
-    not tell; see `upscale` for the rest. `format`: PNG, and for a TIFF whose range is
-    given TIFF, if not given.
+    not tell; `dtype`: what `numbers_for` finds, if not given; `format`: PNG, and for a
+    TIFF whose range is given TIFF, if not given; see `upscale` for the rest.
     """
 
     factor: float | None = None
@@ -69,7 +70,7 @@ class Wish(NamedTuple):
     steps: int | None = None
     method: Method | None = None
     tile: int = TILE
-    dtype: torch.dtype = torch.float32
+    dtype: torch.dtype | None = None
     range: Range | None = None
 
     def of(self, file: Path) -> Wish:
@@ -177,12 +178,15 @@ def upscale_file(
     size, (x, alpha) = _target(picture, networks, wish), _tensors(picture)
     _say_stretched(picture.size, size, name)
     large_alpha = alpha if alpha is None else upsample(alpha[None], size=size)[0]
+    dtype, word = wish.dtype, ""
+    if dtype is None:
+        dtype, word = numbers_for(networks[-1], total)
     how: dict[str, Any] = {"steps": wish.steps, "method": wish.method}
-    how |= {"tile": wish.tile, "dtype": wish.dtype}
+    how |= {"tile": wish.tile, "dtype": dtype}
     spread, shown = Spread(), []
     with (
         all_or_none(results(goal, wish)) as files,
-        tqdm(total=total, desc=name, unit="window") as bar,
+        tqdm(total=total, desc=name, unit="window", postfix=word) as bar,
     ):
         for k in range(wish.samples):
             seed = wish.seed + k

@@ -13,7 +13,7 @@ import pytest
 import torch
 from checks import seeded
 from rooms import room
-from tiny import TINY
+from tiny import TINY, network
 
 from sr3mini.degrade import upsample
 from sr3mini.model.network import build
@@ -21,6 +21,7 @@ from sr3mini.model.preset import CHOICES, RANGES, Preset
 from sr3mini.model.presets import PRESETS
 from sr3mini.oracle import GaussianOracle
 from sr3mini.schedule import NoiseSchedule, log_snr
+from sr3mini.unet import UNet
 
 
 @pytest.mark.parametrize(
@@ -310,6 +311,31 @@ def test_what_is_left_to_a_network_with_detail_has_unit_size() -> None:
         f(x, y_t, level) - before,
         torch.full_like(y_t, math.sqrt(0.7 * 0.09 / (0.7 * 0.09 + 0.3))),
     )
+
+
+def test_u_x_is_computed_once_a_call_and_no_bit_differs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By (I.2), with the U-Net enlarging x once more."""
+    s, enlarged = 0.3, []
+    f = network(dataclasses.replace(TINY, detail=s))
+    x, y_t = torch.rand(2, 1, 5, 4), torch.randn(2, 1, 20, 16)
+    gamma = torch.tensor([0.2, 0.9], dtype=torch.float64)
+    signal, u_x = gamma.float()[:, None, None, None], upsample(x, 4)
+    noise = (1 - gamma).float()[:, None, None, None]
+    v, difference = signal * s**2 + noise, y_t - signal.sqrt() * u_x
+    rest = UNet.forward(f, x, difference / v.sqrt(), gamma)
+    wanted = noise.sqrt() / v * difference + signal.sqrt() * s / v.sqrt() * rest
+    bicubic = torch.nn.functional.interpolate
+    monkeypatch.setattr(
+        "torch.nn.functional.interpolate",
+        lambda image, **how: (
+            enlarged.append(how["mode"] == "bicubic"),
+            bicubic(image, **how),
+        )[1],
+    )
+    assert torch.equal(f(x, y_t, gamma), wanted)
+    assert sum(enlarged) == 1
 
 
 @pytest.mark.parametrize(
