@@ -1,4 +1,4 @@
-"""How much memory `sr3mini upscale` takes for pictures of growing size, the network
+r"""How much memory `sr3mini upscale` takes for pictures of growing size, the network
 aside: a stand-in that is nearly free answers in its place.
 
     python benchmarks/large_picture.py [--sizes 750x500 1500x1000] [--steps 2] [--json
