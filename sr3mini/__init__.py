@@ -14,43 +14,55 @@ A and D are deep dives. What the book builds with the rooms has wings of its own
 `data` and `files` (pictures), `model` (presets, weights), `training`, `upscaling`,
 `evaluation`, `bridges` (to other people's programs), `book` (figures, sliders, graders)
 and `cli`, the command sr3mini.
+
+A room is opened, and torch with it, when it or one of its names is asked for: `sr3mini
+--help` needs neither.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .degrade import downsample, upsample
-from .forward import diffuse, gamma_cdf, gamma_icdf, gamma_pdf, sample_gamma
-from .loss import denoising_loss
-from .sampler import reverse_step, sample, trajectory
-from .schedule import NoiseSchedule, log_snr
-from .unet import UNet
-
 if TYPE_CHECKING:
-    from .model.checkpoint import load
+    from .degrade import downsample as downsample
+    from .degrade import upsample as upsample
+    from .forward import diffuse as diffuse
+    from .forward import gamma_cdf as gamma_cdf
+    from .forward import gamma_icdf as gamma_icdf
+    from .forward import gamma_pdf as gamma_pdf
+    from .forward import sample_gamma as sample_gamma
+    from .loss import denoising_loss as denoising_loss
+    from .model.checkpoint import load as load
+    from .sampler import reverse_step as reverse_step
+    from .sampler import sample as sample
+    from .sampler import trajectory as trajectory
+    from .schedule import NoiseSchedule as NoiseSchedule
+    from .schedule import log_snr as log_snr
+    from .unet import UNet as UNet
 
-__all__ = [
-    "NoiseSchedule",
-    "UNet",
-    "denoising_loss",
-    "diffuse",
-    "downsample",
-    "gamma_cdf",
-    "gamma_icdf",
-    "gamma_pdf",
-    "load",
-    "log_snr",
-    "reverse_step",
-    "sample",
-    "sample_gamma",
-    "trajectory",
-    "upsample",
-]
+# where each public name lives
+HOMES = {
+    "schedule": ("NoiseSchedule", "log_snr"),
+    "forward": ("diffuse", "gamma_cdf", "gamma_icdf", "gamma_pdf", "sample_gamma"),
+    "degrade": ("downsample", "upsample"),
+    "unet": ("UNet",),
+    "loss": ("denoising_loss",),
+    "sampler": ("reverse_step", "sample", "trajectory"),
+    "metrics": (),
+    "oracle": (),
+    "model.checkpoint": ("load",),
+}
+__all__ = sorted(name for names in HOMES.values() for name in names)
 
 
 def __getattr__(name: str) -> Any:
-    """`load` is fetched when it is asked for: the rooms need no file and no preset."""
-    if name == "load":
-        from .model.checkpoint import load
-
-        return load
+    """A public name or a room, which is imported now."""
+    for home, names in HOMES.items():
+        if name in (home, *names):
+            room = import_module(f".{home}", __name__)
+            return room if name == home else getattr(room, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """So that `help(sr3mini)` and editors know the public names."""
+    return sorted({*globals(), *__all__})
