@@ -50,7 +50,8 @@ def set_up(
     averaged = copy.deepcopy(network).requires_grad_(False)
     if compile:
         _demand_compiler(accelerator.device)
-        network.compile()
+        # by itself it lays the gradients of U-Nets out as convolutions do not like them
+        network.compile(options={"force_layout_optimization": not shard})
 
     f = _shard(network) if shard else accelerator.prepare(network)
     if shard:
