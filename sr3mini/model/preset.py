@@ -73,6 +73,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "from_files": (0.0, 1.0),
     "worn": (0.0, 1.0),
     "zoom": (1.0, 64.0),
+    "weighting": (1.0, 1000.0),
     "ema_decay": (0.0, 1.0),
     "schedule_start": (0.0, 1.0),
     "schedule_end": (0.0, 1.0),
@@ -119,6 +120,10 @@ class Preset:
     sampling_levels: str = "respaced"
 
     loss_power: int = 2  # p of L_p
+    # With `detail`, the U-Net's answer counts in a unit that shrinks with the signal
+    # (I.2). The loss weighs levels so that its own error counts alike at all of them,
+    # but none more than `weighting` times. With 1, as in the paper, all weigh 1.
+    weighting: float = 1.0
     # Largest standard deviation, in pixels of x, of the blur that training adds to x:
     # one a picture, uniform in [0, blur].
     blur: float = 0.0
@@ -196,6 +201,11 @@ class Preset:
             self.detail == 0 or drawn_from_x,
             "0, since only a network with layout = 'sr3mini' that is shown x and"
             " predicts noise can start from U x",
+        )
+        self._demand(
+            "weighting",
+            self.weighting == 1 or self.detail > 0,
+            "1, since only a network with detail has an answer in other units",
         )
         self._demand(
             "worn",

@@ -92,6 +92,7 @@ _DENOISERS = (
         blocks=1,
         attention=(3,),
         detail=0.2,
+        weighting=20.0,
         sampling_steps=8,
         sampling_method="multistep",
         sampling_levels="even",
@@ -164,6 +165,7 @@ def regression_twin(preset: Preset) -> Preset:
         name=f"{preset.name}_regression",
         objective="regression",
         detail=0.0,
+        weighting=1.0,
         learning_rate=rate,
     )
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ..degrade import as_file, blur, camera, cut, downsample, jpeg
-from ..forward import noise, sample_gamma
+from ..forward import noise, per_image, sample_gamma
 from ..loss import NoisePredictor, denoising_loss, regression_loss
 from ..model.preset import Preset
 from ..shapes import High, Levels, Low, Scalar
@@ -122,7 +122,26 @@ def loss_of(
     """SR3's loss, or that of its regression baseline."""
     if preset.objective == "regression":
         return regression_loss(f, x, y_0, preset.loss_power)
+    if preset.weighting > 1:
+        f = _weighted(f, eps, level_weight(preset, gamma) ** (1 / preset.loss_power))
     return denoising_loss(f, x, y_0, gamma, eps, preset.loss_power)
+
+
+def level_weight(preset: Preset, gamma: Levels) -> Levels:
+    """How much the loss counts at each level: v / (gamma s^2), which makes the error of
+    (I.2) the U-Net's own, from 1 up to `preset.weighting`.
+    """
+    power = gamma * preset.detail**2
+    return ((power + 1 - gamma) / power).clamp(max=preset.weighting)
+
+
+def _weighted(f: NoisePredictor, eps: High, factor: Levels) -> NoisePredictor:
+    """f with its error enlarged."""
+
+    def enlarged(x: Low, y_t: High, gamma: Levels) -> High:
+        return eps + per_image(factor, eps) * (f(x, y_t, gamma) - eps)
+
+    return enlarged
 
 
 def learning_rate(preset: Preset, step: int) -> float:

@@ -282,6 +282,31 @@ def test_a_share_of_the_conditions_is_worn() -> None:
     assert lost[heavy].mean() > 1.05 * lost[~heavy].mean()
 
 
+def test_levels_weigh_as_the_head_start_asks() -> None:
+    """The weighted loss of (I.2) is the mean square of the U-Net's own error, where the
+    weight has not reached its limit.
+    """
+    plain = dataclasses.replace(TINY, detail=0.3)
+    preset = dataclasses.replace(plain, weighting=20.0)
+    y_0, eps = randn(4, 1, 16, 16).float(), randn(4, 1, 16, 16, seed=1).float()
+    x = downsample(y_0, preset.factor)
+    gamma = torch.tensor([0.99, 0.9, 0.5, 0.01], dtype=torch.float64)
+    weight = algorithm.level_weight(preset, gamma)
+    unit = gamma.sqrt() * 0.3 / (gamma * 0.09 + 1 - gamma).sqrt()
+    torch.testing.assert_close(weight[:3], 1 / unit[:3] ** 2)
+    assert weight[3] == 20
+    assert (algorithm.level_weight(plain, gamma) == 1).all()
+
+    def constant(x: Any, y_t: Any, gamma: Any) -> Any:
+        return torch.zeros_like(y_t)
+
+    for power in (1, 2):
+        asked = dataclasses.replace(preset, loss_power=power)
+        loss = algorithm.loss_of(constant, asked, x, y_0, gamma, eps)
+        each = eps.abs().pow(power).mean((1, 2, 3))
+        torch.testing.assert_close(loss, (weight.float() * each).mean())
+
+
 def test_training_takes_parts_of_larger_pictures(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
