@@ -144,10 +144,10 @@ _YCC = torch.tensor(
 def jpeg(x: Low, quality: Levels) -> Low:
     """x as a JPEG file of `quality` 1 to 100, one an image, gives it back: of each
     square of 8 x 8 pixels, the waves rounded to multiples of the format's steps, whole
-    levels after that. Colours are kept at half the resolution, as cameras do.
+    levels after that. Colours keep their resolution (4:4:4).
     """
     height, width = x.shape[-2:]
-    sides = (0, -width % 16, 0, -height % 16)
+    sides = (0, -width % 8, 0, -height % 8)
     levels = F.pad((x.clamp(-1, 1) + 1) * 127.5, sides, mode="replicate").round() - 128
     q = quality.to(x).clamp(1, 100)[:, None, None, None]
     scale = torch.where(q < 50, 50 / q, 2 - q / 50)  # as libjpeg counts
@@ -157,11 +157,8 @@ def jpeg(x: Low, quality: Levels) -> Low:
         matrix, inverse = (m.to(x) for m in (_YCC, _YCC.inverse()))
         ycc = torch.einsum("ij,bjhw->bihw", matrix, levels)
         bright = _waves_rounded(ycc[:, :1], _BRIGHTNESS, scale)
-        coarse = F.avg_pool2d(ycc[:, 1:], 2)
-        colour = _waves_rounded(coarse, _COLOUR, scale)
-        whole = F.interpolate(colour, scale_factor=2.0, mode="bilinear")
-        ycc = torch.cat([bright, whole], dim=1)
-        back = torch.einsum("ij,bjhw->bihw", inverse, ycc)
+        colour = _waves_rounded(ycc[:, 1:], _COLOUR, scale)
+        back = torch.einsum("ij,bjhw->bihw", inverse, torch.cat([bright, colour], 1))
     return as_file((back[..., :height, :width] + 128) / 127.5 - 1)
 
 

@@ -27,8 +27,8 @@ from ..model.preset import Preset
 from ..shapes import High, Levels, Low, Scalar
 from .learner import Learner, whole
 
-# largest standard deviation of a cheap camera's noise: 4 of 255 levels, on [-1, 1]
-GRAIN = 8 / 255
+# largest standard deviation of a cheap camera's noise: 2 of 255 levels, on [-1, 1]
+GRAIN = 4 / 255
 
 
 def learn(
@@ -95,7 +95,7 @@ def condition(
     """x = D y_0, blurred by up to `preset.blur`, with noise of deviation
     `preset.x_noise`; for a share `preset.from_files` of the pictures as a file would
     store it, and for a share `preset.worn` as a cheap camera and a JPEG file of quality
-    75 to 100 leave it. `u` in [0, 1) decides, and a seed an image.
+    90 to 100 leave it. `u` in [0, 1) decides, and a seed an image.
     """
     x = downsample(y_0, preset.factor)
     if preset.blur > 0:
@@ -111,7 +111,7 @@ def condition(
             much = u[0][rows]
             grain = camera(x[rows], much * GRAIN, [seeds[i] for i in rows])
             x = x.index_copy(
-                0, torch.tensor(rows, device=x.device), jpeg(grain, 100 - 25 * much)
+                0, torch.tensor(rows, device=x.device), jpeg(grain, 100 - 10 * much)
             )
     return x
 

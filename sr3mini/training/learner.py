@@ -18,6 +18,7 @@ from torch.distributed.checkpoint.state_dict import (
     get_model_state_dict,
 )
 
+from ..model.checkpoint import load
 from ..model.network import Network, build
 from ..model.preset import Preset
 
@@ -36,16 +37,23 @@ class Learner(NamedTuple):
 
 
 def set_up(
-    preset: Preset, accelerator: Accelerator, shard: bool = False, compile: bool = False
+    preset: Preset,
+    accelerator: Accelerator,
+    shard: bool = False,
+    compile: bool = False,
+    begin_with: str | None = None,
 ) -> Learner:
     """A training that begins, on the accelerator's device. `shard`: spread over all
-    processes (FSDP) instead of copied to each (DDP).
+    processes (FSDP) instead of copied to each (DDP). `begin_with`: a model whose
+    weights it begins with. ValueError when that is no such network.
     """
     # FSDP knows no other layout; on a CPU the gradients of norms are slow in
     # channels_last with bf16
     slow = accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16"
     layout = torch.contiguous_format if shard or slow else torch.channels_last
     network = build(preset)
+    if begin_with is not None:
+        _take_weights(network, begin_with)
     network.to(accelerator.device, memory_format=layout)  # type: ignore[call-overload]
     averaged = copy.deepcopy(network).requires_grad_(False)
     if compile:
@@ -63,6 +71,16 @@ def set_up(
         fused=True,
     )
     return Learner(preset, accelerator, f, network, averaged, optimizer)
+
+
+def _take_weights(network: Network, model: str) -> None:
+    try:
+        network.load_state_dict(load(model).state_dict())
+    except RuntimeError as error:  # names or shapes differ
+        raise ValueError(
+            f"{model} is no network of the layout of {network.preset.name}: begin with"
+            " another model, or train its own preset"
+        ) from error
 
 
 def _demand_compiler(device: torch.device) -> None:

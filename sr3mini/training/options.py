@@ -22,6 +22,9 @@ class Options:
     data: str | None = None
     # of the weights, the order of the data and the noise.
     seed: int = 0
+    # begin with the weights of this model, a shipped name, a file or a folder, instead
+    # of random ones: to make it know other pictures.
+    begin_with: str | None = None
     # go on from the newest whole state in --out, exactly as if nothing had happened;
     # begin if there is none.
     resume: bool = False

@@ -146,7 +146,7 @@ def begin(
         held.enter_context(alone_in(out))
 
     torch.manual_seed(options.seed)  # of the first weights
-    learner = set_up(preset, accelerator, shard, options.compile)
+    learner = set_up(preset, accelerator, shard, options.compile, options.begin_with)
     told = {
         "preset": vars(preset),
         "seed": options.seed,
@@ -353,6 +353,7 @@ def _command(preset: Preset, options: Options) -> str:
         "--seed": options.seed,
         "--steps": steps,
         "--data": options.data,
+        "--begin-with": options.begin_with,
         "--precision": None if options.precision == "no" else options.precision,
     }
     return command("sr3mini train", flags)

@@ -276,10 +276,28 @@ def test_a_share_of_the_conditions_is_worn() -> None:
     assert torch.equal(made[between], x[between])
     assert torch.equal(made[stored], as_file(x[stored]))
     grain = camera(x, u[0] * algorithm.GRAIN, seeds)
-    assert torch.equal(made[worn], jpeg(grain, 100 - 25 * u[0])[worn])
+    assert torch.equal(made[worn], jpeg(grain, 100 - 10 * u[0])[worn])
     lost = (made - x)[worn].square().mean((1, 2, 3)).sqrt()
     heavy = u[0][worn] > 0.5
     assert lost[heavy].mean() > 1.05 * lost[~heavy].mean()
+
+
+def test_a_training_may_begin_with_the_weights_of_a_model(
+    pictures: Path, tmp_path: Path
+) -> None:
+    first = dataclasses.replace(TINY, train_steps=5)
+    run(tmp_path / "first", pictures, first)
+    still = dataclasses.replace(TINY, train_steps=1, learning_rate=0.0)
+    begun = run(
+        tmp_path / "second", pictures, still, begin_with=str(tmp_path / "first")
+    )
+    for name, tensor in load(tmp_path / "first").state_dict().items():
+        torch.testing.assert_close(begun.state_dict()[name], tensor)
+    about = json.loads((tmp_path / "second" / "model.json").read_text())
+    assert f"--begin-with {tmp_path / 'first'}" in about["trained"]
+    wider = dataclasses.replace(TINY, channels=2 * TINY.channels)
+    with pytest.raises(ValueError, match="first is no network of the layout of"):
+        run(tmp_path / "third", pictures, wider, begin_with=str(tmp_path / "first"))
 
 
 def test_levels_weigh_as_the_head_start_asks() -> None:
