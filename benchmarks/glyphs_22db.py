@@ -74,7 +74,7 @@ def main() -> None:
         "warmup_steps": 100,
     }
     short |= {"learning_rate": options.learning_rate, "detail": options.detail}
-    preset = replace(PRESETS["glyphs_8_32"], **short)
+    preset = replace(PRESETS["glyphs_8_32"].sampled(25, "ancestral"), **short)
     # rendered and split before the clock starts
     pictures = glyphs("train", preset.size)
     y = held_out("glyphs", build(preset), 640, seed=0)[0]

@@ -61,6 +61,7 @@ def main() -> None:
     f, rival = load(options.model), load(options.rival)
     y, _ = held_out("glyphs", f, options.count, options.seed)
     x = downsample(y, f.preset.factor)
+    f.preset = f.preset.sampled(25, "ancestral")  # Algorithm 2
     _, drawn = measured_samples(f, y, samples=options.samples, progress=True)
     counts = [k for k in (1, 2, 4, 8, 16) if k <= options.samples]
     rows = {

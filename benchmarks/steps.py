@@ -99,7 +99,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     started = time.monotonic()
     spacings: dict[str, Callable[[int], NoiseSchedule]] = {
-        "respaced": f.preset.sampling_schedule,
+        "respaced": f.preset.training_schedule().respaced,
         "even": even_log_snr,
     }
     for levels, calls, name in itertools.product(spacings, options.calls, METHODS):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from matplotlib.cbook import get_sample_data
 from torch import Tensor
@@ -65,7 +67,8 @@ def test_samples_of_letters_are_sharp_differ_and_fit_x_up_to_its_noise() -> None
     no choice.
     """
     y, x, _ = shown()
-    samples = draw(load("letters_4_32"), x, seeds=[0, 1, 2])
+    how: dict[str, Any] = {"method": "ancestral", "steps": 25}
+    samples = draw(load("letters_4_32"), x, seeds=[0, 1, 2], **how)
     assert abs(sharpness(samples[0]).mean() / sharpness(y).mean() - 1) < 0.1
     off = (downsample(samples[0], 8) - x).square().mean().sqrt()
     assert off < 1.2 * (20 / 255)
@@ -79,7 +82,7 @@ def test_the_trajectories_that_are_shown_end_in_letters() -> None:
     *_, (_, drawn, _) = trajectory(
         f,
         x[:4],
-        f.preset.sampling_schedule(),
+        f.preset.training_schedule().respaced(25),
         y[:4].shape,
         generator=torch.Generator().manual_seed(0),
         variance="posterior",

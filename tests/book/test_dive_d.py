@@ -288,7 +288,7 @@ def grain(picture: Tensor, y: Tensor) -> Tensor:
 
 
 def test_noise_at_t_1_and_a_missing_step_are_grain(f: Network, y: Tensor) -> None:
-    schedule, x = f.preset.sampling_schedule(), downsample(y, 4)
+    schedule, x = f.preset.training_schedule().respaced(25), downsample(y, 4)
     *_, before, last = trajectory(
         f, x, schedule, y.shape, generator=generators(), variance="posterior"
     )
@@ -303,7 +303,7 @@ def test_with_few_steps_the_papers_variance_leaves_grain(f: Network, y: Tensor) 
     """More steps take it away, and so does the posterior's variance."""
     x, pictures, left, close_to, fits = downsample(y, 4), {}, {}, {}, {}
     for variance, steps in (("paper", 25), ("paper", 100), ("posterior", 25)):
-        schedule = f.preset.sampling_schedule(steps)
+        schedule = f.preset.training_schedule().respaced(steps)
         picture = sample(
             f, x, schedule, y.shape, generator=generators(), variance=variance
         )
@@ -331,7 +331,8 @@ def test_clipping_mends_a_network_that_sees_too_much_noise(
     def spoilt(x: Tensor, y_t: Tensor, gamma: Tensor) -> Tensor:
         return f(x, y_t, gamma) + 0.1
 
-    x, schedule, reached = downsample(y, 4), f.preset.sampling_schedule(), {}
+    x, reached = downsample(y, 4), {}
+    schedule = f.preset.training_schedule().respaced(25)
     for clip in (False, True):
         picture = sample(
             spoilt,

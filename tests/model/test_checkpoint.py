@@ -17,11 +17,13 @@ import torch
 from safetensors.torch import save_file
 
 from sr3mini import downsample
+from sr3mini.book.measured import measured
 from sr3mini.evaluation.samples import held_out, measured_samples
 from sr3mini.model import checkpoint
 from sr3mini.model.checkpoint import WEIGHTS, card, load, save
 from sr3mini.model.network import Network, build
 from sr3mini.model.preset import Preset
+from sr3mini.model.presets import PRESETS
 
 
 @pytest.fixture
@@ -226,3 +228,23 @@ def test_the_shipped_weights_are_small_and_keep_what_their_card_promises() -> No
         dim=(1, 2, 3)
     ).median() > 0.5  # two seeds differ visibly somewhere in most pictures
     assert downsample(drawn[0], 4).shape[-2:] == (8, 8)
+
+
+@pytest.mark.parametrize("name", ["letters_4_32", "glyphs_8_32"])
+def test_a_shipped_model_draws_in_the_way_that_was_measured_best(name: str) -> None:
+    """Few calls, nearer to the edges of originals than any other way that leaves x as
+    little as it may; weights, card and the table of presets agree.
+    """
+    found = measured(f"defaults_{name}")
+    best, rows = found["best"], found["rows"]
+    (today,) = (row for row in rows if row["calls"] == 25)
+    assert best["calls"] <= 8
+    assert best["edge distance"] < today["edge distance"]
+    near = [row for row in rows if row["consistency"] <= 1.5 * today["consistency"]]
+    few = [row["edge distance"] for row in near if row["calls"] <= 8]
+    assert best in near
+    assert min(few) == best["edge distance"]
+    stored = Preset.from_json(json.dumps(card(name)["preset"]))
+    for preset in (load(name).preset, stored, PRESETS[name]):
+        way = preset.sampling_levels, preset.sampling_method, preset.sampling_steps
+        assert way == (best["levels"], best["method"], best["calls"])
