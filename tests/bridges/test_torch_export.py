@@ -87,11 +87,11 @@ def test_a_disk_that_fills_is_one_sentence_and_leaves_nothing(
     name: str, room: int, tmp_path: Path
 ) -> None:
     """In a process of its own, which torch would end: its files may have so many
-    bytes.
+    bytes, once torch is loaded, which looks for a place for files of its own.
     """
     save(tmp_path / "model.safetensors", build(PRESETS["of the public code"]))
     program = (
-        "import resource, signal, sys; from sr3mini import cli;"
+        "import resource, signal, sys, torch; from sr3mini import cli;"
         " signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         " resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2);"
         " cli.main(sys.argv[2:])"
