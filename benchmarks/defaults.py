@@ -1,7 +1,7 @@
 r"""How a trained network is best asked: every method, on both lists of levels, with
 three to eight calls, on pictures that it was not trained on.
 
-    python benchmarks/defaults.py [--model photos_16_64] [--data DIR ...] [--count 64]
+    python benchmarks/defaults.py [--model glyphs_8_32] [--data DIR ...] [--count 64]
         [--json FILE] [--store]
 
 The searches that gave the shipped models their defaults, minutes each on one core:
@@ -118,7 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", default="photos_16_64")
+    parser.add_argument("--model", default="glyphs_8_32")
     parser.add_argument("--data", nargs="+", help="if not the glyphs or letters of it")
     parser.add_argument("--count", type=int, default=64, help="pictures of each")
     parser.add_argument("--samples", type=int, default=2)
