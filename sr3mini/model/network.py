@@ -14,6 +14,7 @@ from ..degrade import upsample
 from ..shapes import High, Levels, Low
 from ..unet import UNet
 from .ddpm_unet import DDPMUNet
+from .memory import keep_freed_memory
 from .preset import Preset
 
 # what a preset and the U-Net call by the same name
@@ -69,6 +70,7 @@ class DDPMNetwork(DDPMUNet, Network):
 
 def build(preset: Preset) -> Network:
     """The U-Net of a preset, in its layout, with fresh random weights."""
+    keep_freed_memory()
     sizes: dict[str, Any] = {name: getattr(preset, name) for name in SIZES}
     sizes["condition_channels"] = preset.image_channels * preset.conditional
     f: Network
