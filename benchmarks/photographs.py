@@ -8,8 +8,8 @@ closeness, consistency, sharpness, and what they draw where there is nothing.
 MIXTURE is what `sr3mini prepare` wrote; each folder at its top is a set, and `--count`
 pictures of the part held out are measured, at the size that the network was made for.
 Of each FOLDER all pictures are measured whole, with x rounded to 8 bits. Rows: bicubic,
-one sample of each model, drawn as its preset says, the mean of several of the first
-one. Columns, means over the pictures:
+one sample of each model, drawn as its preset says or as NAME@METHOD:CALLS asks, the
+mean of several of the first one. Columns, means over the pictures:
 
     PSNR, SSIM, consistency   as everywhere; consistency is MSE x 1e5
     sharpness                 compare with the original's
@@ -22,7 +22,7 @@ one. Columns, means over the pictures:
 The figures stored with the weights:
 
     python benchmarks/photographs.py --data mixture --whole set5 set14 \
-        --model photos_16_64 photos_16_64_regression \
+        --model photos_16_64 photos_16_64@ancestral:25 \
         --json data/runs/photos_16_64.json --picture data/runs/photos_16_64.png
 """
 
@@ -34,6 +34,7 @@ import statistics
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -41,12 +42,13 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sr3mini import downsample, upsample
-from sr3mini.data import open_pictures, read_picture, write_picture
+from sr3mini.data import read_picture, write_picture
+from sr3mini.data.prepared import prepared
 from sr3mini.degrade import as_file
 from sr3mini.metrics import measure, sharpness
 from sr3mini.model.checkpoint import load
 from sr3mini.model.network import Network
-from sr3mini.sampler import edge_distance
+from sr3mini.sampler import Method, edge_distance
 from sr3mini.training.monitor import machine
 from sr3mini.upscaling.draw import draw, grid
 from sr3mini.upscaling.upscale import upscale
@@ -96,7 +98,7 @@ def answers(
     """What is made of one x (1, C, h, w): the first network's samples, one of each
     other.
     """
-    made = {}
+    made: dict[str, Tensor] = {}
     for name, f in networks.items():
         count = samples if not made and f.preset.label == "SR3" else 1
         if whole:
@@ -109,12 +111,22 @@ def answers(
     return made
 
 
+def asked(model: str) -> Network:
+    """A model, drawn as its preset says, or as NAME@METHOD:CALLS says."""
+    name, _, how = model.partition("@")
+    f = load(name)
+    if how:
+        method, _, calls = how.partition(":")
+        f.preset = f.preset.sampled(int(calls), cast(Method, method))
+    return f
+
+
 def squares(mixture: str, f: Network, count: int) -> dict[str, list[Tensor]]:
     """{set: its first pictures}, (1, C, S, S): of each folder at the top."""
-    pictures = open_pictures(mixture, f.preset.size, f.preset.image_channels, "test")
+    pictures = prepared(mixture, f.preset.size, f.preset.image_channels, "test")
     found: dict[str, list[Tensor]] = {}
-    for i, file in enumerate(pictures.files):
-        top = file.relative_to(pictures.path).parts[0]
+    for i in range(len(pictures)):
+        top = pictures.files[i].relative_to(pictures.path).parts[0]
         some = found.setdefault(top, [])
         if len(some) < count:
             some.append(pictures[i][None])
@@ -150,10 +162,10 @@ def table(
 def print_table(name: str, count: int, rows: Rows) -> None:
     columns = list(rows["bicubic"])
     print(f"\n{name}, {count} pictures")
-    print(f"{'':24}", *(f"{column:>11}" for column in columns))
+    print(f"{'':26}", *(f"{column:>11}" for column in columns))
     for method, found in rows.items():
         cells = [f"{found[c]:11.4g}" if c in found else f"{'-':>11}" for c in columns]
-        print(f"{method:24}", *cells, flush=True)
+        print(f"{method:26}", *cells, flush=True)
 
 
 def main() -> None:
@@ -172,15 +184,19 @@ def main() -> None:
         help="eight pictures: input, bicubic, three samples, original",
     )
     options = parser.parse_args()
-    networks = {name: load(name) for name in options.model}
+    networks = {model: asked(model) for model in options.model}
     first = next(iter(networks.values()))
     square = squares(options.data, first, options.count)
     sets = {name: (pictures, False) for name, pictures in square.items()}
     for folder in options.whole:
         sets[folder.name] = (list(whole_pictures(folder, first.preset.factor)), True)
 
-    known = json.loads(options.json.read_text()) if options.json else {}
-    result = {"measured": " ".join(["python", *sys.argv]), "measured on": machine()}
+    there = options.json is not None and options.json.exists()
+    known = json.loads(options.json.read_text()) if there else {}
+    result: dict[str, Any] = {
+        "measured": " ".join(["python", *sys.argv]),
+        "measured on": machine(),
+    }
     result["sets"] = {}
     for name, (pictures, whole) in sets.items():
         rows = table(pictures, networks, options.samples, whole)
