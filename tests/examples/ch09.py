@@ -13,7 +13,10 @@ LOGS = {
 }
 LOSSES = [1 / (1 + step / 20) for step in range(400)]
 RUN: dict[str, Any] = {
-    "log": [[step, 0.05 + 0.1 / (1 + step), 2.0 * step] for step in range(101)]
+    "parts": [
+        {"name": name, "log": [[n, high / n] for n in range(start, start + 100)]}
+        for name, start, high in (("one", 1, 0.4), ("another", 101, 20.0))
+    ]
 }
 
 
@@ -57,18 +60,7 @@ FIGURES: Figures = {
     ),
     "full_run": (
         lambda: figures.full_run(RUN),
-        ("100 steps and 3 minutes", "from 0.1 at step 1 it falls to 0.052 half-way"),
-    ),
-    "full_run with a spike": (
-        lambda: figures.full_run(
-            {
-                "log": [
-                    [step, 0.5 if step == 30 else 0.1, 2.0 * step]
-                    for step in range(101)
-                ]
-            }
-        ),
-        ("jumps to 0.5 at step 30",),
+        ("one, from 0.4 down to 0.004; another, from 0.2 down to 0.1",),
     ),
 }
 

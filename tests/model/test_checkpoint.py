@@ -230,7 +230,7 @@ def test_the_shipped_weights_are_small_and_keep_what_their_card_promises() -> No
     assert downsample(drawn[0], 4).shape[-2:] == (8, 8)
 
 
-@pytest.mark.parametrize("name", ["letters_4_32", "glyphs_8_32"])
+@pytest.mark.parametrize("name", ["letters_4_32", "glyphs_8_32", "photos_16_64"])
 def test_a_shipped_model_draws_in_the_way_that_was_measured_best(name: str) -> None:
     """Few calls, nearer to the edges of originals than any other way that leaves x as
     little as it may; weights, card and the table of presets agree.
@@ -239,8 +239,10 @@ def test_a_shipped_model_draws_in_the_way_that_was_measured_best(name: str) -> N
     best, rows = found["best"], found["rows"]
     (today,) = (row for row in rows if row["calls"] == 25)
     assert best["calls"] <= 8
-    assert best["edge distance"] < today["edge distance"]
+    if "least PSNR" not in found:
+        assert best["edge distance"] < today["edge distance"]
     near = [row for row in rows if row["consistency"] <= 1.5 * today["consistency"]]
+    near = [row for row in near if row["PSNR"] >= found.get("least PSNR", 0)]
     few = [row["edge distance"] for row in near if row["calls"] <= 8]
     assert best in near
     assert min(few) == best["edge distance"]
