@@ -95,6 +95,7 @@ def public_preset(ours: Preset, channels: int, multipliers: Sequence[int]) -> Pr
         name="public",
         layout="ddpm",
         detail=0.0,
+        weighting=1.0,
         from_files=0.0,
         channels=channels,
         multipliers=tuple(multipliers),

@@ -769,7 +769,12 @@ MUTANTS = [
     Mutant(
         "darkness beyond the border",
         "degrade",
-        (('mode="replicate")', 'mode="constant")'),),
+        (
+            (
+                'F.pad(x, (radius, radius, radius, radius), mode="replicate")',
+                'F.pad(x, (radius, radius, radius, radius), mode="constant")',
+            ),
+        ),
         gaussian_blur,
     ),
     Mutant(
@@ -784,7 +789,10 @@ MUTANTS = [
         gaussian_blur,
     ),
     Mutant(
-        "not clipped", "degrade", (("(x.clamp(-1, 1) + 1)", "(x + 1)"),), eight_bits
+        "not clipped",
+        "degrade",
+        (("return ((x.clamp(-1, 1) + 1)", "return ((x + 1)"),),
+        eight_bits,
     ),
     Mutant(
         "cut off, not rounded",

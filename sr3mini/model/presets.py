@@ -179,6 +179,10 @@ def regression_twin(preset: Preset) -> Preset:
         objective="regression",
         detail=0.0,
         weighting=1.0,
+        # of no meaning where one call gives the picture
+        sampling_method="ancestral",
+        sampling_levels="respaced",
+        sampling_steps=25,
         learning_rate=rate,
     )
 
