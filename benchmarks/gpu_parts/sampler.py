@@ -71,7 +71,7 @@ def on_device(f: Network, x: Tensor, seed: int, calls: int | None = None) -> Ten
     there = x.to(device())
     generator = torch.Generator(there.device).manual_seed(seed)
     shape = (*x.shape[:2], *(side * f.preset.factor for side in x.shape[-2:]))
-    return answer(f, f.preset, there, shape, generator, calls)
+    return answer(f, f.preset.sampled(calls), there, shape, generator)
 
 
 def network_seconds(f: Network, x: Tensor) -> float:

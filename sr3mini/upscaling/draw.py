@@ -42,14 +42,14 @@ def generate(
             f"{f.preset.name} enlarges pictures and makes none from noise alone: use"
             " `sr3mini upscale`"
         )
-    side = f.preset.size
+    preset, side = f.preset.sampled(steps), f.preset.size
     nothing = torch.zeros(count, f.preset.image_channels, side, side)
     seeds, drawn = torch.arange(seed, seed + count).split(BATCH), []
     parts = zip(nothing.split(BATCH), seeds, strict=True)
     for x, some in tqdm(parts, total=len(seeds), disable=not progress, desc="sampling"):
         there = x.to(device_of(f, x))
         generators = seeded(some.tolist())
-        drawn.append(answer(f, f.preset, there, x.shape, generators, steps).cpu())
+        drawn.append(answer(f, preset, there, x.shape, generators).cpu())
     return torch.cat(drawn)
 
 
@@ -113,7 +113,6 @@ def answer(
     x: Low,
     shape: tuple[int, ...],
     generator: torch.Generator | list[torch.Generator] | None,
-    steps: int | None = None,
 ) -> High:
     """One y in [-1, 1] for every x: of a regression network its only answer, else a
     sample by the method and on the levels of the preset.
@@ -124,7 +123,7 @@ def answer(
     """
     if preset.objective == "regression":
         return regress(f, x, shape).clamp(-1, 1)
-    levels, method = preset.sampling_schedule(steps), preset.sampling_method
+    levels, method = preset.sampling_schedule(), preset.sampling_method
     draws = partial(sample, variance="posterior", clip=True, generator=generator)
     return draws(f, x, levels, shape, method=method).clamp(-1, 1)
 

@@ -15,7 +15,11 @@ LOSSES = [1 / (1 + step / 20) for step in range(400)]
 RUN: dict[str, Any] = {
     "parts": [
         {"name": name, "log": [[n, high / n] for n in range(start, start + 100)]}
-        for name, start, high in (("one", 1, 0.4), ("another", 101, 20.0))
+        for name, start, high in (
+            ("one", 1, 0.4),
+            ("another", 101, 20.0),
+            ("third", 201, 20.0),
+        )
     ]
 }
 
@@ -60,7 +64,7 @@ FIGURES: Figures = {
     ),
     "full_run": (
         lambda: figures.full_run(RUN),
-        ("one, from 0.4 down to 0.004; another, from 0.2 down to 0.1",),
+        ("one, from 0.4 down to 0.004; another, from 0.2 down to 0.1; third,",),
     ),
 }
 
