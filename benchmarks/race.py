@@ -27,7 +27,8 @@ two.
 At every check the networks draw the same held-out pictures, from the same noise, by the
 same method with 8 calls: this compares trainings. At the end each also draws `OWN` of
 them as its own makers do. A training takes its minutes and its result is stored when it
-ends; those that are stored are not run again. At the end: a table of medians.
+ends; those that are stored are not run again. At the end: a table of medians, stored
+too.
 """
 
 from __future__ import annotations
@@ -479,8 +480,12 @@ def main() -> None:
         result["runs"].append(found)
         if given.json:
             write_text(json.dumps(result, indent=1) + "\n", given.json)
+    result = stored(given.json) if given.json else result
     rows = medians(result["runs"])
-    for row in (*rows, *overtaken(rows)):
+    told = {"medians": rows, "overtaken": overtaken(rows)}
+    if given.json:
+        write_text(json.dumps(result | told, indent=1) + "\n", given.json)
+    for row in (*rows, *told["overtaken"]):
         print("  ".join(f"{name} {value}" for name, value in row.items()))
 
 

@@ -45,7 +45,10 @@ def test_both_trainings_are_run_looked_at_and_stored_once(
     monkeypatch.setattr("sys.argv", line)
     race.main()
     first = stored.read_text()
-    runs = json.loads(first)["runs"]
+    found = json.loads(first)
+    runs = found["runs"]
+    assert found["medians"] == race.medians(runs)
+    assert found["overtaken"] == race.overtaken(found["medians"])
     keys = [(each["recipe"], each["minutes"]) for each in runs]
     assert keys == [("ours", 0.004), ("ours", 0.002), ("public", 0.004)]
     for each in runs:
