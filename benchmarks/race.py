@@ -74,6 +74,7 @@ SHORT = (1.0, 2.0)  # after which ours is told to end, in trainings of their own
 TOGETHER = 10  # steps between two looks at the clock
 OWN = 8  # pictures that are drawn as the recipe's makers do
 BATCH = 16  # pictures that are drawn together
+OWN_WAY = ("calls", "seconds")  # a picture, where drawn as its makers do
 TABLE = ("PSNR", "SSIM", "consistency", "sharpness", "edge distance")
 
 Found = dict[str, Any]
@@ -122,6 +123,10 @@ CONTESTS = {
         PHOTOS, public_preset(PHOTOS, 12, (1, 2, 4, 8, 8)), (24, (1, 1, 2, 2, 4)), 64
     ),
 }
+
+
+def contest_of(data: str) -> Contest:
+    return CONTESTS["glyphs" if data == "glyphs" else "photos"]
 
 
 class Ours:
@@ -329,17 +334,33 @@ def timed(
     return steps
 
 
+def held_out(contest: Contest, data: str) -> tuple[Tensor, Tensor]:
+    """x and y of the pictures that every recipe is measured on."""
+    ours = contest.ours
+    held = open_pictures(data, ours.size, ours.image_channels, "test")
+    assert not isinstance(held, Stream)
+    chosen = shuffled(len(held), 0)[: contest.count]
+    y = torch.stack([held[i] for i in chosen])
+    return downsample(y, ours.factor), y
+
+
+def bicubic(contest: Contest, data: str) -> dict[str, dict[str, float]]:
+    """What U x has on all of them, and on those drawn in a recipe's own way."""
+    x, y = held_out(contest, data)
+    enlarged = upsample(x, contest.ours.factor).clamp(-1, 1)
+    return {
+        "all": figures(enlarged, y, x),
+        "own": figures(enlarged[:OWN], y[:OWN], x[:OWN]),
+    }
+
+
 def run(contest: Contest, name: str, data: str, seed: int, minutes: float) -> Found:
     """One training, looked at on its way and at its end."""
     ours, kind = contest.ours, RECIPES[name]
     batch = {"ours": ours.batch_size, "public": 4, "diffusers": 16}[name]
-    channels = ours.image_channels
-    pictures = open_pictures(data, ours.size, channels, "train")
-    held = open_pictures(data, ours.size, channels, "test")
-    assert not isinstance(held, Stream)
-    chosen = shuffled(len(held), 0)[: contest.count]
-    y = torch.stack([held[i] for i in chosen])
-    x, eight = downsample(y, ours.factor), ours.sampled(method="multistep")
+    pictures = open_pictures(data, ours.size, ours.image_channels, "train")
+    x, y = held_out(contest, data)
+    eight = ours.sampled(method="multistep")
     recipe, looks = kind(contest, batches(pictures, batch, seed=seed), seed), []
 
     def look(minute: float, steps: int) -> None:
@@ -412,7 +433,7 @@ def medians(runs: Sequence[Found]) -> list[Found]:
             "seeds": len(found),
             **{
                 name: round(statistics.median(each[name] for each in found), 4)
-                for name in TABLE
+                for name in (*TABLE, *(OWN_WAY if head[-1] else ()))
             },
         }
         for head, found in sorted(rows.items())
@@ -421,20 +442,21 @@ def medians(runs: Sequence[Found]) -> list[Found]:
 
 def overtaken(rows: Sequence[Found]) -> list[Found]:
     """After how many minutes ours has the PSNR that each rival ends with, both drawn
-    with 8 calls; a training that was told to end at a look counts where it is better.
+    with 8 calls, or each in its own way; a training that was told to end at a look
+    counts where it is better.
     """
-    looks = [row for row in rows if not row["own"]]
     found = []
-    for rival in looks:
+    for rival in rows:
         if rival["recipe"] == "ours" or rival["minutes"] < rival["told"]:
             continue
         points: dict[float, float] = {}
-        for row in looks:
-            if row["recipe"] == "ours" and row["set"] == rival["set"]:
+        for row in rows:
+            alike = all(row[name] == rival[name] for name in ("set", "own"))
+            if row["recipe"] == "ours" and alike:
                 at = row["minutes"]
                 points[at] = max(row["PSNR"], points.get(at, -math.inf))
         minutes = minutes_to(rival["PSNR"], [*points.items()])
-        head = {name: rival[name] for name in ("set", "recipe", "told", "PSNR")}
+        head = {name: rival[name] for name in ("set", "recipe", "told", "own", "PSNR")}
         found.append(head | {"ours after minutes": minutes})
     return found
 
@@ -471,11 +493,10 @@ def main() -> None:
     for data, recipe, seed, minutes in plan(
         given.sets, given.recipes, given.seeds, given.minutes
     ):
-        kind = "glyphs" if data == "glyphs" else "photos"
         name = Path(data).name
         if (name, recipe, seed, minutes) in map(key, stored(given.json)["runs"]):
             continue
-        found = {"set": name, **run(CONTESTS[kind], recipe, data, seed, minutes)}
+        found = {"set": name, **run(contest_of(data), recipe, data, seed, minutes)}
         result = stored(given.json) if given.json else result  # others may write too
         result["runs"].append(found)
         if given.json:
@@ -483,6 +504,9 @@ def main() -> None:
     result = stored(given.json) if given.json else result
     rows = medians(result["runs"])
     told = {"medians": rows, "overtaken": overtaken(rows)}
+    told["bicubic"] = {
+        Path(data).name: bicubic(contest_of(data), data) for data in given.sets
+    }
     if given.json:
         write_text(json.dumps(result | told, indent=1) + "\n", given.json)
     for row in (*rows, *told["overtaken"]):

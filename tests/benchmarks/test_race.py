@@ -49,6 +49,7 @@ def test_both_trainings_are_run_looked_at_and_stored_once(
     runs = found["runs"]
     assert found["medians"] == race.medians(runs)
     assert found["overtaken"] == race.overtaken(found["medians"])
+    assert found["bicubic"]["pictures"]["all"].keys() == {*race.TABLE}
     keys = [(each["recipe"], each["minutes"]) for each in runs]
     assert keys == [("ours", 0.004), ("ours", 0.002), ("public", 0.004)]
     for each in runs:
@@ -114,12 +115,15 @@ def test_the_table_has_medians_over_seeds(race: ModuleType) -> None:
         figures = dict.fromkeys(race.TABLE, psnr)
         looks = [{"minutes": at, **figures} for at in (1.0, 10.0)]
         head = {"set": "glyphs", "recipe": recipe, "seed": seed, "minutes": 10.0}
-        return head | {"looks": looks, "own": {"calls": 8, **figures}}
+        return head | {"looks": looks, "own": {"calls": 8, "seconds": 0.5, **figures}}
 
     runs = [one("public", seed, float(seed)) for seed in (1, 2, 9)]
     rows = race.medians([*runs, one("ours", 0, 5.0)])
     last = [row for row in rows if row["minutes"] == 10 and not row["own"]]
     assert [(row["seeds"], row["PSNR"]) for row in last] == [(1, 5.0), (3, 2.0)]
-    (found,) = race.overtaken(rows)
-    assert found["recipe"] == "public"
-    assert found["ours after minutes"] == 1.0
+    own = [row for row in rows if row["own"]]
+    assert [(row["calls"], row["seconds"]) for row in own] == [(8, 0.5)] * 2
+    found = race.overtaken(rows)
+    assert {each["recipe"] for each in found} == {"public"}
+    minutes = {each["own"]: each["ours after minutes"] for each in found}
+    assert minutes == {False: 1.0, True: 10.0}
