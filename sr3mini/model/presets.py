@@ -84,13 +84,13 @@ _DENOISERS = (
         multipliers=(1, 2, 4, 4),
         blocks=(0, 1, 2, 1),
         detail=0.15,
-        weighting=20.0,
+        loss_power=1,
         from_files=0.5,
         worn=0.05,
         zoom=2.0,
         sampling_method="multistep",
         sampling_levels="even",
-        sampling_steps=4,
+        sampling_steps=5,
         train_steps=9_000,
         batch_size=16,
         learning_rate=1e-3,
@@ -179,6 +179,7 @@ def regression_twin(preset: Preset) -> Preset:
         objective="regression",
         detail=0.0,
         weighting=1.0,
+        loss_power=2,  # its best answer is the mean
         # of no meaning where one call gives the picture
         sampling_method="ancestral",
         sampling_levels="respaced",

@@ -985,7 +985,8 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_training(
     "name", ["glyphs_8_32", "glyphs_8_32_regression", "photos_16_64"]
 )
 def test_the_shipped_preset_is_the_one_the_weights_carry(name: str) -> None:
-    assert load(name).preset == PRESETS[name]
+    stored = load(name).preset  # the photographs' has the steps of their last part
+    assert stored == dataclasses.replace(PRESETS[name], train_steps=stored.train_steps)
 
 
 # What is there, and what is said ------------------------------------------------------

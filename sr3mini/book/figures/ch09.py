@@ -261,14 +261,15 @@ def rounded(value: float) -> str:
 
 
 def full_run(run: Mapping[str, Any]) -> Picture:
-    """The loss of a stored training, in up to three parts, over the pictures seen, on
+    """The loss of a stored training, in up to five parts, over the pictures seen, on
     logarithmic axes: `run["parts"]`, each with its `name` and `log` = [[pictures seen,
     mean of the last losses], ...].
     """
     figure = Figure(figsize=(7.2, 2.9), layout="constrained")
     ax = figure.subplots()
     told = []
-    for part, colour in zip(run["parts"], (BLUE, RED, GREEN), strict=False):
+    colours = (BLUE, RED, GREEN, ORANGE, PINK)
+    for part, colour in zip(run["parts"], colours, strict=False):
         seen, losses = zip(*part["log"], strict=True)
         ax.plot(seen, losses, color=colour, linewidth=1.5, label=part["name"])
         told.append(f"{part['name']}, from {losses[0]:.2g} down to {losses[-1]:.2g}")
