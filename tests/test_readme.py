@@ -47,6 +47,58 @@ def test_the_figures_for_photographs_are_the_stored_ones() -> None:
     assert all(part["command"] in README for part in run["parts"])
 
 
+def test_the_figures_of_the_race_are_the_stored_ones() -> None:
+    race = measured("race")
+    rows = {}
+    for row in race["medians"]:
+        head = row["set"], row["recipe"]
+        cells = [*head, f"{row['told']:.0f}"]
+        if row["own"]:
+            cells += [f"{row['calls']:,.0f}", f"{row['seconds']:.3g}"]
+            cells += [f"{row['PSNR']:.2f}", f"{row['SSIM']:.3f}"]
+            cells += [f"{row['consistency']:,.0f}", f"{row['sharpness']:.3f}"]
+            cells += [f"{1e3 * row['edge distance']:.1f}"]
+            assert f"| {' | '.join(cells)} |" in README
+        elif row["told"] == 10:
+            rows[*head, row["minutes"]] = row
+    formats = {"PSNR": ".1f", "SSIM": ".2f", "consistency": ",.0f", "sharpness": ".3f"}
+    for head in {key[:2] for key in rows}:
+        cells = [*head]
+        for name, how in formats.items():
+            cells += [f"{rows[*head, at][name]:{how}}" for at in (2.0, 5.0, 10.0)]
+        assert f"| {' | '.join(cells)} |" in README
+    eight, all_of_them = (
+        [
+            f"{race['bicubic'][name][kind]['PSNR']:.1f}"
+            for name in ("glyphs", "clothing")
+        ]
+        for kind in ("own", "all")
+    )
+    said = f"{' and '.join(eight)} dB on the eight, {' and '.join(all_of_them)} on all"
+    assert f"Bicubic has {said}." in README
+    assert race["command"] in README
+
+
+def test_the_race_ends_as_it_is_told() -> None:
+    """One minute of ours against ten of the others, each drawn in its own way."""
+    own = {
+        (row["set"], row["recipe"], row["told"]): row
+        for row in measured("race")["medians"]
+        if row["own"]
+    }
+    for (data, recipe, _), rival in own.items():
+        if recipe != "ours":
+            one = own[data, "ours", 1.0]
+            assert one["PSNR"] > rival["PSNR"]
+            assert one["consistency"] < rival["consistency"]
+            assert rival["calls"] in (1000, 2000)
+    assert own["clothing", "ours", 1.0]["sharpness"] > 0.1  # grain: 0.05 is there
+    bicubic = measured("race")["bicubic"]["clothing"]["own"]["PSNR"]
+    assert max(row["PSNR"] for (data, *_), row in own.items() if data == "clothing") < (
+        bicubic
+    )
+
+
 def test_the_figures_of_a_gpu_are_the_stored_ones() -> None:
     gpu = measured("gpu")
     for way in gpu["step"]:
@@ -161,8 +213,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     for name in ("photos", "mixture"):
         (folder / name).mkdir()
-    begin = measured("photos_16_64")["parts"][0]["preset"]
-    (folder / "begin.json").write_text(json.dumps(begin), encoding="utf-8")
+    for part in measured("photos_16_64")["parts"]:
+        if "preset" in part:  # --preset NAME.json
+            name = part["command"].split()[3]
+            (folder / name).write_text(json.dumps(part["preset"]), encoding="utf-8")
     for name in (
         "photo.jpg",
         *(f"{place}/{n}.jpg" for place in ("photos", "mixture") for n in range(4)),
