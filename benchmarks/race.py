@@ -503,7 +503,7 @@ def main() -> None:
             write_text(json.dumps(result, indent=1) + "\n", given.json)
     result = stored(given.json) if given.json else result
     rows = medians(result["runs"])
-    told = {"medians": rows, "overtaken": overtaken(rows)}
+    told: Found = {"medians": rows, "overtaken": overtaken(rows)}
     told["bicubic"] = {
         Path(data).name: bicubic(contest_of(data), data) for data in given.sets
     }
