@@ -91,6 +91,8 @@ def test_the_race_ends_as_it_is_told() -> None:
             one = own[data, "ours", 1.0]
             assert one["PSNR"] > rival["PSNR"]
             assert one["consistency"] < rival["consistency"]
+            higher = (data, recipe) == ("clothing", "public")
+            assert (rival["SSIM"] > one["SSIM"]) == higher
             assert rival["calls"] in (1000, 2000)
     assert own["clothing", "ours", 1.0]["sharpness"] > 0.1  # grain: 0.05 is there
     bicubic = measured("race")["bicubic"]["clothing"]["own"]["PSNR"]
