@@ -29,6 +29,7 @@ from safetensors.torch import load_file
 from tiny import TINY
 from torch import Tensor
 
+from sr3mini.book.measured import measured
 from sr3mini.data import batches, open_pictures, read_picture
 from sr3mini.degrade import as_file, blur, camera, cut, downsample, jpeg
 from sr3mini.evaluation.samples import measured_samples
@@ -985,8 +986,11 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_training(
     "name", ["glyphs_8_32", "glyphs_8_32_regression", "photos_16_64"]
 )
 def test_the_shipped_preset_is_the_one_the_weights_carry(name: str) -> None:
-    stored = load(name).preset  # the photographs' has the steps of their last part
-    assert stored == dataclasses.replace(PRESETS[name], train_steps=stored.train_steps)
+    shipped = PRESETS[name]
+    if name == "photos_16_64":  # trained in parts: it carries the steps of the last
+        last = measured(name)["parts"][-1]
+        shipped = dataclasses.replace(shipped, train_steps=last["steps"])
+    assert load(name).preset == shipped
 
 
 # What is there, and what is said ------------------------------------------------------
