@@ -1,7 +1,7 @@
 r"""How a trained network is best asked: every method, on both lists of levels, with
 three to eight calls, on pictures that it was not trained on.
 
-    python benchmarks/defaults.py [--model glyphs_8_32] [--data DIR ...] [--count 64]
+    python benchmarks/defaults.py --model NAME [--data DIR ...] [--count 64]
         [--json FILE] [--store]
 
 The searches that gave the shipped models their defaults, minutes each on one core:
@@ -16,8 +16,8 @@ whose consistency is at most `WORSE` times that of 25 calls of Algorithm 2. So i
 most like the originals without leaving x; PSNR, which prefers blur, is told and does
 not decide, but with `--below-bicubic DB` it may lie at most so far below bicubic's:
 
-    python benchmarks/defaults.py --data mixture --count 48 --below-bicubic -1 \
-        --json data/runs/defaults_photos_16_64.json --store
+    python benchmarks/defaults.py --model photos_16_64 --data mixture --count 48 \
+        --below-bicubic -1 --json data/runs/defaults_photos_16_64.json --store
 
 `--store` writes it into the weights' preset; the tensors stay as they are.
 
@@ -125,7 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", default="glyphs_8_32")
+    parser.add_argument("--model", required=True)
     parser.add_argument("--data", nargs="+", help="if not the glyphs or letters of it")
     parser.add_argument("--count", type=int, default=64, help="pictures of each")
     parser.add_argument("--samples", type=int, default=2)
@@ -139,7 +139,8 @@ def main() -> None:
     sets = given.data or [f.preset.data]
     y = torch.cat([held_out(data, f, given.count, given.seed)[0] for data in sets])
     x = seen(f.preset, y)
-    originals, rows = row(y[None], y, x), []
+    same, rows = row(y[None], y, x), []
+    originals = {name: value for name, value in same.items() if math.isfinite(value)}
     print("originals: " + told(originals))
     for preset in candidates(f.preset):
         started = time.perf_counter()

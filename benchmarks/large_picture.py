@@ -34,6 +34,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from sr3mini.training.monitor import machine
+
 COLUMNS = ("way", "input", "output", "float32_MB", "peak_MB", "anonymous_MB", "seconds")
 
 
@@ -168,7 +170,8 @@ def main() -> None:
         print("".join(f"{value!s:>14}" for value in row.values()), flush=True)
     if options.json:
         said = "python benchmarks/large_picture.py " + " ".join(sys.argv[1:])
-        found = json.dumps({"command": said, "rows": rows}, indent=2)
+        about = {"command": said, "machine": machine()}
+        found = json.dumps({**about, "rows": rows}, indent=2)
         options.json.write_text(found + "\n")
 
 

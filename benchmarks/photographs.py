@@ -22,7 +22,7 @@ mean of several of the first one. Columns, means over the pictures:
 The figures stored with the weights:
 
     python benchmarks/photographs.py --data mixture --whole set5 set14 \
-        --model photos_16_64 photos_16_64_regression \
+        --model photos_16_64 photos_16_64_regression photos_16_64@ancestral:25 \
         --json data/runs/photos_16_64.json --picture data/runs/photos_16_64.png
 """
 

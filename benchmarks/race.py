@@ -8,9 +8,9 @@ r"""The race: the same pictures, the same minutes, the same core, three recipes.
 
 The second is the whole race, four hours on one core.
 
-ours        `learn`, as `sr3mini train` runs it, with the preset of the set: glyphs_8_32
-            or, for a folder that `sr3mini prepare` wrote, photos_16_64, both with the
-            head start and the weighting of levels of dive I
+ours        `learn`, as `sr3mini train` runs it, with the preset of the set: for a
+            folder that `sr3mini prepare` wrote photos_16_64, for glyphs glyphs_8_32
+            with the head start and the weighting of levels of dive I
 public      the best-known public SR3 code, written anew: its U-Net, L1, one t a batch,
             told sqrt(gamma), Adam at 1e-4 for ever, batches of 4, no EMA, no warm-up;
             it draws with all T = 2000 calls of its training schedule
@@ -53,8 +53,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from train_step import accelerated
 
 from sr3mini import NoiseSchedule, denoising_loss, downsample, upsample
-from sr3mini.data import Batches, Stream, batches, open_pictures
-from sr3mini.evaluation.samples import shuffled
+from sr3mini.data import Batches, batches, open_pictures
+from sr3mini.evaluation.samples import held_out
 from sr3mini.files.writing import write_text
 from sr3mini.forward import diffuse
 from sr3mini.metrics import measure, sharpness
@@ -111,10 +111,9 @@ def public_preset(ours: Preset, channels: int, multipliers: Sequence[int]) -> Pr
     )
 
 
-# Both start from U x and weigh levels, as dive I advises; detail: measured, the
-# deviation of y - U x
+PHOTOS = PRESETS["photos_16_64"]
+# detail: measured, the deviation of y - U x
 GLYPHS = replace(PRESETS["glyphs_8_32"], detail=0.33, weighting=20.0)
-PHOTOS = replace(PRESETS["photos_16_64"], weighting=20.0, loss_power=2)
 CONTESTS = {
     "glyphs": Contest(
         GLYPHS, public_preset(GLYPHS, 12, (1, 2, 4, 8)), (24, (1, 1, 2, 2)), 128
@@ -334,19 +333,15 @@ def timed(
     return steps
 
 
-def held_out(contest: Contest, data: str) -> tuple[Tensor, Tensor]:
-    """x and y of the pictures that every recipe is measured on."""
-    ours = contest.ours
-    held = open_pictures(data, ours.size, ours.image_channels, "test")
-    assert not isinstance(held, Stream)
-    chosen = shuffled(len(held), 0)[: contest.count]
-    y = torch.stack([held[i] for i in chosen])
-    return downsample(y, ours.factor), y
+def measured_on(contest: Contest, data: str) -> tuple[Tensor, Tensor]:
+    """x and y of the held-out pictures that every recipe is measured on."""
+    y = held_out(data, build(contest.ours), contest.count)[0]
+    return downsample(y, contest.ours.factor), y
 
 
 def bicubic(contest: Contest, data: str) -> dict[str, dict[str, float]]:
     """What U x has on all of them, and on those drawn in a recipe's own way."""
-    x, y = held_out(contest, data)
+    x, y = measured_on(contest, data)
     enlarged = upsample(x, contest.ours.factor).clamp(-1, 1)
     return {
         "all": figures(enlarged, y, x),
@@ -359,7 +354,7 @@ def run(contest: Contest, name: str, data: str, seed: int, minutes: float) -> Fo
     ours, kind = contest.ours, RECIPES[name]
     batch = {"ours": ours.batch_size, "public": 4, "diffusers": 16}[name]
     pictures = open_pictures(data, ours.size, ours.image_channels, "train")
-    x, y = held_out(contest, data)
+    x, y = measured_on(contest, data)
     eight = ours.sampled(method="multistep")
     recipe, looks = kind(contest, batches(pictures, batch, seed=seed), seed), []
 
@@ -432,7 +427,7 @@ def medians(runs: Sequence[Found]) -> list[Found]:
             **dict(zip(names, head, strict=True)),
             "seeds": len(found),
             **{
-                name: round(statistics.median(each[name] for each in found), 4)
+                name: round(statistics.median(each[name] for each in found), 5)
                 for name in (*TABLE, *(OWN_WAY if head[-1] else ()))
             },
         }

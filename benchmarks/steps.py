@@ -4,7 +4,7 @@ of levels, on the same held-out glyphs.
     python benchmarks/steps.py [--count 16] [--samples 2] [--calls 5 10 25] [--seed 8]
         [--json FILE]
 
-The table that deep dive D reads, about half an hour on one core:
+The table that deep dive D reads, an hour and three quarters on one core:
 
     python benchmarks/steps.py --count 32 --calls 5 10 25 50 100 2000 \
         --json data/runs/steps_glyphs_8_32.json
