@@ -9,6 +9,7 @@ import math
 import pytest
 import torch
 from checks import close, f64, flat_curve, order, randn, seeded
+from project import ROOT
 from torch import Tensor
 
 from sr3mini import downsample, load, upsample
@@ -18,6 +19,7 @@ from sr3mini.data import glyphs
 from sr3mini.metrics import consistency, psnr
 from sr3mini.model.checkpoint import WEIGHTS
 from sr3mini.model.network import Network
+from sr3mini.model.presets import PRESETS
 from sr3mini.oracle import GaussianOracle, MixtureOracle
 from sr3mini.sampler import (
     ddim_step,
@@ -252,6 +254,24 @@ def test_the_stored_measurement_says_how_it_was_made_and_holds_every_row() -> No
         for c in (5, 10, 25, 50, 100)
     } <= rows
     assert {("respaced", m, 2000) for m in ("paper", "posterior")} <= rows
+
+
+def test_the_text_says_how_the_shipped_models_draw() -> None:
+    text = (ROOT / "chapters/deeper/d_fewer_steps.md").read_text(encoding="utf-8")
+    said = (
+        "The letters, of which x leaves much open, are drawn by the multistep solver "
+        "with {} calls, the photographs with {} (their PSNR was to stay one decibel "
+        "above that of bicubic), the glyphs with fresh noise and {}."
+    )
+    presets = [
+        PRESETS[name] for name in ("letters_4_32", "photos_16_64", "glyphs_8_32")
+    ]
+    assert said.format(*(preset.sampling_steps for preset in presets)) in text
+    methods = [preset.sampling_method for preset in presets]
+    assert methods == ["multistep", "multistep", "ancestral"]
+    for preset in presets:
+        best = measured(f"defaults_{preset.name}")["best"]
+        assert best["calls"] == preset.sampling_steps
 
 
 def test_an_unknown_measurement_is_refused_with_the_names_that_there_are() -> None:

@@ -19,7 +19,7 @@ FIGURES: Figures = {
     ),
     "portrait": (
         lambda: figures.portrait([("all", noise(5, 3, 8, 8))]),
-        ("portrait", "glasses"),
+        ("portrait", "nose"),
     ),
     "trajectory_strip": (
         lambda: figures.trajectory_strip(stored_steps(), "A letter"),

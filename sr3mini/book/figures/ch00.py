@@ -26,8 +26,8 @@ def portrait(rows: Sequence[tuple[str, Float[Tensor, "_N 3 _H _W"]]]) -> Picture
     """A photograph in five versions, whole and a part of it."""
     alt = (
         "A portrait as 48x48 pixels, enlarged bicubically, two SR3 samples with crisper"
-        " edges and texture, and the original; below, the part around glasses and"
-        " mouth."
+        " edges and texture, and the original; below, the part around one eye"
+        " and the nose."
     )
     columns = ["given x", "bicubic", "seed 0", "seed 1", "original y"]
     return image_rows(rows, alt, columns, side=1.6)
@@ -47,7 +47,7 @@ def trajectory_strip(
     rows = [("$y_t$", y_t), (r"$\hat y_0$", guesses)]
     alt = (
         f"{what}: y_t from noise at {titles[0]} to the picture at {titles[-1]}; below"
-        " it the network's guess of the clean picture: none at first, then wild, then"
-        " sharp."
+        " it the network's guess of the clean picture: none at first, then blurred,"
+        " then sharp."
     )
     return image_rows(rows, alt, titles)
