@@ -141,6 +141,8 @@ def test_the_race_ends_as_it_is_told() -> None:
             assert one["SSIM"] > rival["SSIM"]
             assert rival["calls"] in (1000, 2000)
     assert own["clothing", "ours", 1.0]["sharpness"] > 0.1  # grain: 0.05 is there
+    first = {row["ours after minutes"] for row in measured("race")["overtaken"]}
+    assert first == {0.5, 1.0}  # drawn alike, and as its makers do
     bicubic = measured("race")["bicubic"]["clothing"]["own"]
     for (data, *_), row in own.items():
         assert row["seeds"] == 3
