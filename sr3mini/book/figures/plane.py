@@ -34,7 +34,7 @@ def plane(
 ) -> Picture:
     """The plane with its `cloud` of data (500 points unless others are given), the line
     of an `x` and the mean on it, and sets of points under their names ("_" reads as a
-    blank).
+    blank, except in y_t).
     """
     figure, ax = empty_plane(x, cloud)
     for colour, (name, several) in zip(COLOURS, points.items(), strict=False):
@@ -43,7 +43,7 @@ def plane(
             several[:, 1],
             s=9,
             color=colour,
-            label=name.replace("_", " "),
+            label="$y_t$" if name == "y_t" else name.replace("_", " "),
         )
     ax.legend(loc="upper right", fontsize=8, framealpha=0.9)
     said = [f"{len(y)} points named {name}" for name, y in points.items()]
