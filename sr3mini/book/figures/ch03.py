@@ -176,7 +176,7 @@ def training_batch(
     said = ", ".join(f"{gamma:.2f}" for gamma in gammas.tolist())
     alt = (
         f"A batch of {len(y_0)} pictures, and below each its noised version. Their"
-        f" levels gamma: {said}. Near 1 the picture is untouched, near 0 it is lost."
+        f" levels gamma: {said}. The higher the level, the more can be seen."
     )
     titles = [f"γ = {gamma:.2f}" for gamma in gammas.tolist()]
     return image_rows([("$y_0$", y_0), ("$y_t$", y_t)], alt, titles)
