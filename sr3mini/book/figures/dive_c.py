@@ -29,8 +29,8 @@ def wrong_ends(
     ends = ", ".join(f"{gamma:.2g}" for gamma in drawn)
     alt = (
         f"Small pictures x, {len(y)} of them, samples from schedules that end at"
-        f" gamma = {ends}, and the originals. The further the end is from 0, the less"
-        " the sharp letters of the samples fit x."
+        f" gamma = {ends}, and the originals. The further the end is from 0, the"
+        " fewer of the samples' sharp letters fit x."
     )
     return image_rows([("given x", x), *rows, ("original y", y)], alt)
 
