@@ -33,4 +33,7 @@ def faults(build: bool) -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc is Linux's")
 def test_what_is_freed_is_used_again() -> None:
-    assert faults(build=True) < 1000
+    """Nine rounds would otherwise take eighteen pieces anew. Where the pieces come to
+    lie is chance, and the heap may still grow by one or two.
+    """
+    assert faults(build=True) < 4 * 4096
