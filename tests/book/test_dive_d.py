@@ -271,7 +271,9 @@ def test_the_text_says_how_the_shipped_models_draw() -> None:
     assert methods == ["multistep", "multistep", "ancestral"]
     for preset in presets:
         best = measured(f"defaults_{preset.name}")["best"]
-        assert best["calls"] == preset.sampling_steps
+        found = best["method"], best["levels"], best["calls"]
+        way = preset.sampling_method, preset.sampling_levels, preset.sampling_steps
+        assert found == way
 
 
 def test_an_unknown_measurement_is_refused_with_the_names_that_there_are() -> None:
