@@ -8,12 +8,12 @@ import dataclasses
 import math
 from collections.abc import Callable
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 import tiny
 import torch
 from checks import close, f64, randn, seeded
+from project import ROOT
 from tiny import TINY
 from torch import Tensor
 
@@ -31,7 +31,7 @@ from sr3mini.training.learn import ema_decay, learning_rate
 from sr3mini.training.plan import plan
 from sr3mini.unet import UNet
 
-DIVE_I = Path(__file__).parents[2] / "chapters/deeper/i_head_start_and_spikes.md"
+DIVE_I = ROOT / "chapters/deeper/i_head_start_and_spikes.md"
 STARTED = dataclasses.replace(TINY, detail=0.2)
 GAMMAS = f64(1e-4, 0.1, 0.5, 0.9, 0.999)
 
